@@ -1,0 +1,52 @@
+# Dockbell's commands. A fresh machine needs python3 (3.11 or later) and make: each command first builds .venv when a lock
+# file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format bench lock mutants clean venv venv-dev
+
+BIN := .venv/bin
+CODE := src tests $(wildcard bench scripts/*.py)
+WORKERS ?= 2
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: venv ## run Dockbell with a demonstration warehouse, one goods owner and a receiver
+	@$(BIN)/dockbell demo $(ARGS)
+
+serve: venv ## run Dockbell as configured (dockbell.toml, DOCKBELL_... variables)
+	@$(BIN)/dockbell serve $(ARGS)
+
+test: check ## all a commit needs: check, then every suite but browser and faults, on SQLite and a real PostgreSQL
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 8 --durations-min 1 \
+		--ignore tests/browser --ignore tests/faults $(ARGS)
+
+check: venv-dev ## layout, lint, types, import rules, spelling; no tests
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell $(wildcard *.md) Makefile .ci scripts docs $(CODE)
+
+format: venv-dev ## lay the code out and mend what can be mended without judgement
+	@$(BIN)/ruff check --fix --quiet $(CODE) || true
+	@$(BIN)/ruff format $(CODE)
+
+bench: venv-dev ## measure throughput and latency against the figures in the documentation
+	@$(BIN)/python -m bench $(ARGS)
+
+mutants: venv-dev ## put small mistakes into the SQL one by one and see the contract tests catch each
+	@$(BIN)/python tests/contract/mutants.py $(ARGS)
+
+lock: ## write both lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
+	@bash scripts/lock $(ARGS)
+
+clean: ## remove .venv and everything that commands left behind
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@bash scripts/venv run
+
+venv-dev:
+	@bash scripts/venv dev

@@ -1,0 +1,167 @@
+"""Reading the log, and what people do to deliveries: resend, cancel."""
+
+import re
+from typing import Any
+
+from dockbell.clock import Moment, to_text
+from dockbell.domain.ids import first_id_at
+from dockbell.domain.permissions import Actor
+from dockbell.domain.request import delivery_id
+from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
+from dockbell.store import delivery_log, events, webhooks
+from dockbell.store.database import Row, Transaction
+
+STATUSES = ("pending", "sending", "delivered", "failed", "held", "cancelled")
+_ID = re.compile(r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})")
+_OBJECT = re.compile(r"(?:([a-z][a-z0-9-]{0,63})[ /])?(.{1,200})")
+NEWEST = 1 << 62
+
+
+def parse_delivery_id(text: str) -> tuple[int, int]:
+    """`880123-12` as event and webhook; anything else is a delivery that does not exist."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise NotFound(f"There is no delivery {text[:80]!r}.")
+    return int(found[1]), int(found[2])
+
+
+def page(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    webhook_id: int | None = None,
+    goods_owner_id: int | None = None,
+    event_type: str | None = None,
+    status: str | None = None,
+    code: str | None = None,
+    about: str | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Deliveries, newest first. `about` finds an object: `order 12345`, `order/50163`, or just a number."""
+    actor.need("read")
+    if status is not None and status not in STATUSES:
+        raise InvalidInput([Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")])
+    last = (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
+    rows = delivery_log.page(
+        tx,
+        goods_owners=actor.goods_owners,
+        webhook_id=webhook_id,
+        goods_owner_id=goods_owner_id,
+        event_type=event_type,
+        status=status,
+        code=code,
+        **searched_object(about),
+        from_id=0 if since is None else first_id_at(since),
+        before=last if before is None else min(last, before),
+        limit=limit,
+    )
+    return [view(row) for row in rows]
+
+
+def searched_object(about: str | None) -> dict[str, str | None]:
+    """`order 12345` or `order/12345` or `12345`, as what the store looks for."""
+    if about is None or not about.strip():
+        return {"object_key": None, "object_kind": None, "object_number": None}
+    text = about.strip().replace("\x00", "")
+    found = _OBJECT.fullmatch(text)
+    kind, name = (found[1], found[2].strip()) if found is not None else (None, text)
+    return {"object_key": f"{kind}/{name}" if kind else name, "object_kind": kind, "object_number": name}
+
+
+def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
+    """One delivery with its attempts; one that is under way is the last of them."""
+    actor.need("read")
+    row = _visible(tx, actor, text_id)
+    attempts = [attempt_view(attempt) for attempt in delivery_log.attempts_of(tx, row["event_id"], row["webhook_id"])]
+    if row["status"] == "sending" and row["attempt_started_at"] is not None:
+        attempts.append(
+            {"attemptNo": row["attempts"], "startedAt": to_text(row["attempt_started_at"]), "code": "sending"},
+        )
+    event = events.find(tx, row["event_id"])
+    webhook = webhooks.find(tx, row["webhook_id"])
+    assert event is not None
+    return {
+        **view(row),
+        "webhookName": None if webhook is None else webhook["name"],
+        "data": event["data"],
+        "head": event["head"],
+        "attemptList": attempts,
+    }
+
+
+def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[str, Any]:
+    """New attempts by a person's wish, also after success. The `webhook-id` stays, so a receiver can tell."""
+    actor.need("manage")
+    row = _visible(tx, actor, text_id, for_update=True)
+    webhook = webhooks.find(tx, row["webhook_id"])
+    if webhook is None or webhook["deleted_at"] is not None:
+        raise Conflict("The webhook was deleted, so there is nowhere to send to.", code="webhook_deleted")
+    status = "pending" if webhook["enabled"] else "held"
+    if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
+        raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")
+    return view(_visible(tx, actor, text_id))
+
+
+def cancel(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[str, Any]:
+    actor.need("manage")
+    row = _visible(tx, actor, text_id, for_update=True)
+    if not delivery_log.cancel(tx, row["event_id"], row["webhook_id"], now=now):
+        raise Conflict(f"The delivery is {row['status']}; only one that waits can be cancelled.", code="not_waiting")
+    return view(_visible(tx, actor, text_id))
+
+
+def view(row: Row) -> dict[str, Any]:
+    return {
+        "id": delivery_id(row["event_id"], row["webhook_id"]),
+        "eventId": row["event_id"],
+        "webhookId": row["webhook_id"],
+        "goodsOwnerId": row["goods_owner_id"],
+        "eventType": row["event_type"],
+        "object": row["object_key"],
+        "number": row["object_number"],
+        "status": row["status"],
+        "test": row["test_of"] is not None,
+        "attempts": row["attempts"],
+        "lastCode": row["last_code"],
+        "acceptedAt": to_text(row["accepted_at"]),
+        "nextAttemptAt": to_text(row["due_at"]) if row["status"] == "pending" else None,
+        "endedAt": None if row["ended_at"] is None else to_text(row["ended_at"]),
+    }
+
+
+def attempt_view(row: Row) -> dict[str, Any]:
+    return {
+        "attemptNo": row["attempt_no"],
+        "startedAt": to_text(row["started_at"]),
+        "endedAt": to_text(row["ended_at"]),
+        "code": row["code"],
+        "statusCode": row["status_code"],
+        "detail": row["detail"],
+        "address": row["address"],
+        "durationInMs": {
+            "dns": row["dns_us"] / 1000,
+            "connect": row["connect_us"] / 1000,
+            "tls": row["tls_us"] / 1000,
+            "firstByte": row["first_byte_us"] / 1000,
+            "total": row["total_us"] / 1000,
+        },
+        "webhookVersion": row["webhook_version"],
+        "requestHeaders": row["request_headers"],
+        "responseHeaders": row["response_headers"],
+        "responseBody": row["response_body"],
+        "responseCut": bool(row["response_cut"]),
+        "nextAttemptAt": None if row["next_attempt_at"] is None else to_text(row["next_attempt_at"]),
+    }
+
+
+def _visible(tx: Transaction, actor: Actor, text_id: str, *, for_update: bool = False) -> Row:
+    event_id, webhook_id = parse_delivery_id(text_id)
+    row = delivery_log.find(tx, event_id, webhook_id, for_update=for_update)
+    if row is None or not actor.sees(row["goods_owner_id"]):
+        raise NotFound(f"There is no delivery {text_id[:80]!r}.")
+    return row
+
+

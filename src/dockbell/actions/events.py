@@ -1,0 +1,123 @@
+"""Reading events, and for each of them why a webhook fired or did not."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from dockbell.actions.deliveries import NEWEST, searched_object
+from dockbell.actions.webhooks import may_see
+from dockbell.clock import Moment, to_text
+from dockbell.domain.filters import Facts
+from dockbell.domain.ids import first_id_at
+from dockbell.domain.permissions import Actor
+from dockbell.domain.webhook import filter_from
+from dockbell.errors import NotFound
+from dockbell.store import delivery_log, events, webhooks
+from dockbell.store.database import Row, Transaction
+
+IN_WORDS = {
+    "pending": "waiting for its next attempt",
+    "sending": "being sent right now",
+    "delivered": "delivered",
+    "failed": "failed",
+    "held": "held, because the webhook is disabled",
+    "cancelled": "cancelled",
+}
+
+
+def page(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    event_type: str | None = None,
+    about: str | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Events, newest first; `about` finds an object as in the log of deliveries."""
+    actor.need("read")
+    last = NEWEST if until is None else first_id_at(until + 1000)
+    rows = events.page(
+        tx,
+        goods_owners=actor.goods_owners,
+        event_type=event_type,
+        **searched_object(about),
+        from_id=0 if since is None else first_id_at(since),
+        before=last if before is None else min(last, before),
+        limit=limit,
+    )
+    return [view(row) for row in rows]
+
+
+def get(tx: Transaction, actor: Actor, event_id: int) -> dict[str, Any]:
+    actor.need("read")
+    return view(visible(tx, actor, event_id))
+
+
+def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
+    """Every webhook the event could have been meant for, and why it fired or did not.
+
+    Judged by the settings that were in force when the event was accepted. Webhooks of other event types
+    could not have been meant; those of other goods owners are named only to who may see them.
+    """
+    actor.need("read")
+    event = visible(tx, actor, event_id)
+    made = {row["webhook_id"]: row for row in delivery_log.of_event(tx, event_id)}
+    answers = []
+    facts = Facts(json.loads(event["data"]), json.loads(event["attributes"]))
+    for row in webhooks.versions_at(tx, event_type=event["event_type"], moment=event["accepted_at"]):
+        if not may_see(actor, json.loads(row["settings_now"])) and row["id"] not in made:
+            continue
+        delivery = made.get(row["id"])
+        if delivery is not None:
+            answer = {"fired": True, "status": delivery["status"], "reason": IN_WORDS[delivery["status"]]}
+        else:
+            answer = {"fired": False, "status": None, "reason": _objection(row, event, facts)}
+        answers.append({"webhookId": row["id"], "webhookName": row["name"], "kind": row["kind"], **answer})
+    return answers
+
+
+def _objection(row: Row, event: Row, facts: Facts) -> str:
+    """Why no delivery was made for this webhook."""
+    if event["test_of"] is not None:
+        return "this is a test event of another webhook"
+    if row["version"] is None:
+        return f"it was created after the event, at {to_text(row['created_at'])}"
+    if row["deleted"]:
+        return f"it was deleted before the event, at {to_text(row['since'])}"
+    settings = json.loads(row["settings"])
+    if settings["eventType"] != event["event_type"]:
+        return f"it was for the event type {settings['eventType']} at that time"
+    if not row["enabled"]:
+        return f"it was disabled, since {to_text(row['since'])}"
+    owners = settings["goodsOwnerIds"]
+    if owners is not None and event["goods_owner_id"] not in owners:
+        mine = ", ".join(map(str, owners))
+        return f"it is for another goods owner: it serves {mine}, the event is of {event['goods_owner_id']}"
+    return filter_from(settings["filters"]).objection(facts) or "it was changed in the moment the event was accepted"
+
+
+def visible(tx: Transaction, actor: Actor, event_id: int) -> Row:
+    row = events.find(tx, event_id)
+    if row is None or not actor.sees(row["goods_owner_id"]):
+        raise NotFound(f"There is no event {event_id}.")
+    return row
+
+
+def view(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "type": row["event_type"],
+        "goodsOwnerId": row["goods_owner_id"],
+        "publisherId": row["publisher_id"],
+        "occurredAt": to_text(row["occurred_at"]),
+        "acceptedAt": to_text(row["accepted_at"]),
+        "key": row["object_key"],
+        "number": row["object_number"],
+        "attributes": json.loads(row["attributes"]),
+        "data": msgspec.Raw(row["data"].encode()),  # as it came: no number changed
+        "test": row["test_of"] is not None,
+    }

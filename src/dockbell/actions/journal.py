@@ -1,0 +1,261 @@
+"""The journal: collects accepted events and closed attempts and writes both in one commit.
+
+The next commit begins as soon as the last one returned, so under load hundreds of requests and
+attempts share one fsync, and at rest a single event does not wait for company. An event's answer is
+given only after the commit. Deliveries that find a free slot are born leased to this node and handed to
+the dispatcher in memory: the usual delivery is never looked up in the database again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from dockbell.actions.index import Index, State
+from dockbell.actions.publish import Accepted, Publisher, matching, repeated
+from dockbell.actions.webhooks import Webhooks
+from dockbell.clock import Clock, Moment
+from dockbell.domain.event import Event, NewEvent
+from dockbell.domain.permissions import SYSTEM
+from dockbell.domain.webhook import Webhook
+from dockbell.errors import Conflict, DockbellError, Unavailable
+from dockbell.store import counters, deliveries, events
+from dockbell.store.database import Database, Transaction
+from dockbell.store.deliveries import Closing, Lease
+
+log = structlog.get_logger()
+EVENTS_A_COMMIT = 500
+CLOSINGS_A_COMMIT = 1_000
+LONGEST_QUEUE = 20_000
+PAUSE_AFTER_FAILURE_S = 0.5
+GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
+
+Verdict = Accepted | DockbellError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A leased delivery with everything an attempt needs."""
+
+    lease: Lease
+    event: Event
+    webhook: Webhook
+
+
+class Dispatcher(Protocol):
+    """Who makes the attempts; all calls on the loop thread."""
+
+    def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
+        """A place for one attempt, as the lease's end; None if the delivery must wait in the store.
+
+        `at_once` (a person waits for a test's result) always gets one.
+        """
+
+    def unreserve(self, webhook_id: int) -> None: ...
+
+    def take(self, jobs: Sequence[Job]) -> None:
+        """Attempt these; each has a place."""
+
+    def closed(self, closings: Sequence[Closing]) -> None:
+        """The outcomes are on disk."""
+
+
+@dataclass(slots=True)
+class _Request:
+    events: Sequence[NewEvent]
+    answer: asyncio.Future[list[Verdict]]
+    test_of: Webhook | None
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one commit will store."""
+
+    state: State
+    requests: list[_Request]
+    rows: list[events.EventRow] = field(default_factory=list)
+    sources: list[NewEvent] = field(default_factory=list)
+    waiting: dict[int, list[tuple[int, int, int, Moment]]] = field(default_factory=dict)
+    jobs: dict[int, list[Job]] = field(default_factory=dict)
+    closings: list[Closing] = field(default_factory=list)
+
+
+class _Stale(Exception):  # noqa: N818 - a signal, never an error
+    """Webhooks were changed since the state this plan was matched with."""
+
+
+class Journal:
+    def __init__(
+        self,
+        database: Database,
+        index: Index,
+        publisher: Publisher,
+        webhooks: Webhooks,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        *,
+        node: int,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._publisher = publisher
+        self._webhooks = webhooks
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._node = node
+        self._requests: list[_Request] = []
+        self._queued = 0
+        self._closings: list[Closing] = []
+        self._work = asyncio.Event()
+        self._stopping = False
+
+    async def accept(self, new: Sequence[NewEvent], *, test_of: Webhook | None = None) -> list[Verdict]:
+        """Store events and their deliveries; returns after the commit, one verdict each.
+
+        With `test_of` the event goes to that webhook alone, marked as a test.
+        """
+        if self._stopping:
+            raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
+        if self._queued >= LONGEST_QUEUE:
+            raise Unavailable("The store does not keep up; nothing was accepted.", hint="Try again in a few seconds.")
+        request = _Request(new, asyncio.get_running_loop().create_future(), test_of)
+        self._requests.append(request)
+        self._queued += len(new)
+        self._work.set()
+        return await request.answer
+
+    def close(self, closing: Closing) -> None:
+        """Write an outcome with the next commit."""
+        self._closings.append(closing)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Commit until `stop` was called and nothing is left."""
+        while not (self._stopping and not self._requests and not self._closings):
+            await self._work.wait()
+            self._work.clear()
+            while self._requests or self._closings:
+                await self._commit_once()
+
+    def stop(self) -> None:
+        """Accept nothing more; what was taken is still written."""
+        self._stopping = True
+        self._work.set()
+
+    async def _commit_once(self) -> None:
+        requests = self._take_requests()
+        closings, self._closings = self._closings[:CLOSINGS_A_COMMIT], self._closings[CLOSINGS_A_COMMIT:]
+        while True:
+            plan = self._plan(requests, closings)
+            try:
+                repeats = await self._database.write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
+            except _Stale:
+                self._give_back(plan)
+                await self._index.refresh(self._database)
+                continue
+            except Exception as error:  # noqa: BLE001 - every waiter must hear of it, and the journal goes on
+                self._give_back(plan)
+                await self._fail(plan, error)
+                return
+            break
+        self._answer(plan, repeats)
+        self._dispatcher.closed(plan.closings)
+
+    def _take_requests(self) -> list[_Request]:
+        taken, count = 0, 0
+        while taken < len(self._requests) and (count == 0 or count + len(self._requests[taken].events) <= EVENTS_A_COMMIT):
+            count += len(self._requests[taken].events)
+            taken += 1
+        requests, self._requests = self._requests[:taken], self._requests[taken:]
+        self._queued -= count
+        return requests
+
+    def _plan(self, requests: list[_Request], closings: list[Closing]) -> _Plan:
+        state = self._index.state
+        plan = _Plan(state, requests, closings=closings)
+        now = self._clock.now()
+        for request in requests:
+            for new in request.events:
+                row = self._publisher.row(new, now=now, test_of=request.test_of.id if request.test_of else None)
+                plan.rows.append(row)
+                plan.sources.append(new)
+                wanted = [request.test_of] if request.test_of else matching(new, state)
+                self._plan_deliveries(plan, row, wanted, now)
+        return plan
+
+    def _plan_deliveries(self, plan: _Plan, row: events.EventRow, wanted: list[Webhook], now: Moment) -> None:
+        if not wanted:
+            return
+        test = row.test_of is not None
+        event = Event(row.id, row.goods_owner_id, row.event_type, row.accepted_at, row.head, row.data, test)
+        waiting, jobs = plan.waiting.setdefault(row.id, []), plan.jobs.setdefault(row.id, [])
+        for webhook in wanted:
+            until = self._dispatcher.reserve(webhook, now=now, at_once=test)
+            if until is None:
+                waiting.append((row.id, webhook.id, row.goods_owner_id, now))
+            else:
+                lease = Lease(row.id, webhook.id, row.goods_owner_id, 1, 1, until, now, now, 0)
+                jobs.append(Job(lease, event, webhook))
+
+    def _write(self, tx: Transaction, plan: _Plan) -> dict[int, Verdict]:
+        """Everything of one commit; the verdicts of events that were not new."""
+        repeats: dict[int, Verdict] = {}
+        if plan.rows:
+            if counters.pinned(tx, counters.WEBHOOKS_CHANGED) != plan.state.webhooks_no:
+                raise _Stale
+            stored = events.insert(tx, plan.rows)
+            for row, new in zip(plan.rows, plan.sources, strict=True):
+                if row.id not in stored:
+                    repeats[row.id] = _repeat_verdict(tx, new)
+            waiting = [one for event_id, some in plan.waiting.items() if event_id in stored for one in some]
+            leases = [job.lease for event_id, jobs in plan.jobs.items() if event_id in stored for job in jobs]
+            deliveries.insert(tx, waiting, leases=leases, node=self._node)
+            if waiting:
+                tx.wake(deliveries.TOPIC)
+        if plan.closings:
+            deliveries.close(tx, plan.closings)
+            for closing in plan.closings:
+                if closing.deactivate_webhook:
+                    self._webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)
+        return repeats
+
+    def _answer(self, plan: _Plan, repeats: dict[int, Verdict]) -> None:
+        verdicts = iter(
+            repeats.get(row.id)
+            or Accepted(row.id, len(plan.waiting.get(row.id, ())) + len(plan.jobs.get(row.id, ())))
+            for row in plan.rows
+        )
+        for request in plan.requests:
+            answer = [next(verdicts) for _ in request.events]
+            if not request.answer.done():  # whoever asked may have hung up; the event is kept all the same
+                request.answer.set_result(answer)
+        born = [job for event_id, jobs in plan.jobs.items() if event_id not in repeats for job in jobs]
+        for event_id in repeats:
+            for job in plan.jobs.get(event_id, ()):
+                self._dispatcher.unreserve(job.webhook.id)
+        self._dispatcher.take(born)
+
+    def _give_back(self, plan: _Plan) -> None:
+        for jobs in plan.jobs.values():
+            for job in jobs:
+                self._dispatcher.unreserve(job.webhook.id)
+
+    async def _fail(self, plan: _Plan, error: Exception) -> None:
+        """Refuse the events (nothing of them is stored) and keep the outcomes for the next commit."""
+        shown = error if isinstance(error, DockbellError) else Unavailable("The store failed; nothing was accepted.")
+        log.error("journal.commit_failed", error=str(error), events=len(plan.rows), closings=len(plan.closings))
+        for request in plan.requests:
+            if not request.answer.done():
+                request.answer.set_exception(shown)
+        self._closings = plan.closings + self._closings
+        if plan.closings:
+            await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
+
+
+def _repeat_verdict(tx: Transaction, event: NewEvent) -> Verdict:
+    try:
+        return repeated(tx, event)
+    except Conflict as conflict:
+        return conflict

@@ -1,0 +1,327 @@
+"""Making and changing webhooks. Each function is one transaction; secrets go in and never come out."""
+
+import json
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dockbell.actions.index import Index, State
+from dockbell.actions.webhook_input import checked_settings
+from dockbell.clock import HOUR, Moment, to_text
+from dockbell.domain.addresses import AddressPolicy
+from dockbell.domain.credentials import new_signing_secret
+from dockbell.domain.permissions import Actor
+from dockbell.domain.target_url import masked, parse_target_url, same_origin, warnings_for
+from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.store import delivery_log, webhooks
+from dockbell.store.database import Row, Transaction
+from dockbell.store.vault import Vault
+
+OVERLAP = 24 * HOUR
+MOST_OVERLAP_H = 7 * 24
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A webhook as it may be shown, and the signing secret if it was just made: the only time it is told."""
+
+    webhook: dict[str, Any]
+    signing_secret: str | None = None
+
+
+class Webhooks:
+    """The verbs of Administration => Webhooks."""
+
+    def __init__(self, index: Index, vault: Vault, addresses: AddressPolicy) -> None:
+        self._index = index
+        self._vault = vault
+        self._addresses = addresses
+
+    def create(self, tx: Transaction, actor: Actor, document: Mapping[str, Any], *, now: Moment) -> Saved:
+        state = self._index.fresh(tx)
+        settings, secrets = self._checked(actor, document, state, stored={})
+        webhook_id = webhooks.next_id(tx)
+        self._save(tx, actor, webhook_id, 1, settings, secrets, created_at=now, disabled_reason=None, now=now)
+        return Saved(self.view(_must_find(tx, webhook_id)), secrets["signing"][0]["secret"])
+
+    def change(
+        self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment
+    ) -> Saved:
+        """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
+
+        When the URL's scheme, host or port changes, credentials that are not entered again are cleared and
+        the webhook is disabled: whoever can move a webhook must not harvest its secrets.
+        """
+        row = self._own(tx, actor, webhook_id, for_update=True)
+        state = self._index.fresh(tx)
+        stored = self._secrets_of(row)
+        before = json.loads(row["settings"])
+        document = {**before, **patch}
+        if isinstance(patch.get("filters"), Mapping):
+            document["filters"] = {**before["filters"], **patch["filters"]}
+        moved = self._is_moved(before, document)
+        kept = _without_credentials(stored) if moved else stored
+        cleared = moved and _needs_credentials(document, kept)
+        if cleared:
+            document = _cleared(document, kept)
+        settings, secrets = self._checked(actor, document, state, stored=kept)
+        reason = row["disabled_reason"]
+        if cleared:
+            settings["enabled"] = False
+            reason = "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
+        elif settings["enabled"]:
+            reason = None
+        self._save(
+            tx, actor, webhook_id, row["version"] + 1, settings, secrets,
+            created_at=row["created_at"], disabled_reason=reason, now=now,
+        )  # fmt: skip
+        if bool(row["enabled"]) and not settings["enabled"]:
+            delivery_log.hold_all(tx, webhook_id)
+        elif settings["enabled"] and not row["enabled"]:
+            delivery_log.release_all(tx, webhook_id, now=now)
+        return Saved(self.view(_must_find(tx, webhook_id)))
+
+    def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
+        """Delete the webhook and cancel what waits for it; how many deliveries that were."""
+        row = self._own(tx, actor, webhook_id, for_update=True)
+        settings = {**json.loads(row["settings"]), "enabled": False}
+        self._save(
+            tx, actor, webhook_id, row["version"] + 1, settings, {"signing": []},
+            created_at=row["created_at"], disabled_reason="It was deleted.", now=now, deleted_at=now,
+        )  # fmt: skip
+        return delivery_log.cancel_all(tx, webhook_id, now=now)
+
+    def rotate_secret(
+        self, tx: Transaction, actor: Actor, webhook_id: int, *, overlap_h: float | None, own: str | None, now: Moment
+    ) -> Saved:
+        """A new signing secret; the old one signs along for `overlap_h` hours (24 unless said)."""
+        row = self._own(tx, actor, webhook_id, for_update=True)
+        if overlap_h is not None and not 0 <= overlap_h <= MOST_OVERLAP_H:
+            text = f"The overlap must be from 0 to {MOST_OVERLAP_H} hours."
+            raise InvalidInput([Problem("overlapInHours", "range", text)])
+        settings = json.loads(row["settings"])
+        secrets = self._secrets_of(row)
+        fresh = own or new_signing_secret(random.token_bytes(32))
+        checked_settings(
+            {**settings, "signingSecret": fresh},
+            state=self._index.fresh(tx), addresses=self._addresses, stored_secrets=secrets,
+        )  # fmt: skip
+        until = now + (OVERLAP if overlap_h is None else int(overlap_h * HOUR))
+        old = [
+            {**entry, "until": min(until, entry.get("until") or until)}
+            for entry in secrets["signing"]
+            if (entry.get("until") or until) > now and until > now
+        ]
+        secrets["signing"] = [{"secret": fresh}, *old[:2]]
+        self._save(
+            tx, actor, webhook_id, row["version"] + 1, settings, secrets,
+            created_at=row["created_at"], disabled_reason=row["disabled_reason"], now=now,
+        )  # fmt: skip
+        return Saved(self.view(_must_find(tx, webhook_id)), fresh)
+
+    def deactivate(self, tx: Transaction, actor: Actor, webhook_id: int, reason: str, *, now: Moment) -> None:
+        """Switch off a webhook whose receiver asked for it; what waits is held."""
+        row = webhooks.find(tx, webhook_id, for_update=True)
+        if row is None or not row["enabled"]:
+            return
+        settings = {**json.loads(row["settings"]), "enabled": False}
+        self._save(
+            tx, actor, webhook_id, row["version"] + 1, settings, self._secrets_of(row),
+            created_at=row["created_at"], disabled_reason=reason, now=now,
+        )  # fmt: skip
+        delivery_log.hold_all(tx, webhook_id)
+
+    def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
+        actor.need("read")
+        return self.view(self._visible(tx, actor, webhook_id))
+
+    def page(self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any) -> list[dict[str, Any]]:
+        actor.need("read")
+        rows = webhooks.page(tx, goods_owners=actor.goods_owners, after=after, limit=limit, **filters)
+        counts = delivery_log.counts(tx, [row["id"] for row in rows])
+        return [{**self.view(row), "notDelivered": counts.get(row["id"], {})} for row in rows]
+
+    def view(self, row: Row) -> dict[str, Any]:
+        """The webhook as it may be shown: secrets as a fingerprint, warnings in words."""
+        settings = json.loads(row["settings"])
+        secrets = self._secrets_of(row)
+        authentication = dict(settings["authentication"])
+        for name in ("password", "token"):
+            if name in secrets and _uses(authentication, name):
+                authentication[name] = self._set(secrets[name])
+        headers = [
+            {**header, "value": self._set(secrets["headers"][header["name"]])} if header["secret"] else header
+            for header in settings["headers"]
+        ]
+        return {
+            "id": row["id"],
+            "version": row["version"],
+            **settings,
+            "authentication": authentication,
+            "headers": headers,
+            "enabled": bool(row["enabled"]),
+            "disabledReason": row["disabled_reason"],
+            "signingSecrets": [
+                {"fingerprint": self._vault.fingerprint(entry["secret"]), "until": _time(entry.get("until"))}
+                for entry in secrets.get("signing", [])
+            ],
+            "warnings": self._warnings(settings),
+            "createdAt": to_text(row["created_at"]),
+            "changedAt": to_text(row["changed_at"]),
+            "deletedAt": _time(row["deleted_at"]),
+        }
+
+    def _warnings(self, settings: Mapping[str, Any]) -> list[str]:
+        owners = settings["goodsOwnerIds"]
+        has_credentials = settings["authentication"]["type"] != "none" or any(h["secret"] for h in settings["headers"])
+        try:
+            url = parse_target_url(settings["targetUrl"], self._addresses, None if owners is None else frozenset(owners))
+        except InvalidInput as refused:
+            return [f"Nothing can be sent: {refused.message}"]
+        return warnings_for(url, has_credentials)
+
+    def _checked(
+        self, actor: Actor, document: Mapping[str, Any], state: State, *, stored: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Settings and secrets to store, if they are right and the actor may make such a webhook."""
+        actor.need("manage")
+        if document.get("kind") == "automation":
+            actor.need_everyone()
+        owners = document.get("goodsOwnerIds")
+        for owner in owners if isinstance(owners, list) else []:
+            if isinstance(owner, int) and not actor.sees(owner):
+                text = f"There is no goods owner {owner}."
+                raise InvalidInput([Problem("goodsOwnerIds", "goods_owner", text)])
+        return checked_settings(document, state=state, addresses=self._addresses, stored_secrets=stored)
+
+    def _save(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        webhook_id: int,
+        version: int,
+        settings: Mapping[str, Any],
+        secrets: Mapping[str, Any],
+        *,
+        created_at: Moment,
+        disabled_reason: str | None,
+        now: Moment,
+        deleted_at: Moment | None = None,
+    ) -> None:
+        values = {
+            "id": webhook_id,
+            "version": version,
+            "kind": settings["kind"],
+            "name": settings["name"],
+            "event_type": settings["eventType"],
+            "enabled": int(settings["enabled"]),
+            "disabled_reason": disabled_reason,
+            "settings": json.dumps(settings, ensure_ascii=False),
+            "secrets": self._vault.seal(json.dumps(secrets), place=f"webhooks/{webhook_id}/secrets"),
+            "max_concurrency": settings["maxConcurrency"],
+            "created_at": created_at,
+            "deleted_at": deleted_at,
+        }
+        webhooks.save(tx, values=values, goods_owners=settings["goodsOwnerIds"], actor=actor.id, now=now)
+
+    def _visible(self, tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
+        """The webhook, if all its goods owners are the actor's; else it does not exist for them."""
+        row = webhooks.find(tx, webhook_id, for_update=for_update)
+        if row is None or row["deleted_at"] is not None or not may_see(actor, json.loads(row["settings"])):
+            raise _no_such_webhook(webhook_id)
+        return row
+
+    def _own(self, tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool) -> Row:
+        actor.need("manage")
+        row = self._visible(tx, actor, webhook_id, for_update=for_update)
+        if row["kind"] == "automation":
+            actor.need_everyone()
+        return row
+
+    def _secrets_of(self, row: Row) -> dict[str, Any]:
+        opened: dict[str, Any] = json.loads(self._vault.open(row["secrets"], place=f"webhooks/{row['id']}/secrets"))
+        return opened
+
+    def _set(self, secret: str) -> dict[str, Any]:
+        return {"set": True, "fingerprint": self._vault.fingerprint(secret)}
+
+    def _is_moved(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+        if before["targetUrl"] == after.get("targetUrl"):
+            return False
+        owners = before["goodsOwnerIds"]
+        try:
+            old = parse_target_url(before["targetUrl"], self._addresses, None if owners is None else frozenset(owners))
+            new = parse_target_url(after.get("targetUrl"), self._addresses, None if owners is None else frozenset(owners))
+        except InvalidInput:
+            return True
+        return not same_origin(old, new)
+
+
+def may_see(actor: Actor, settings: Mapping[str, Any]) -> bool:
+    owners = settings["goodsOwnerIds"]
+    if actor.goods_owners is None:
+        return True
+    return owners is not None and actor.goods_owners.issuperset(owners)
+
+
+def shown_url(settings: Mapping[str, Any]) -> str:
+    """The target URL with the values of its query masked, for logs and reasons."""
+    return masked(settings["targetUrl"])
+
+
+def _no_such_webhook(webhook_id: int) -> NotFound:
+    return NotFound(f"There is no webhook {webhook_id}.", hint="GET /api/v1/webhooks lists yours.")
+
+
+def _must_find(tx: Transaction, webhook_id: int) -> Row:
+    row = webhooks.find(tx, webhook_id)
+    assert row is not None
+    return row
+
+
+def _uses(authentication: Mapping[str, Any], name: str) -> bool:
+    return authentication["type"] == {"password": "basic", "token": "token"}[name]
+
+
+def _without_credentials(secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays when a webhook moves to another host: signing keys are never sent, so they may."""
+    return {"signing": secrets["signing"], "headers": {}}
+
+
+def _needs_credentials(document: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
+    """True if the document relies on a stored secret that was dropped."""
+    authentication = document.get("authentication")
+    lacks = isinstance(authentication, Mapping) and (
+        (authentication.get("type") == "basic" and authentication.get("password") is None)
+        or (authentication.get("type") == "token" and authentication.get("token") is None)
+    )
+    return lacks or any(_is_emptied(header, kept) for header in _listed(document.get("headers")))
+
+
+def _cleared(document: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without what relied on dropped secrets."""
+    authentication = document["authentication"]
+    gone = authentication.get("password" if authentication["type"] == "basic" else "token") is None
+    return {
+        **document,
+        "authentication": {"type": "none"} if gone else authentication,
+        "headers": [header for header in _listed(document.get("headers")) if not _is_emptied(header, kept)],
+    }
+
+
+def _is_emptied(header: Any, kept: Mapping[str, Any]) -> bool:
+    return (
+        isinstance(header, Mapping)
+        and bool(header.get("secret"))
+        and header.get("value") is None
+        and header.get("name") not in kept["headers"]
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _time(moment: Moment | None) -> str | None:
+    return None if moment is None else to_text(moment)

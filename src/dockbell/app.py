@@ -1,0 +1,244 @@
+"""The one place where parts are put together; they start and stop in order.
+
+    requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
+                          ^                              │
+                          └────────── outcomes ──────────┘
+"""
+
+import asyncio
+import gc
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+import uvicorn
+
+from dockbell.actions.access import Doorkeeper, NewKey, create_key
+from dockbell.actions.index import Index
+from dockbell.actions.journal import Journal
+from dockbell.actions.publish import Publisher
+from dockbell.actions.webhooks import Webhooks
+from dockbell.clock import SystemClock
+from dockbell.delivery.worker import Worker
+from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
+from dockbell.domain.catalog import load_catalog
+from dockbell.domain.delivery import Outcome
+from dockbell.domain.ids import EventIds
+from dockbell.domain.permissions import SYSTEM
+from dockbell.egress.sender import Sender
+from dockbell.errors import ConfigError
+from dockbell.settings import Settings
+from dockbell.store import events, people
+from dockbell.store.database import Database, Transaction, open_database
+from dockbell.store.migrate import migrate, verify
+from dockbell.store.vault import Vault, open_vault
+from dockbell.warehouse.api import build_warehouse_api
+from dockbell.web.server import Parts, build_app
+
+log = structlog.get_logger()
+SWITCH_INTERVAL_S = 0.0005
+"""How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
+REQUESTS_END_S = 5
+
+
+class Store:
+    """The database with what belongs to it: schema, key ring, clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database: Database = open_database(settings.database)
+        self.clock = SystemClock(self.database.clock_offset())
+        if settings.migrate_on_start:
+            migrate(self.database, now=self.clock.now())
+        verify(self.database)
+        self.vault: Vault = open_vault(settings.key_path(), self.database)
+        self.catalog = load_catalog()
+        self.addresses = AddressPolicy(
+            parse_allow_rules(settings.egress.allow, i_know=settings.egress.allow_wide),
+            settings.egress.allow_loopback_for_tests,
+            settings.egress.nat64_prefixes,
+            private_names=settings.egress.private_names,
+        )
+        self.index = Index(self.catalog, self.vault, self.addresses)
+        self.webhooks = Webhooks(self.index, self.vault, self.addresses)
+        self.node, newest = self.database.submit_write(self._join).result()
+        self.publisher = Publisher(self.index, EventIds(self.node, newest=newest), system=settings.system)
+
+    def first_key(self) -> NewKey | None:
+        """The administrator key of a database that has none yet."""
+
+        def make(tx: Transaction) -> NewKey | None:
+            if people.keys(tx):
+                return None
+            now = self.clock.now()
+            return create_key(
+                tx, SYSTEM, label="First administrator", scopes=["admin"], goods_owners=None, expires_at=None, now=now
+            )
+
+        return self.database.submit_write(make).result()
+
+    def close(self) -> None:
+        self.database.submit_write(lambda tx: people.leave_node(tx, self.node)).result()
+        self.database.close()
+
+    def _join(self, tx: Transaction) -> tuple[int, int]:
+        name = f"{socket.gethostname()}"
+        return people.join_node(tx, name=name, now=self.clock.now()), events.newest_id(tx)
+
+
+class App:
+    """One node, running: web server, journal, worker, sender."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        _refuse_open_door(settings)
+        self.settings = settings
+        self.store = store
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        store, settings = self.store, self.settings
+        loop = asyncio.get_running_loop()
+        await store.index.refresh(store.database)
+        store.database.listen("webhooks", self._on_loop(loop, self._refresh))
+        store.database.listen("catalog", self._on_loop(loop, self._refresh))
+        self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
+        self.journal = Journal(
+            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node
+        )
+        self.sender = Sender(
+            store.addresses,
+            deliver=self._handed_over(loop),
+            ca_file=settings.egress.ca_file,
+            connect_timeout_s=settings.egress.connect_timeout_s,
+            body_timeout_s=settings.egress.body_timeout_s,
+            per_address_limit=settings.egress.per_address,
+        )
+        self.worker.attach(self.sender, self.journal)
+        self.sender.start()
+        if settings.egress.allow_loopback_for_tests:
+            log.warning("egress.loopback_allowed", hint="Unset DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS in production.")
+        parts = Parts(
+            database=store.database,
+            index=store.index,
+            journal=self.journal,
+            publisher=store.publisher,
+            webhooks=store.webhooks,
+            doorkeeper=Doorkeeper(store.database),
+            clock=store.clock,
+            system=settings.system,
+        )
+        self.parts = parts
+        self.asgi = build_app(parts, mounts=self._mounts(parts))
+        self._journal_task = asyncio.create_task(self.journal.run())
+        self._worker_task = asyncio.create_task(self.worker.run())
+        gc.collect()
+        gc.freeze()
+
+    async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
+        """Answer requests until a signal comes, then stop in order; what was accepted is kept."""
+        server = a_server(self.asgi, self.settings.server.host, self.settings.server.port)
+        listening = asyncio.create_task(_tell_when_started(server, ready))
+        try:
+            await server.serve()
+        finally:
+            listening.cancel()
+            await self.stop()
+
+    async def stop(self) -> None:
+        grace_s = self.settings.worker.shutdown_s
+        await self.worker.stop(grace_s=grace_s)
+        self._worker_task.cancel()
+        self.sender.close(0.0)
+        await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
+        self.journal.stop()
+        await self._journal_task
+        self.store.close()
+        log.info("server.stopped")
+
+    def _mounts(self, parts: Parts) -> Sequence[tuple[str, Any]]:
+        if not self.settings.warehouse.enabled:
+            return ()
+        warehouse = build_warehouse_api(parts)
+        return [(f"/api/v1/{name}", warehouse) for name in ("orders", "articles", "warehouse")]
+
+    def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
+        def deliver(batch: list[tuple[object, Outcome]]) -> None:
+            loop.call_soon_threadsafe(self.worker.outcomes, batch)
+
+        return deliver
+
+    def _on_loop(self, loop: asyncio.AbstractEventLoop, coroutine: Callable[[], Any]) -> Callable[[], None]:
+        def start() -> None:
+            task = loop.create_task(coroutine())
+            self._tasks.append(task)
+            task.add_done_callback(self._tasks.remove)
+
+        return lambda: _call_on(loop, start)
+
+    async def _refresh(self) -> None:
+        await self.store.index.refresh(self.store.database)
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(start)
+
+
+def a_server(asgi: Any, host: str, port: int) -> uvicorn.Server:
+    """uvicorn with the fast parser and without a log line per request."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            asgi,
+            host=host,
+            port=port,
+            http="httptools",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=2048,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=REQUESTS_END_S,
+        ),
+    )
+
+
+async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
+    ready()
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.server.host not in ("127.0.0.1", "::1", "localhost") and not settings.server.behind_proxy:
+        raise ConfigError(
+            f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
+            "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
+        )
+
+
+def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Run a node until SIGTERM or Ctrl-C."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    store = Store(settings)
+    first = store.first_key()
+    if first is not None:
+        print(f"\nAdministrator key, shown this once:\n\n    {first.key}\n", flush=True)
+
+    async def main() -> None:
+        app = App(settings, store)
+        await app.start()
+        log.info("server.started", url=f"http://{settings.server.host}:{settings.server.port}", node=store.node)
+        await app.serve(ready=ready)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop  # noqa: PLC0415 - commands that serve nothing start without it
+
+    return uvloop.new_event_loop

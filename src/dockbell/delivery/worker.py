@@ -1,0 +1,300 @@
+"""The worker: makes the attempts of one node.
+
+Jobs come from two sides: born leased from the journal, or claimed from the store when they are due
+(retries, overflow, what other nodes left behind). Each webhook has its own short queue in memory and its
+own cap of attempts in flight, so that a slow receiver keeps no one else waiting.
+"""
+
+import asyncio
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from dockbell.actions.index import Index
+from dockbell.actions.journal import Job
+from dockbell.clock import SECOND, Clock, Moment
+from dockbell.delivery.attempt import close_attempt, request_for
+from dockbell.domain.delivery import NotSent, Outcome
+from dockbell.domain.event import Event
+from dockbell.domain.request import OutgoingRequest
+from dockbell.domain.webhook import Webhook
+from dockbell.store import deliveries, events, people
+from dockbell.store.database import Database, Transaction
+from dockbell.store.deliveries import Closing, Lease
+
+log = structlog.get_logger()
+LEASE_MARGIN = 10 * SECOND
+AHEAD = 32
+"""Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
+QUICK = SECOND
+WEBHOOKS_A_ROUND = 64
+CLAIM_AT_ONCE = 32
+TICK_S = 5.0
+LONGEST_NAP_S = 60.0
+BUSY_NAP_S = 1.0
+
+
+class Sender(Protocol):
+    """Opens connections; hands outcomes back through the callback it was made with."""
+
+    def submit(self, token: object, request: OutgoingRequest) -> None: ...
+
+
+class ClosesAttempts(Protocol):
+    def close(self, closing: Closing) -> None: ...
+
+
+@dataclass(slots=True)
+class _Attempt:
+    job: Job
+    shown_headers: str
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One webhook's share: what waits in memory, what is in flight, how quick its receiver was."""
+
+    waiting: deque[Job] = field(default_factory=deque)
+    places: int = 0
+    in_flight: int = 0
+    last_took: int = 0
+
+
+class Worker:
+    def __init__(
+        self,
+        database: Database,
+        index: Index,
+        clock: Clock,
+        *,
+        node: int,
+        slots: int = 512,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._clock = clock
+        self._node = node
+        self._slots = slots
+        self._jitter = jitter
+        self._lanes: dict[int, _Lane] = defaultdict(_Lane)
+        self._in_flight: dict[tuple[int, int], _Attempt] = {}
+        self._behind: set[int] = set()
+        self._look = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._stopping = False
+        self._sender: Sender
+        self._journal: ClosesAttempts
+
+    def attach(self, sender: Sender, journal: ClosesAttempts) -> None:
+        """Tell the worker who sends and who writes; both need the worker to be made first."""
+        self._sender = sender
+        self._journal = journal
+
+    # The dispatcher's side, called by the journal.
+
+    def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
+        lane = self._lanes[webhook.id]
+        room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
+        full = webhook.id in self._behind or lane.places >= room or len(self._in_flight) >= self._slots
+        if self._stopping or (full and not at_once):
+            self._behind.add(webhook.id)
+            return None
+        lane.places += 1
+        return self._lease_end(webhook, now)
+
+    def unreserve(self, webhook_id: int) -> None:
+        self._lanes[webhook_id].places -= 1
+
+    def take(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            lane = self._lanes[job.webhook.id]
+            lane.waiting.append(job)
+            self._start(lane)
+
+    def closed(self, closings: Sequence[Closing]) -> None:
+        for closing in closings:
+            lane = self._lanes[closing.lease.webhook_id]
+            lane.places -= 1
+            if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
+                self._look.set()
+            if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
+                del self._lanes[closing.lease.webhook_id]
+        self._tell_quiet()
+
+    # The sender's side, called on the loop thread.
+
+    def outcomes(self, batch: Iterable[tuple[object, Outcome]]) -> None:
+        """Attempts that ended; each is decided on and given to the journal."""
+        now = self._clock.now()
+        for token, outcome in batch:
+            attempt = self._in_flight.pop(token, None)  # type: ignore[call-overload]
+            if attempt is None:
+                continue
+            lane = self._lanes[attempt.job.webhook.id]
+            lane.in_flight -= 1
+            lane.last_took = now - attempt.job.lease.started_at
+            self._end(attempt.job, outcome, attempt.shown_headers, now)
+            self._start(lane)
+
+    # The worker's own life.
+
+    async def run(self) -> None:
+        """Claim what is due until stopped."""
+        self._database.listen(deliveries.TOPIC, self._woken)
+        loop = asyncio.get_running_loop()
+        self._wake_up = lambda: loop.call_soon_threadsafe(self._look.set)
+        ticking = asyncio.create_task(self._tick_for_ever())
+        try:
+            while not self._stopping:
+                self._look.clear()
+                claimed, nap_s = await self._claim_round()
+                if not claimed:
+                    await self._nap(nap_s)
+        finally:
+            ticking.cancel()
+
+    async def stop(self, *, grace_s: float = 20.0) -> None:
+        """Claim nothing more, let what is in flight end, give back what was never sent."""
+        self._stopping = True
+        self._look.set()
+        unsent = [job.lease for lane in self._lanes.values() for job in lane.waiting]
+        for lane in self._lanes.values():
+            lane.places -= len(lane.waiting)
+            lane.waiting.clear()
+        if unsent:
+            now = self._clock.now()
+            await self._database.write(lambda tx: deliveries.release(tx, unsent, now=now))
+        deadline = asyncio.create_task(self._clock.sleep(grace_s))
+        waiting = asyncio.create_task(self.quiet())
+        await asyncio.wait({deadline, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (deadline, waiting):
+            task.cancel()
+        if self._in_flight:
+            log.warning("worker.cut_short", attempts=len(self._in_flight), hint="They will show as interrupted.")
+
+    async def quiet(self) -> None:
+        """Returns when nothing is in flight and every outcome is on disk."""
+        while any(lane.places for lane in self._lanes.values()):
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def _start(self, lane: _Lane) -> None:
+        while lane.waiting and lane.in_flight < lane.waiting[0].webhook.max_concurrency and not self._stopping:
+            job = lane.waiting.popleft()
+            self._attempt(job, lane)
+
+    def _attempt(self, job: Job, lane: _Lane) -> None:
+        now = self._clock.now()
+        try:
+            request, shown = request_for(job, self._index.state, now)
+        except Exception as error:  # noqa: BLE001 - one delivery that cannot be built must not stop the others
+            log.error("attempt.not_built", event_id=job.event.id, webhook_id=job.webhook.id, error=str(error))
+            self._end(job, NotSent("internal_error", str(error)), "", now)
+            return
+        if isinstance(request, NotSent):
+            self._end(job, request, shown, now)
+            return
+        lane.in_flight += 1
+        token = (job.lease.event_id, job.lease.webhook_id)
+        self._in_flight[token] = _Attempt(job, shown)
+        self._sender.submit(token, request)
+
+    def _end(self, job: Job, outcome: Outcome, shown_headers: str, now: Moment) -> None:
+        self._journal.close(
+            close_attempt(job, outcome, shown_headers, node=self._node, now=now, jitter=self._jitter()),
+        )
+
+    def _woken(self) -> None:
+        self._wake_up()
+
+    def _tell_quiet(self) -> None:
+        self._quiet.set()
+
+    def _lease_end(self, webhook: Webhook, now: Moment) -> Moment:
+        return now + int(webhook.timeout_s * SECOND) + LEASE_MARGIN
+
+    async def _nap(self, seconds: float) -> None:
+        """Until something was woken, or `seconds` have passed."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        looking = asyncio.ensure_future(self._look.wait())
+        try:
+            await asyncio.wait({sleeping, looking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            looking.cancel()
+
+    async def _claim_round(self) -> tuple[int, float]:
+        """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
+        now = self._clock.now()
+        room = self._slots - len(self._in_flight)
+        if room <= 0:
+            return 0, BUSY_NAP_S
+        try:
+            await self._index.refresh(self._database)
+            leases, rows, next_due = await self._database.write(lambda tx: self._claim(tx, now, room))
+        except Exception as error:  # noqa: BLE001 - the store may be away; try again until it is back
+            log.error("worker.claim_failed", error=str(error))
+            return 0, BUSY_NAP_S
+        jobs = []
+        for lease in leases:
+            row = rows[lease.event_id]
+            event = Event(
+                row["id"], row["goods_owner_id"], row["event_type"], row["accepted_at"], row["head"], row["data"],
+                row["test_of"] is not None,
+            )  # fmt: skip
+            jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
+            self._lanes[lease.webhook_id].places += 1
+        self.take(jobs)
+        if next_due is None:
+            return len(jobs), LONGEST_NAP_S
+        wait_s = (next_due - self._clock.now()) / SECOND
+        return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else BUSY_NAP_S
+
+    def _claim(self, tx: Transaction, now: Moment, room: int) -> tuple[list[Lease], dict[int, events.Row], Moment | None]:
+        leases: list[Lease] = []
+        after = 0
+        behind: set[int] = set()
+        while len(leases) < room:
+            due = deliveries.webhooks_with_due(tx, now=now, after=after, limit=WEBHOOKS_A_ROUND)
+            for webhook_id in due:
+                webhook = self._index.state.webhooks.get(webhook_id)
+                if webhook is None:
+                    continue
+                limit = min(CLAIM_AT_ONCE, room - len(leases))
+                found = deliveries.claim_due(
+                    tx, webhook_id=webhook_id, now=now, lease_until=self._lease_end(webhook, now), node=self._node, limit=limit
+                )
+                leases += found
+                behind.add(webhook_id)
+            if len(due) < WEBHOOKS_A_ROUND:
+                break
+            after = due[-1]
+        self._behind = behind
+        return leases, events.for_sending(tx, [lease.event_id for lease in leases]), deliveries.next_due_at(tx)
+
+    async def _tick_for_ever(self) -> None:
+        """Every few seconds: rescue run-out leases, keep ours, tell that this node lives."""
+        while True:
+            await self._clock.sleep(TICK_S)
+            now = self._clock.now()
+            ending = [
+                job.lease
+                for job in [a.job for a in self._in_flight.values()] + [j for lane in self._lanes.values() for j in lane.waiting]
+                if job.lease.until < now + 2 * LEASE_MARGIN
+            ]
+            try:
+                await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001
+                log.error("worker.tick_failed", error=str(error))
+
+    def _tick(self, tx: Transaction, now: Moment, ending: list[Lease]) -> None:
+        deliveries.extend(tx, ending, until=now + 4 * LEASE_MARGIN)
+        rescued = deliveries.rescue(tx, now=now)
+        if rescued:
+            log.warning("lease.expired", deliveries=rescued)
+        people.see_node(tx, self._node, now=now)

@@ -1,0 +1,129 @@
+"""What an attempt met and what follows from it. Pure: no clock, no row, no socket.
+
+An attempt's outcome is a value, never an exception; `decide` turns it into the next step.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from dockbell.clock import HOUR, Moment
+from dockbell.domain.retry_after import parse_retry_after
+from dockbell.domain.retry_policy import RetryPolicy
+
+SLOW_DOWN = frozenset({429, 502, 503, 504})
+LONGEST_RETRY_AFTER = 2 * HOUR
+
+Status = Literal["pending", "sending", "delivered", "failed", "held", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long each part of an attempt took, in microseconds; 0 where it did not happen."""
+
+    dns: int = 0
+    connect: int = 0
+    tls: int = 0
+    first_byte: int = 0
+    total: int = 0
+
+
+NO_TIME = Timings()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The receiver sent a complete response head."""
+
+    status: int
+    headers: bytes = b""
+    """Status line and header lines as received, capped."""
+    body: bytes = b""
+    """The beginning of the body, capped; never decoded."""
+    body_cut: bool = False
+    retry_after: str | None = None
+    address: str = ""
+    timings: Timings = NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """No complete response head: `reason` is a code such as `connect_timeout` or `tls_untrusted`."""
+
+    reason: str
+    detail: str = ""
+    address: str = ""
+    timings: Timings = NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """We refused to send, for example because the address is denied; nothing left this machine."""
+
+    reason: str
+    detail: str = ""
+    timings: Timings = NO_TIME
+
+
+Outcome = Answered | Unanswered | NotSent
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    status: Literal["delivered", "failed"]
+    deactivate_webhook: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    at: Moment
+
+
+Decision = Done | TryAgain
+
+
+def decide(
+    outcome: Outcome,
+    policy: RetryPolicy,
+    *,
+    failures: int,
+    first_attempt_at: Moment,
+    now: Moment,
+    jitter: float,
+) -> Decision:
+    """The step after an attempt. `failures` counts this one if it failed; `jitter` is from 0 to 1."""
+    match outcome:
+        case Answered(status=status) if 200 <= status <= 299:
+            return Done("delivered")
+        case Answered(status=410):
+            return Done("failed", deactivate_webhook=True)
+        case NotSent():
+            return Done("failed")
+        case Unanswered(reason="interrupted"):  # we broke it off ourselves; what the receiver saw is unknown
+            return TryAgain(now)
+        case Answered(status=status, retry_after=header) if status in SLOW_DOWN:
+            asked = parse_retry_after(header, now=now) if header else 0
+        case Answered() | Unanswered():
+            asked = 0
+        case _:
+            assert_never(outcome)
+    wait = policy.wait_after(failures, age=now - first_attempt_at)
+    if wait is None:
+        return Done("failed")
+    return TryAgain(now + max(wait + policy.jitter_of(wait, jitter), min(asked, LONGEST_RETRY_AFTER)))
+
+
+def code_of(outcome: Outcome) -> str:
+    """The word under which an attempt is listed: `delivered`, `http_500`, `http_redirect`, `connect_refused`."""
+    match outcome:
+        case Answered(status=status) if 200 <= status <= 299:
+            return "delivered"
+        case Answered(status=status) if 300 <= status <= 399:
+            return "http_redirect"
+        case Answered(status=status):
+            return f"http_{status}"
+        case Unanswered(reason=reason) | NotSent(reason=reason):
+            return reason
+        case _:
+            assert_never(outcome)
+
+

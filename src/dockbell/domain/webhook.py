@@ -1,0 +1,151 @@
+"""A webhook: which event type, whose goods, where to, how to authenticate, which filters, which retry policy.
+
+`Webhook` is the compiled form that matching and sending use: everything that is the same for each
+attempt is worked out once, here. Settings are the camelCase document that the API speaks and the
+store keeps; secrets are a document of their own, sealed in the store.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dockbell.clock import Moment
+from dockbell.domain.addresses import AddressPolicy
+from dockbell.domain.credentials import decode_signing_secret
+from dockbell.domain.filters import Condition, Filter, StatusChange
+from dockbell.domain.retry_policy import NAMED, RetryPolicy, own_steps
+from dockbell.domain.target_url import TargetUrl, parse_target_url
+from dockbell.errors import InvalidInput
+
+Kind = Literal["regular", "automation"]
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """Signs until `until`; the newest one has no end."""
+
+    key: bytes
+    until: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    id: int
+    version: int
+    kind: Kind
+    name: str
+    event_type: str
+    goods_owners: frozenset[int] | None
+    """None: every goods owner, only for automation webhooks."""
+    enabled: bool
+    deleted: bool
+    filter: Filter
+    retry_policy: RetryPolicy
+    timeout_s: float
+    max_concurrency: int
+    url: TargetUrl | None
+    """None when the stored URL is refused by today's rules; `url_problem` says why."""
+    url_problem: str
+    own_headers: tuple[str, ...]
+    """Authentication and additional headers as complete lines."""
+    masked_headers: tuple[str, ...]
+    """The same lines as they may be shown."""
+    signing_secrets: tuple[SigningSecret, ...]
+
+    def serves(self, goods_owner_id: int) -> bool:
+        return self.goods_owners is None or goods_owner_id in self.goods_owners
+
+
+def compile_webhook(
+    *,
+    webhook_id: int,
+    version: int,
+    enabled: bool,
+    deleted: bool,
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    addresses: AddressPolicy,
+    fingerprint: Callable[[str], str],
+) -> Webhook:
+    """Settings and opened secrets, ready for use. `fingerprint` names a secret without telling it."""
+    owners = settings["goodsOwnerIds"]
+    goods_owners = None if owners is None else frozenset(owners)
+    url, url_problem = None, ""
+    try:
+        url = parse_target_url(settings["targetUrl"], addresses, goods_owners)
+    except InvalidInput as refused:
+        url_problem = refused.message
+    lines, masked = header_lines(settings, secrets, fingerprint)
+    return Webhook(
+        id=webhook_id,
+        version=version,
+        kind=settings["kind"],
+        name=settings["name"],
+        event_type=settings["eventType"],
+        goods_owners=goods_owners,
+        enabled=enabled,
+        deleted=deleted,
+        filter=filter_from(settings["filters"]),
+        retry_policy=retry_policy_from(settings["retryPolicy"]),
+        timeout_s=settings["timeoutInSeconds"],
+        max_concurrency=settings["maxConcurrency"],
+        url=url,
+        url_problem=url_problem,
+        own_headers=lines,
+        masked_headers=masked,
+        signing_secrets=tuple(
+            SigningSecret(decode_signing_secret(entry["secret"]), entry.get("until"))
+            for entry in secrets.get("signing", [])
+        ),
+    )
+
+
+def header_lines(
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    fingerprint: Callable[[str], str],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The webhook's own header lines, and the same with secrets masked."""
+    lines: list[str] = []
+    masked: list[str] = []
+
+    def add(name: str, value: str, shown: str) -> None:
+        lines.append(f"{name}: {value}" if value else f"{name}:")
+        masked.append(f"{name}: {shown}" if shown else f"{name}:")
+
+    authentication = settings["authentication"]
+    match authentication["type"]:
+        case "basic":
+            pair = f"{authentication['username']}:{secrets.get('password', '')}"
+            add("Authorization", "Basic " + base64.b64encode(pair.encode()).decode(), f"Basic {MASK} ({fingerprint(pair)})")
+        case "token":
+            token = secrets.get("token", "")
+            add("X-Auth-Token", token, f"{MASK} ({fingerprint(token)})")
+    for header in settings["headers"]:
+        name = header["name"]
+        if header.get("secret"):
+            value = secrets.get("headers", {}).get(name, "")
+            add(name, value, f"{MASK} ({fingerprint(value)})")
+        else:
+            add(name, header["value"], header["value"])
+    return tuple(lines), tuple(masked)
+
+
+def filter_from(document: Mapping[str, Any]) -> Filter:
+    return Filter(
+        transporters=tuple(document.get("transporters", ())),
+        order_types=tuple(document.get("orderTypes", ())),
+        statuses=tuple(StatusChange(entry["to"], entry.get("from")) for entry in document.get("statuses", ())),
+        with_purchase_order=bool(document.get("fireWhenPurchaseOrderIsCreated", False)),
+        conditions=tuple(
+            Condition(entry["field"], entry["operator"], entry.get("value")) for entry in document.get("conditions", ())
+        ),
+    )
+
+
+def retry_policy_from(document: Mapping[str, Any]) -> RetryPolicy:
+    if document["name"] == "own":
+        return own_steps(tuple(document["stepsInSeconds"]))
+    return NAMED[document["name"]]

@@ -1,0 +1,185 @@
+"""The address guard: every name is resolved here, and every answer is judged before anything is opened.
+
+Promises: one lookup per attempt at most; a single refused answer refuses the whole attempt, nothing is filtered;
+all refusals read alike, so nobody can map a network by our messages; a name server that hangs costs its goods
+owner's share of the lookup threads, not everybody's.
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Protocol
+
+from dockbell.domain.delivery import NotSent, Unanswered
+from dockbell.domain.request import OutgoingRequest
+
+Resolver = Callable[[str, int], list[str]]
+"""Host and port to addresses; raises OSError if there are none. Called in a lookup thread, so it may block."""
+
+Question = tuple[str, int, frozenset[int]]
+"""Host, port and the goods owners who ask: what one owner may reach says nothing about another."""
+Verdict = tuple[str, ...] | NotSent | Unanswered
+"""The addresses that may be connected to, or why there are none."""
+
+DENIED = NotSent(
+    "egress_denied_address",
+    "The target URL leads to an address this installation does not send to. "
+    "Use a public address, or ask the administrator for a rule in egress.allow.",
+)
+ANSWERS_USED = 16
+_LOOKUP_THREADS = 16
+_LOOKUPS_PER_OWNER = 4
+_CACHE_SIZE = 4096
+_log = logging.getLogger("dockbell.egress")
+
+
+class Judge(Protocol):
+    """What the guard needs of `dockbell.domain.addresses.AddressPolicy`."""
+
+    def judge(self, address: str, port: int, goods_owners: frozenset[int] | None) -> str | None:
+        """None if these goods owners may connect there, otherwise the reason in words."""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name as the operating system sees them."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for _, _, _, _, address in found]
+
+
+class Guard:
+    """Answers who may be connected to. `answered` is called from a lookup thread once a question has its verdict."""
+
+    def __init__(
+        self,
+        policy: Judge,
+        answered: Callable[[Question, Verdict], None],
+        *,
+        resolver: Resolver | None = None,
+        cache_s: float = 10.0,
+    ) -> None:
+        self._policy = policy
+        self._answered = answered
+        self._resolver = resolver or resolve
+        self._cache_s = cache_s
+        # Only answers that passed are kept, and only for those they were judged for.
+        self._judged: dict[Question, tuple[float, tuple[str, ...]]] = {}
+        self._lookups = _Lookups(self._answer)
+
+    def known(self, request: OutgoingRequest) -> Verdict | None:
+        """The verdict if no lookup is needed: a literal address, or an answer that was judged a moment ago."""
+        question = question_of(request)
+        cached = self._judged.get(question)
+        if cached is not None:
+            if cached[0] > time.monotonic():
+                return cached[1]
+            self._judged.pop(question, None)
+        if request.url.is_literal:
+            return self._remember(question, self._judge(question, [request.url.host]))
+        return None
+
+    def ask(self, question: Question) -> None:
+        """Look a name up in the background; `answered` gets the verdict."""
+        self._lookups.put(question)
+
+    def may_connect(self, address: str, port: int, goods_owners: frozenset[int]) -> bool:
+        """The last gate, asked with the very address about to be connected."""
+        return self._policy.judge(address, port, goods_owners) is None
+
+    def close(self) -> None:
+        self._lookups.close()
+
+    def _answer(self, question: Question) -> None:
+        host, port, _ = question
+        try:
+            verdict = self._judge(question, self._resolver(host, port))
+        except Exception as error:
+            # Also UnicodeError and ValueError: a malformed answer is the name server's fault, not ours.
+            verdict = Unanswered("dns_error", f"Looking up {host} failed: {printable(str(error))}")
+        self._answered(question, self._remember(question, verdict))
+
+    def _judge(self, question: Question, answers: list[str]) -> Verdict:
+        host, port, goods_owners = question
+        addresses = tuple(dict.fromkeys(answers))
+        if not addresses:
+            return Unanswered("dns_error", f"{host} has no address.")
+        for address in addresses:
+            if (reason := self._policy.judge(address, port, goods_owners)) is not None:
+                _log.info("egress.denied host=%s port=%d reason=%s", host, port, printable(reason))
+                return DENIED
+        return addresses[:ANSWERS_USED]
+
+    def _remember(self, question: Question, verdict: Verdict) -> Verdict:
+        if isinstance(verdict, tuple):
+            while len(self._judged) >= _CACHE_SIZE:
+                self._judged.pop(next(iter(self._judged), question), None)
+            self._judged[question] = (time.monotonic() + self._cache_s, verdict)
+        return verdict
+
+
+def question_of(request: OutgoingRequest) -> Question:
+    return request.url.host, request.url.port, request.goods_owners
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """Foreign text for a log or a page: one line, shortened."""
+    return "".join(character if character.isprintable() else "?" for character in text[:limit])
+
+
+class _Lookups:
+    """A few daemon threads, started on need; no goods owner holds more than a quarter of them.
+
+    Daemons, because getaddrinfo() cannot be interrupted and a stop must not wait for a silent name server.
+    """
+
+    def __init__(self, answer: Callable[[Question], None]) -> None:
+        self._answer = answer
+        self._waiting: deque[Question] = deque()
+        self._running: Counter[frozenset[int]] = Counter()
+        self._threads = 0
+        self._free = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, question: Question) -> None:
+        with self._changed:
+            self._waiting.append(question)
+            if self._free < len(self._waiting) and self._threads < _LOOKUP_THREADS:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"dockbell-lookup-{self._threads}", daemon=True).start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (question := self._next()) is not None:
+            try:
+                self._answer(question)
+            except Exception:
+                _log.exception("egress.lookup_failed host=%s", question[0])
+            finally:
+                with self._changed:
+                    self._running[question[2]] -= 1
+                    self._running += Counter()  # drops the zeros
+                    self._changed.notify()
+
+    def _next(self) -> Question | None:
+        with self._changed:
+            self._free += 1
+            try:
+                while not self._closed:
+                    for question in self._waiting:
+                        if self._running[question[2]] < _LOOKUPS_PER_OWNER:
+                            self._waiting.remove(question)
+                            self._running[question[2]] += 1
+                            return question
+                    self._changed.wait()
+                return None
+            finally:
+                self._free -= 1

@@ -1,0 +1,121 @@
+"""Every error a caller can get: code, HTTP status, what to do.
+
+    DockbellError
+    ├── InvalidInput        422  all problems at once: field, code, what is allowed
+    ├── Malformed           400  not even readable
+    ├── NotSignedIn         401
+    ├── NotAllowed          403
+    ├── NotFound            404  also another goods owner's row
+    ├── Conflict            409  same id, other body; changed meanwhile
+    ├── TooLarge            413
+    ├── WrongMediaType      415
+    ├── TooMuch             429
+    ├── Unavailable         503  the store is away or the server is stopping
+    ├── StorageFull         507
+    └── ConfigError         exit code 78, names file and key
+
+The outcome of an attempt is never an error: a receiver that answers 500 is an ordinary value
+(`domain.delivery.Outcome`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where, which rule, and in words what is allowed.
+
+    `field` is a dotted path in the caller's own spelling: `authentication.username`, `headers[2].name`.
+    """
+
+    field: str
+    code: str
+    message: str
+
+
+class DockbellError(Exception):
+    """Base of all errors that are the caller's to mend; `hint` says how."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.hint = hint
+
+
+class InvalidInput(DockbellError):
+    status = 422
+    code = "invalid_input"
+
+    def __init__(self, problems: Sequence[Problem], *, message: str = "", code: str | None = None) -> None:
+        self.problems = tuple(problems)
+        first = f"{self.problems[0].field}: {self.problems[0].message}" if self.problems else ""
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(
+            message or first + more,
+            code=code or (self.problems[0].code if len(self.problems) == 1 else None),
+        )
+
+
+class Malformed(DockbellError):
+    status = 400
+    code = "malformed"
+
+
+class NotSignedIn(DockbellError):
+    status = 401
+    code = "not_signed_in"
+
+
+class NotAllowed(DockbellError):
+    status = 403
+    code = "not_allowed"
+
+
+class NotFound(DockbellError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(DockbellError):
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(DockbellError):
+    status = 413
+    code = "body_too_large"
+
+
+class WrongMediaType(DockbellError):
+    status = 415
+    code = "content_type"
+
+
+class TooMuch(DockbellError):
+    status = 429
+    code = "too_much"
+
+    def __init__(self, message: str, *, retry_after_s: int, code: str | None = None, hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(DockbellError):
+    status = 503
+    code = "unavailable"
+
+
+class StorageFull(DockbellError):
+    status = 507
+    code = "storage_full"
+
+
+class ConfigError(DockbellError):
+    """The installation cannot start as it is configured; the message names file and key."""
+
+    code = "config"

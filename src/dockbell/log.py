@@ -1,0 +1,48 @@
+"""Log lines: structured, one per thing that happened, coloured on a terminal and JSON elsewhere.
+
+Names are `noun.past_participle`. The level says who must act: info is normal (a receiver's 500 too),
+warning is for tomorrow, error for now.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+NAMES = {
+    "server.started": "Dockbell listens and works.",
+    "server.stopped": "Everything taken was written; the program ends.",
+    "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
+    "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
+    "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",
+    "worker.tick_failed": "The regular look at leases failed; tried again in a few seconds.",
+    "worker.cut_short": "The program stopped while attempts were under way.",
+    "attempt.not_built": "A request could not be built; its delivery failed visibly.",
+    "store.slow": "A transaction took long.",
+    "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
+    "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
+    "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
+    "vault.key_made": "A new key file was made; back it up.",
+    "vault.key_open": "Others may read the key file.",
+    "request.failed": "A request met a bug; the answer was internal_error.",
+    "egress.loopback_allowed": "Webhooks may reach this machine: for tests and the demo only.",
+}
+
+
+def set_up(*, level: str = "info", to_terminal: bool | None = None) -> None:
+    """Configure the program's log once, on standard error."""
+    terminal = sys.stderr.isatty() if to_terminal is None else to_terminal
+    render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,125 @@
+"""Every setting: name, type, default, one sentence. Read once at the start; nothing else reads the environment.
+
+Sources, strongest first: command line, environment (`DOCKBELL_WORKER__SLOTS`), the file `dockbell.toml`.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from dockbell.errors import ConfigError
+
+PREFIX = "DOCKBELL_"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Part):
+    host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback needs TLS in front: see behind_proxy.")
+    port: int = Field(8420, ge=1, le=65535, description="Port to listen on.")
+    behind_proxy: bool = Field(False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine.")
+
+
+class WorkerSettings(_Part):
+    slots: int = Field(512, ge=1, le=10_000, description="Attempts in flight at once on this node.")
+    shutdown_s: float = Field(20.0, ge=0, le=300, description="Seconds that attempts under way may take when stopping.")
+
+
+class EgressSettings(_Part):
+    allow: tuple[str, ...] = Field((), description='Private networks that webhooks may reach: "114 10.1.0.0/16:8443" or "* 192.168.4.0/24".')
+    allow_wide: bool = Field(False, description="Accept allow rules wider than /16 (IPv4) or /48 (IPv6).")
+    allow_loopback_for_tests: bool = Field(False, description="Let webhooks reach this very machine. For tests and the demo only.")
+    private_names: bool = Field(False, description="Accept host names such as erp.lan or a single label; their addresses are still judged.")
+    nat64_prefixes: tuple[str, ...] = Field((), description="NAT64 prefixes of this network; the embedded address is judged.")
+    ca_file: str | None = Field(None, description="Certificate authorities to trust; without it the system's.")
+    connect_timeout_s: float = Field(10.0, gt=0, le=30, description="Seconds to connect, TLS included.")
+    body_timeout_s: float = Field(5.0, gt=0, le=30, description="Seconds for the response's body after its head.")
+    per_address: int = Field(16, ge=1, le=1_000, description="Attempts in flight to one address, over all webhooks.")
+
+
+class WarehouseSettings(_Part):
+    enabled: bool = Field(False, description="Run the reference warehouse and its fetch-back API in the same process.")
+
+
+class Settings(BaseSettings):
+    """One frozen tree; `settings.worker.slots` is DOCKBELL_WORKER__SLOTS."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", toml_file="dockbell.toml", extra="forbid", frozen=True
+    )
+
+    database: str = Field("dockbell.sqlite", description="A SQLite file, or postgresql://user@host/name.")
+    key_file: Path | None = Field(None, description="Key ring that seals secrets; beside the SQLite file unless said.")
+    system: str = Field("dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload.")
+    migrate_on_start: bool = Field(True, description="Bring the database to this program's schema when starting.")
+    server: ServerSettings = ServerSettings()
+    worker: WorkerSettings = WorkerSettings()
+    egress: EgressSettings = EgressSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def key_path(self) -> Path:
+        if self.key_file is not None:
+            return self.key_file
+        if self.database.startswith(("postgres", "host=")):
+            return Path("dockbell.key")
+        return Path(self.database.removeprefix("sqlite:///")).with_suffix(".key")
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The effective settings; raises ConfigError that names every wrong one."""
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for complaint in error.errors(include_url=False):
+            name = ".".join(map(str, complaint["loc"]))
+            variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
+            lines.append(f"{name} ({variable}) is {complaint.get('input')!r}: {complaint['msg']}")
+        raise ConfigError("\n".join(lines)) from error
+
+
+def names() -> dict[str, tuple[Any, str]]:
+    """Every setting by dotted name: default and sentence. The reference page is made of this."""
+    found: dict[str, tuple[Any, str]] = {}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            for inner, below in type(field.default).model_fields.items():
+                found[f"{name}.{inner}"] = (below.default, below.description or "")
+        else:
+            found[name] = (field.default, field.description or "")
+    return found
+
+
+def variable_of(name: str) -> str:
+    return PREFIX + name.replace(".", "__").upper()
+
+
+def _refuse_unknown_variables() -> None:
+    known = {variable_of(name) for name in names()}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES:
+            close = difflib.get_close_matches(variable, known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{variable} is set but there is no such setting.{hint}")
+
+
+OTHER_VARIABLES = frozenset({"DOCKBELL_KEY", "DOCKBELL_URL", "DOCKBELL_REQUIRE_POSTGRES"})
+"""Read by the command line's clients and the tests, not by the server."""

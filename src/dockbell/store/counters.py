@@ -1,0 +1,28 @@
+"""Named numbers that grow: how caches notice a change, and where small ids come from."""
+
+from dockbell.store.database import Transaction
+
+WEBHOOK_ID = "webhook"
+WEBHOOKS_CHANGED = "webhooks changed"
+KEYS_CHANGED = "keys changed"
+CATALOG_CHANGED = "catalog changed"
+
+
+def grow(tx: Transaction, name: str) -> int:
+    """The next value. The row stays locked until the commit, so that values appear in commit order."""
+    row = tx.one("UPDATE counters SET value = value + 1 WHERE name = :name RETURNING value", name=name)
+    assert row is not None
+    return int(row["value"])
+
+
+def current(tx: Transaction, name: str) -> int:
+    row = tx.one("SELECT value FROM counters WHERE name = :name", name=name)
+    assert row is not None
+    return int(row["value"])
+
+
+def pinned(tx: Transaction, name: str) -> int:
+    """The current value, which nobody can change before this transaction ends."""
+    row = tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR SHARE */", name=name)
+    assert row is not None
+    return int(row["value"])

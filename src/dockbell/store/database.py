@@ -1,0 +1,77 @@
+"""Two ways to reach a database, one way to use it.
+
+A transaction is a plain function of a `Transaction`. The database runs it in a thread of its own, so
+it cannot await anything: an HTTP call inside a transaction cannot be written. It may be run again
+after a deadlock, so it changes nothing but the database.
+
+One SQL text serves SQLite and PostgreSQL:
+
+- `:name` is a parameter;
+- `/*pg FOR UPDATE SKIP LOCKED */` is a comment to SQLite and a clause to PostgreSQL;
+- `:rows(event_id BIGINT, status TEXT)` stands for a table made of the parameter `rows`, a list of
+  tuples: many rows cost one statement, never one each.
+
+Types are TEXT and BIGINT alone, moments are microseconds, booleans are 0 and 1.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+Work = Callable[["Transaction"], T]
+
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+ONLY_POSTGRES = re.compile(r"/\*pg (.*?) \*/", re.DOTALL)
+ROWS = re.compile(r":rows\(([^)]*)\)")
+SLOW_S = 0.1
+
+
+class ConstraintFailed(Exception):  # noqa: N818 - reads as what happened
+    """A unique, foreign-key or check rule of the schema refused the write."""
+
+
+class Transaction(Protocol):
+    def all(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> list[Row]: ...
+
+    def one(self, sql: str, /, **params: Any) -> Row | None: ...
+
+    def run(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> int:
+        """How many rows were changed."""
+
+    def wake(self, topic: str) -> None:
+        """After the commit, every listener of `topic` on every node is called."""
+
+
+class Database(Protocol):
+    dialect: str
+
+    def submit_read(self, work: Work[T]) -> Future[T]: ...
+
+    def submit_write(self, work: Work[T]) -> Future[T]: ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` in a read-only transaction."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` and commit; returns only when the commit is on disk."""
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> None:
+        """Call `callback` (in any thread) after each commit that woke `topic`, on whichever node."""
+
+    def clock_offset(self) -> int:
+        """The database's clock minus ours, in microseconds; 0 where both are the same machine's."""
+
+    def close(self) -> None: ...
+
+
+def open_database(url: str) -> Database:
+    """`sqlite:///var/lib/dockbell/data.sqlite`, a plain path, or `postgresql://...`."""
+    from dockbell.store.postgres import PostgresDatabase  # noqa: PLC0415 - a SQLite installation loads no PostgreSQL driver
+    from dockbell.store.sqlite import SqliteDatabase  # noqa: PLC0415
+
+    if url.startswith(("postgresql://", "postgres://")) or "host=" in url:
+        return PostgresDatabase(url)
+    return SqliteDatabase(url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url)

@@ -1,0 +1,126 @@
+"""Accepted events. A row is written once and never changed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dockbell.clock import Moment
+from dockbell.store.database import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """The columns of `events`, in the order of the table."""
+
+    id: int
+    goods_owner_id: int
+    event_type: str
+    publisher_id: str | None
+    fingerprint: str | None
+    occurred_at: Moment
+    accepted_at: Moment
+    object_key: str | None
+    object_number: str | None
+    attributes: str
+    head: str
+    data: str
+    test_of: int | None = None
+
+    def values(self) -> tuple[object, ...]:
+        return (
+            self.id, self.goods_owner_id, self.event_type, self.publisher_id, self.fingerprint, self.occurred_at,
+            self.accepted_at, self.object_key, self.object_number, self.attributes, self.head, self.data, self.test_of,
+        )  # fmt: skip
+
+
+def insert(tx: Transaction, events: Sequence[EventRow]) -> set[int]:
+    """Store events; the ids of those that are new. One whose publisher's id is taken is left out."""
+    stored = tx.all(
+        """
+        INSERT INTO events (id, goods_owner_id, event_type, publisher_id, fingerprint, occurred_at, accepted_at,
+                            object_key, object_number, attributes, head, data, test_of)
+        SELECT r.id, r.goods_owner_id, r.event_type, r.publisher_id, r.fingerprint, r.occurred_at, r.accepted_at,
+               r.object_key, r.object_number, r.attributes, r.head, r.data, r.test_of
+          FROM :rows(id BIGINT, goods_owner_id BIGINT, event_type TEXT, publisher_id TEXT, fingerprint TEXT,
+                     occurred_at BIGINT, accepted_at BIGINT, object_key TEXT, object_number TEXT, attributes TEXT,
+                     head TEXT, data TEXT, test_of BIGINT) r
+         WHERE true
+        ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING
+        RETURNING id
+        """,
+        rows=[event.values() for event in events],
+    )
+    return {int(row["id"]) for row in stored}
+
+
+def by_publisher_id(tx: Transaction, goods_owner_id: int, publisher_id: str) -> Row | None:
+    return tx.one(
+        """
+        SELECT id, fingerprint, accepted_at FROM events
+         WHERE goods_owner_id = :goods_owner_id AND publisher_id = :publisher_id
+        """,
+        goods_owner_id=goods_owner_id,
+        publisher_id=publisher_id,
+    )
+
+
+def find(tx: Transaction, event_id: int) -> Row | None:
+    return tx.one("SELECT * FROM events WHERE id = :event_id", event_id=event_id)
+
+
+def for_sending(tx: Transaction, event_ids: Iterable[int]) -> dict[int, Row]:
+    """What an attempt needs of each event."""
+    rows = tx.all(
+        """
+        SELECT e.id, e.goods_owner_id, e.event_type, e.accepted_at, e.head, e.data, e.test_of
+          FROM :rows(id BIGINT) r JOIN events e ON e.id = r.id
+        """,
+        rows=[(event_id,) for event_id in sorted(set(event_ids))],
+    )
+    return {int(row["id"]): row for row in rows}
+
+
+def newest_id(tx: Transaction) -> int:
+    row = tx.one("SELECT max(id) AS id FROM events")
+    return int(row["id"] or 0) if row else 0
+
+
+def page(
+    tx: Transaction,
+    *,
+    goods_owners: Iterable[int] | None,
+    event_type: str | None = None,
+    object_key: str | None = None,
+    object_kind: str | None = None,
+    object_number: str | None = None,
+    from_id: int = 0,
+    before: int,
+    limit: int,
+) -> list[Row]:
+    """Newest first. An object is found by key (`order/50163`) or by kind and number (`order`, `SO-1001`)."""
+    return tx.all(
+        """
+        SELECT e.id, e.goods_owner_id, e.event_type, e.publisher_id, e.occurred_at, e.accepted_at, e.object_key,
+               e.object_number, e.attributes, e.head, e.data, e.test_of
+          FROM events e
+         WHERE e.id < :before AND e.id >= :from_id
+           AND (CAST(:only AS TEXT) IS NULL OR :only LIKE '%,' || CAST(e.goods_owner_id AS TEXT) || ',%')
+           AND (CAST(:event_type AS TEXT) IS NULL OR e.event_type = :event_type)
+           AND (CAST(:object_key AS TEXT) IS NULL OR e.object_key = :object_key
+                OR (e.object_number = :object_number
+                    AND (CAST(:object_kind AS TEXT) IS NULL OR e.object_key LIKE :object_kind || '/%')))
+         ORDER BY e.id DESC LIMIT :limit
+        """,
+        before=before,
+        from_id=from_id,
+        only=only(goods_owners),
+        event_type=event_type,
+        object_key=object_key,
+        object_kind=object_kind,
+        object_number=object_number,
+        limit=limit,
+    )
+
+
+def only(goods_owners: Iterable[int] | None) -> str | None:
+    """A set of goods owners as one text parameter, `,114,115,`; None is everyone."""
+    return None if goods_owners is None else "," + ",".join(map(str, sorted(goods_owners))) + ","

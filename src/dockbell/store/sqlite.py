@@ -1,0 +1,281 @@
+"""SQLite: one file, one writer thread, many readers.
+
+Writes that wait together share one commit, each in its own savepoint, so a hundred callers cost one
+fsync. Many rows travel in one VALUES statement because a thread gives the GIL away at every
+statement: beside a busy event loop an `executemany` waits for it once per row (a hundred times slower).
+Checkpoints run on a connection of their own, so that they never lengthen a commit.
+"""
+
+import functools
+import itertools
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import structlog
+
+from dockbell.errors import ConfigError, StorageFull, Unavailable
+from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Work
+from dockbell.store.futures import awaited
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+WRITES_A_COMMIT = 128
+STATEMENT_ROWS = (256, 64, 16, 4, 1)
+CHECKPOINT_PAGES = 2_000
+RESTART_PAGES = 16_000
+BUSY_TIMEOUT_MS = 10_000
+LOOK_AROUND_S = 0.5
+
+
+@functools.lru_cache(maxsize=1024)
+def for_sqlite(sql: str, count: int) -> str:
+    """The statement with its `:rows(...)` spelled out for `count` rows."""
+    found = ROWS.search(sql)
+    if found is None:
+        raise ValueError(f"No :rows(...) in {sql!r}")
+    names = [column.split()[0] for column in found[1].split(",")]
+    columns = ", ".join(f"column{place} AS {name}" for place, name in enumerate(names, 1))
+    values = ", ".join(["(" + ", ".join("?" * len(names)) + ")"] * count)
+    return ROWS.sub(lambda _: f"(SELECT {columns} FROM (VALUES {values}))", sql)
+
+
+class SqliteTransaction:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.woken: set[str] = set()
+
+    def all(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> list[Row]:
+        return [row for cursor in self._execute(sql, rows, params) for row in cursor]
+
+    def one(self, sql: str, /, **params: Any) -> Row | None:
+        found = self.all(sql, **params)
+        return found[0] if found else None
+
+    def run(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> int:
+        before = self._connection.total_changes()
+        for cursor in self._execute(sql, rows, params):
+            for _ in cursor:
+                pass
+        return self._connection.total_changes() - before
+
+    def wake(self, topic: str) -> None:
+        self.woken.add(topic)
+
+    def _execute(self, sql: str, rows: Sequence[Sequence[Any]] | None, params: dict[str, Any]) -> Iterator[apsw.Cursor]:
+        try:
+            if rows is None:
+                yield self._connection.execute(sql, params)
+                return
+            if params:
+                raise ValueError("A statement over rows takes its constants as columns of the rows")
+            for chunk in _in_statements(rows):
+                text = for_sqlite(sql, len(chunk))
+                yield self._connection.execute(text, list(itertools.chain.from_iterable(chunk)))
+        except apsw.ConstraintError as error:
+            raise ConstraintFailed(str(error)) from error
+
+
+def _in_statements(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    """Cut rows into a few fixed sizes, so that a handful of prepared statements serves every batch."""
+    at = 0
+    for size in STATEMENT_ROWS:
+        while len(rows) - at >= size:
+            yield rows[at : at + size]
+            at += size
+
+
+def _as_mapping(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
+    return dict(zip([column[0] for column in cursor.get_description()], row, strict=True))
+
+
+class SqliteDatabase:
+    dialect = "sqlite"
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="sqlite-read")
+        self._of_thread = threading.local()
+        self._open_readers: list[apsw.Connection] = []
+        self._wal_pages = 0
+        self._checkpoint_due = threading.Event()
+        self._closing = False
+        self._data_version = 0
+        self.commits = 0
+        self._writer_connection = self._connect()
+        self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
+        self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
+        self._writer.start()
+        self._checkpointer.start()
+
+    def submit_write(self, work: Work[T]) -> Future[T]:
+        future: Future[T] = Future()
+        if self._closing:
+            future.set_exception(Unavailable("The store is closed."))
+        else:
+            self._jobs.put((work, future))
+        return future
+
+    def submit_read(self, work: Work[T]) -> Future[T]:
+        return self._readers.submit(self._read, work)
+
+    async def write(self, work: Work[T]) -> T:
+        return await awaited(self.submit_write(work))
+
+    async def read(self, work: Work[T]) -> T:
+        return await awaited(self.submit_read(work))
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> None:
+        self._listeners[topic].append(callback)
+
+    def clock_offset(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self._closing = True
+        self._jobs.put(None)
+        self._writer.join()
+        self._checkpoint_due.set()
+        self._checkpointer.join()
+        self._readers.shutdown()
+        for connection in self._open_readers:
+            connection.close()
+        self._writer_connection.close()
+
+    def _connect(self) -> apsw.Connection:
+        Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = apsw.Connection(self._path, statementcachesize=200)
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.execute("PRAGMA journal_mode = WAL")
+        except apsw.Error as error:
+            raise ConfigError(f"{self._path} cannot be opened as a SQLite database: {error}") from error
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged rows in a power cut
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.set_row_trace(_as_mapping)
+        connection.set_wal_hook(self._note_wal)
+        return connection
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        if pages >= CHECKPOINT_PAGES:
+            self._checkpoint_due.set()
+        return apsw.SQLITE_OK
+
+    def _write_loop(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=LOOK_AROUND_S)
+            except queue.Empty:
+                self._look_around()
+                continue
+            if job is None:
+                return
+            batch = [job]
+            while len(batch) < WRITES_A_COMMIT:
+                try:
+                    extra = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if extra is None:
+                    self._jobs.put(None)
+                    break
+                batch.append(extra)
+            self._commit_together(batch)
+
+    def _look_around(self) -> None:
+        """Wake everyone when another process has written: it cannot tell us otherwise."""
+        row = self._writer_connection.execute("PRAGMA data_version").fetchone()
+        version = int(row["data_version"]) if row is not None else 0
+        if version != self._data_version:
+            self._data_version = version
+            for callbacks in self._listeners.values():
+                for callback in callbacks:
+                    callback()
+
+    def _commit_together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+        connection = self._writer_connection
+        transaction = SqliteTransaction(connection)
+        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        began = time.perf_counter()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for work, future in batch:
+                woken = set(transaction.woken)
+                connection.execute("SAVEPOINT job")
+                try:
+                    answers.append((future, work(transaction), None))
+                except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                    connection.execute("ROLLBACK TO job")
+                    transaction.woken = woken
+                    answers.append((future, None, _in_our_words(error)))
+                connection.execute("RELEASE job")
+            connection.execute("COMMIT")
+            self.commits += 1
+        except apsw.Error as refused:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            transaction.woken.clear()
+            answers = [(future, None, _in_our_words(refused)) for _, future in batch]
+        spent = time.perf_counter() - began
+        if spent > SLOW_S:
+            log.warning("store.slow", ms=round(spent * 1000), writes=len(batch), hint="Is another process writing to the file?")
+        for topic in transaction.woken:
+            for callback in self._listeners[topic]:
+                callback()
+        for future, value, problem in answers:
+            if problem is None:
+                future.set_result(value)
+            else:
+                future.set_exception(problem)
+
+    def _read(self, work: Work[T]) -> T:
+        connection = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+            self._open_readers.append(connection)
+        connection.execute("BEGIN")
+        try:
+            return work(SqliteTransaction(connection))
+        except apsw.Error as error:
+            raise _in_our_words(error) from error
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _checkpoint_loop(self) -> None:
+        """Copy the log back into the file beside the writer; make it start over when it grew long."""
+        connection = self._connect()
+        while not self._closing:
+            self._checkpoint_due.wait()
+            self._checkpoint_due.clear()
+            mode = apsw.SQLITE_CHECKPOINT_RESTART if self._wal_pages > RESTART_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
+            try:
+                connection.wal_checkpoint(mode=mode)
+            except apsw.Error as error:
+                log.warning("store.checkpoint_failed", error=str(error))
+        connection.close()
+
+
+def _in_our_words(error: BaseException) -> BaseException:
+    match error:
+        case apsw.FullError():
+            return StorageFull(
+                "The disk that holds the database is full; nothing was stored.",
+                hint="Free space, or move the database; Dockbell goes on by itself.",
+            )
+        case apsw.BusyError() | apsw.IOError() | apsw.CantOpenError() | apsw.ReadOnlyError():
+            return Unavailable(f"The database cannot be written right now: {error}")
+        case _:
+            return error

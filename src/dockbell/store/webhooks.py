@@ -1,0 +1,148 @@
+"""Webhooks and their history. A deleted webhook's row stays: its deliveries still tell what happened."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dockbell.clock import Moment
+from dockbell.store import counters
+from dockbell.store.database import Row, Transaction
+from dockbell.store.events import only
+
+COLUMNS = """
+  w.id, w.version, w.changed_no, w.kind, w.name, w.event_type, w.all_goods_owners, w.enabled, w.disabled_reason,
+  w.settings, w.secrets, w.max_concurrency, w.created_at, w.changed_at, w.deleted_at
+"""
+TOPIC = "webhooks"
+
+
+def next_id(tx: Transaction) -> int:
+    return counters.grow(tx, counters.WEBHOOK_ID)
+
+
+def save(tx: Transaction, *, values: dict[str, Any], goods_owners: Iterable[int] | None, actor: str, now: Moment) -> None:
+    """Insert the webhook or write it over, with a new version; `values` are the row's columns."""
+    changed_no = counters.grow(tx, counters.WEBHOOKS_CHANGED)
+    tx.run(
+        """
+        INSERT INTO webhooks (id, version, changed_no, kind, name, event_type, all_goods_owners, enabled,
+                              disabled_reason, settings, secrets, max_concurrency, created_at, changed_at, deleted_at)
+        VALUES (:id, :version, :changed_no, :kind, :name, :event_type, :all_goods_owners, :enabled,
+                :disabled_reason, :settings, :secrets, :max_concurrency, :created_at, :now, :deleted_at)
+        ON CONFLICT (id) DO UPDATE SET
+          version = excluded.version, changed_no = excluded.changed_no, kind = excluded.kind, name = excluded.name,
+          event_type = excluded.event_type, all_goods_owners = excluded.all_goods_owners, enabled = excluded.enabled,
+          disabled_reason = excluded.disabled_reason, settings = excluded.settings, secrets = excluded.secrets,
+          max_concurrency = excluded.max_concurrency, changed_at = excluded.changed_at,
+          deleted_at = excluded.deleted_at
+        """,
+        changed_no=changed_no,
+        all_goods_owners=int(goods_owners is None),
+        now=now,
+        **values,
+    )
+    tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = :id", id=values["id"])
+    tx.run(
+        """
+        INSERT INTO webhook_goods_owners (webhook_id, goods_owner_id)
+        SELECT r.webhook_id, r.goods_owner_id FROM :rows(webhook_id BIGINT, goods_owner_id BIGINT) r
+        """,
+        rows=[(values["id"], owner) for owner in sorted(goods_owners or ())],
+    )
+    tx.run(
+        """
+        INSERT INTO webhook_versions (webhook_id, version, since, actor, enabled, deleted, settings)
+        VALUES (:id, :version, :now, :actor, :enabled, :deleted, :settings)
+        """,
+        id=values["id"],
+        version=values["version"],
+        now=now,
+        actor=actor,
+        enabled=values["enabled"],
+        deleted=int(values["deleted_at"] is not None),
+        settings=values["settings"],
+    )
+    tx.wake(TOPIC)
+
+
+def find(tx: Transaction, webhook_id: int, *, for_update: bool = False) -> Row | None:
+    """The webhook, also a deleted one; with `for_update` no one else changes it meanwhile."""
+    if for_update:
+        return tx.one(
+            "SELECT w.* FROM webhooks w WHERE w.id = :webhook_id /*pg FOR UPDATE */",
+            webhook_id=webhook_id,
+        )
+    return tx.one("SELECT w.* FROM webhooks w WHERE w.id = :webhook_id", webhook_id=webhook_id)
+
+
+def goods_owners_of(tx: Transaction, webhook_id: int) -> list[int]:
+    rows = tx.all(
+        "SELECT goods_owner_id FROM webhook_goods_owners WHERE webhook_id = :webhook_id ORDER BY goods_owner_id",
+        webhook_id=webhook_id,
+    )
+    return [int(row["goods_owner_id"]) for row in rows]
+
+
+def page(
+    tx: Transaction,
+    *,
+    goods_owners: Iterable[int] | None,
+    event_type: str | None = None,
+    goods_owner_id: int | None = None,
+    enabled: bool | None = None,
+    after: int = 0,
+    limit: int = 50,
+) -> list[Row]:
+    """Webhooks by id. With `goods_owners` given, only those that serve no one else (a goods owner's own)."""
+    return tx.all(
+        f"""
+        SELECT {COLUMNS} FROM webhooks w
+         WHERE w.deleted_at IS NULL AND w.id > :after
+           AND (CAST(:event_type AS TEXT) IS NULL OR w.event_type = :event_type)
+           AND (CAST(:enabled AS BIGINT) IS NULL OR w.enabled = :enabled)
+           AND (CAST(:goods_owner_id AS BIGINT) IS NULL OR w.all_goods_owners = 1 OR EXISTS (
+                 SELECT 1 FROM webhook_goods_owners g
+                  WHERE g.webhook_id = w.id AND g.goods_owner_id = :goods_owner_id))
+           AND (CAST(:only AS TEXT) IS NULL OR (w.all_goods_owners = 0 AND NOT EXISTS (
+                 SELECT 1 FROM webhook_goods_owners g
+                  WHERE g.webhook_id = w.id AND :only NOT LIKE '%,' || CAST(g.goods_owner_id AS TEXT) || ',%')))
+         ORDER BY w.id LIMIT :limit
+        """,  # noqa: S608 - COLUMNS is a constant of this file
+        after=after,
+        event_type=event_type,
+        enabled=None if enabled is None else int(enabled),
+        goods_owner_id=goods_owner_id,
+        only=only(goods_owners),
+        limit=limit,
+    )
+
+
+def changed_since(tx: Transaction, changed_no: int) -> list[Row]:
+    return tx.all(
+        "SELECT w.* FROM webhooks w WHERE w.changed_no > :changed_no ORDER BY w.changed_no",
+        changed_no=changed_no,
+    )
+
+
+def candidates(tx: Transaction, *, event_type: str) -> list[Row]:
+    """Every enabled webhook of an event type, whoever's goods it serves."""
+    return tx.all(
+        f"SELECT {COLUMNS} FROM webhooks w WHERE w.event_type = :event_type AND w.enabled = 1 AND w.deleted_at IS NULL ORDER BY w.id",  # noqa: S608
+        event_type=event_type,
+    )
+
+
+def versions_at(tx: Transaction, *, event_type: str, moment: Moment) -> list[Row]:
+    """Each webhook that is or was of an event type, with the version in force at `moment` (NULL if it came later)."""
+    return tx.all(
+        """
+        SELECT w.id, w.name, w.kind, w.created_at, w.settings AS settings_now, w.deleted_at,
+               v.version, v.since, v.enabled, v.deleted, v.settings
+          FROM webhooks w
+          LEFT JOIN webhook_versions v ON v.webhook_id = w.id AND v.version = (
+                SELECT max(x.version) FROM webhook_versions x WHERE x.webhook_id = w.id AND x.since <= :moment)
+         WHERE w.event_type = :event_type
+         ORDER BY w.id
+        """,
+        event_type=event_type,
+        moment=moment,
+    )

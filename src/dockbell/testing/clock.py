@@ -1,0 +1,41 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+import heapq
+import itertools
+
+from dockbell.clock import SECOND, Moment
+
+START = 1_795_500_000 * SECOND
+"""2026-11-24T06:00:00Z"""
+
+
+class ManualClock:
+    def __init__(self, now: Moment = START) -> None:
+        self._now = now
+        self._began = now
+        self._sleepers: list[tuple[Moment, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> Moment:
+        return self._now
+
+    def monotonic(self) -> float:
+        return (self._now - self._began) / SECOND
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + int(seconds * SECOND), next(self._order), future))
+        await future
+
+    def advance(self, span: int) -> None:
+        """Move on by `span` microseconds, waking in order whoever slept until then."""
+        self.move_to(self._now + span)
+
+    def move_to(self, moment: Moment) -> None:
+        while self._sleepers and self._sleepers[0][0] <= moment:
+            at, _, future = heapq.heappop(self._sleepers)
+            self._now = max(self._now, at)
+            if not future.done():
+                future.set_result(None)
+        self._now = max(self._now, moment)
