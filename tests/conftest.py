@@ -1,6 +1,6 @@
 """What every test can rely on: it talks to this machine only, warnings are errors, and runs can be repeated.
 
-PostgreSQL comes from `tests.support.postgres`.
+PostgreSQL comes from `tests.support.postgres`, `database` (both of them, in turn) from `tests.support.databases`.
 """
 
 import ipaddress
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = ["tests.support.postgres", "tests.support.databases", "tests.support.running"]
 
 # Two busy cores make no promise about how long an example takes; CI tries the same examples each time, so that a change
 # is not stopped by something that stood there before.

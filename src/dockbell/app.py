@@ -1,8 +1,8 @@
 """The one place where parts are put together; they start and stop in order.
 
-    requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
-                          ^                              │
-                          └────────── outcomes ──────────┘
+requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
+^                              │
+└────────── outcomes ──────────┘
 """
 
 import asyncio
@@ -117,7 +117,9 @@ class App:
         self.worker.attach(self.sender, self.journal)
         self.sender.start()
         if settings.egress.allow_loopback_for_tests:
-            log.warning("egress.loopback_allowed", hint="Unset DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS in production.")
+            log.warning(
+                "egress.loopback_allowed", hint="Unset DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS in production."
+            )
         parts = Parts(
             database=store.database,
             index=store.index,
@@ -239,6 +241,6 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop  # noqa: PLC0415 - commands that serve nothing start without it
+    import uvloop
 
     return uvloop.new_event_loop

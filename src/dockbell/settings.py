@@ -21,30 +21,52 @@ class _Part(BaseModel):
 
 
 class ServerSettings(_Part):
-    host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback needs TLS in front: see behind_proxy.")
-    port: int = Field(8420, ge=1, le=65535, description="Port to listen on.")
-    behind_proxy: bool = Field(False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine.")
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on. Beyond loopback needs TLS in front: see behind_proxy."
+    )
+    port: int = Field(default=8420, ge=1, le=65535, description="Port to listen on.")
+    behind_proxy: bool = Field(
+        default=False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine."
+    )
 
 
 class WorkerSettings(_Part):
-    slots: int = Field(512, ge=1, le=10_000, description="Attempts in flight at once on this node.")
-    shutdown_s: float = Field(20.0, ge=0, le=300, description="Seconds that attempts under way may take when stopping.")
+    slots: int = Field(default=512, ge=1, le=10_000, description="Attempts in flight at once on this node.")
+    shutdown_s: float = Field(
+        default=20.0, ge=0, le=300, description="Seconds that attempts under way may take when stopping."
+    )
 
 
 class EgressSettings(_Part):
-    allow: tuple[str, ...] = Field((), description='Private networks that webhooks may reach: "114 10.1.0.0/16:8443" or "* 192.168.4.0/24".')
-    allow_wide: bool = Field(False, description="Accept allow rules wider than /16 (IPv4) or /48 (IPv6).")
-    allow_loopback_for_tests: bool = Field(False, description="Let webhooks reach this very machine. For tests and the demo only.")
-    private_names: bool = Field(False, description="Accept host names such as erp.lan or a single label; their addresses are still judged.")
-    nat64_prefixes: tuple[str, ...] = Field((), description="NAT64 prefixes of this network; the embedded address is judged.")
-    ca_file: str | None = Field(None, description="Certificate authorities to trust; without it the system's.")
-    connect_timeout_s: float = Field(10.0, gt=0, le=30, description="Seconds to connect, TLS included.")
-    body_timeout_s: float = Field(5.0, gt=0, le=30, description="Seconds for the response's body after its head.")
-    per_address: int = Field(16, ge=1, le=1_000, description="Attempts in flight to one address, over all webhooks.")
+    allow: tuple[str, ...] = Field(
+        default=(),
+        description='Private networks that webhooks may reach: "114 10.1.0.0/16:8443" or "* 192.168.4.0/24".',
+    )
+    allow_wide: bool = Field(default=False, description="Accept allow rules wider than /16 (IPv4) or /48 (IPv6).")
+    allow_loopback_for_tests: bool = Field(
+        default=False, description="Let webhooks reach this very machine. For tests and the demo only."
+    )
+    private_names: bool = Field(
+        default=False,
+        description="Accept host names such as erp.lan or a single label; their addresses are still judged.",
+    )
+    nat64_prefixes: tuple[str, ...] = Field(
+        default=(), description="NAT64 prefixes of this network; the embedded address is judged."
+    )
+    ca_file: str | None = Field(default=None, description="Certificate authorities to trust; without it the system's.")
+    connect_timeout_s: float = Field(default=10.0, gt=0, le=30, description="Seconds to connect, TLS included.")
+    body_timeout_s: float = Field(
+        default=5.0, gt=0, le=30, description="Seconds for the response's body after its head."
+    )
+    per_address: int = Field(
+        default=16, ge=1, le=1_000, description="Attempts in flight to one address, over all webhooks."
+    )
 
 
 class WarehouseSettings(_Part):
-    enabled: bool = Field(False, description="Run the reference warehouse and its fetch-back API in the same process.")
+    enabled: bool = Field(
+        default=False, description="Run the reference warehouse and its fetch-back API in the same process."
+    )
 
 
 class Settings(BaseSettings):
@@ -54,10 +76,16 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", toml_file="dockbell.toml", extra="forbid", frozen=True
     )
 
-    database: str = Field("dockbell.sqlite", description="A SQLite file, or postgresql://user@host/name.")
-    key_file: Path | None = Field(None, description="Key ring that seals secrets; beside the SQLite file unless said.")
-    system: str = Field("dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload.")
-    migrate_on_start: bool = Field(True, description="Bring the database to this program's schema when starting.")
+    database: str = Field(default="dockbell.sqlite", description="A SQLite file, or postgresql://user@host/name.")
+    key_file: Path | None = Field(
+        default=None, description="Key ring that seals secrets; beside the SQLite file unless said."
+    )
+    system: str = Field(
+        default="dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload."
+    )
+    migrate_on_start: bool = Field(
+        default=True, description="Bring the database to this program's schema when starting."
+    )
     server: ServerSettings = ServerSettings()
     worker: WorkerSettings = WorkerSettings()
     egress: EgressSettings = EgressSettings()
@@ -69,8 +97,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 

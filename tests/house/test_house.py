@@ -36,7 +36,7 @@ def tracked_files() -> list[Path]:
         ).stdout  # fmt: skip
         files = [ROOT / line for line in listed.split("\0") if line]
     else:
-        skipped = {".git", ".venv", "build", "dist", "__pycache__"}
+        skipped = {".git", ".venv", ".hypothesis", "build", "dist", "__pycache__"}
         files = []
         for folder, folders, names in os.walk(ROOT):
             folders[:] = [each for each in folders if each not in skipped and not each.endswith("_cache")]

@@ -168,4 +168,6 @@ def _digest(key: str) -> str:
 
 
 def _not_signed_in() -> NotSignedIn:
-    return NotSignedIn("A valid API key is needed.", hint="Send it as “Authorization: Bearer whk_...”, or as HTTP Basic.")
+    return NotSignedIn(
+        "A valid API key is needed.", hint="Send it as “Authorization: Bearer whk_...”, or as HTTP Basic."
+    )

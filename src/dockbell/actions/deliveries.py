@@ -43,7 +43,9 @@ def page(
     """Deliveries, newest first. `about` finds an object: `order 12345`, `order/50163`, or just a number."""
     actor.need("read")
     if status is not None and status not in STATUSES:
-        raise InvalidInput([Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")])
+        raise InvalidInput(
+            [Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")]
+        )
     last = (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
     rows = delivery_log.page(
         tx,
@@ -163,5 +165,3 @@ def _visible(tx: Transaction, actor: Actor, text_id: str, *, for_update: bool = 
     if row is None or not actor.sees(row["goods_owner_id"]):
         raise NotFound(f"There is no delivery {text_id[:80]!r}.")
     return row
-
-

@@ -30,6 +30,7 @@ def page(
     tx: Transaction,
     actor: Actor,
     *,
+    goods_owner_id: int | None = None,
     event_type: str | None = None,
     about: str | None = None,
     since: Moment | None = None,
@@ -40,9 +41,12 @@ def page(
     """Events, newest first; `about` finds an object as in the log of deliveries."""
     actor.need("read")
     last = NEWEST if until is None else first_id_at(until + 1000)
+    owners = actor.goods_owners
+    if goods_owner_id is not None:
+        owners = frozenset({goods_owner_id} if actor.sees(goods_owner_id) else ())
     rows = events.page(
         tx,
-        goods_owners=actor.goods_owners,
+        goods_owners=owners,
         event_type=event_type,
         **searched_object(about),
         from_id=0 if since is None else first_id_at(since),
@@ -68,7 +72,8 @@ def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
     made = {row["webhook_id"]: row for row in delivery_log.of_event(tx, event_id)}
     answers = []
     facts = Facts(json.loads(event["data"]), json.loads(event["attributes"]))
-    for row in webhooks.versions_at(tx, event_type=event["event_type"], moment=event["accepted_at"]):
+    found = webhooks.versions_at(tx, event_id=event_id, event_type=event["event_type"], moment=event["accepted_at"])
+    for row in found:
         if not may_see(actor, json.loads(row["settings_now"])) and row["id"] not in made:
             continue
         delivery = made.get(row["id"])

@@ -41,7 +41,10 @@ class Index:
         self.state = State(catalog, -1, {}, 0, {}, {}, {})
 
     async def refresh(self, database: Database) -> None:
-        self.state = await database.read(self.fresh)
+        fresh = await database.read(self.fresh)
+        # Two refreshes may cross: what was read first must not replace what was read last.
+        if fresh.webhooks_no >= self.state.webhooks_no and fresh.catalog_no >= self.state.catalog_no:
+            self.state = fresh
 
     def fresh(self, tx: Transaction) -> State:
         """The state as this transaction sees it; the one in memory if nothing changed."""

@@ -82,7 +82,7 @@ class _Plan:
     closings: list[Closing] = field(default_factory=list)
 
 
-class _Stale(Exception):  # noqa: N818 - a signal, never an error
+class _Stale(Exception):
     """Webhooks were changed since the state this plan was matched with."""
 
 
@@ -165,7 +165,9 @@ class Journal:
 
     def _take_requests(self) -> list[_Request]:
         taken, count = 0, 0
-        while taken < len(self._requests) and (count == 0 or count + len(self._requests[taken].events) <= EVENTS_A_COMMIT):
+        while taken < len(self._requests) and (
+            count == 0 or count + len(self._requests[taken].events) <= EVENTS_A_COMMIT
+        ):
             count += len(self._requests[taken].events)
             taken += 1
         requests, self._requests = self._requests[:taken], self._requests[taken:]
@@ -223,8 +225,7 @@ class Journal:
 
     def _answer(self, plan: _Plan, repeats: dict[int, Verdict]) -> None:
         verdicts = iter(
-            repeats.get(row.id)
-            or Accepted(row.id, len(plan.waiting.get(row.id, ())) + len(plan.jobs.get(row.id, ())))
+            repeats.get(row.id) or Accepted(row.id, len(plan.waiting.get(row.id, ())) + len(plan.jobs.get(row.id, ())))
             for row in plan.rows
         )
         for request in plan.requests:

@@ -6,6 +6,7 @@ which shares one commit among many; both judge and match here.
 """
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ class Publisher:
         self._index = index
         self._event_ids = event_ids
         self._system = system
+        # The journal makes ids on the loop thread, `publish` in the database's.
+        self._one_at_a_time = threading.Lock()
 
     def publish(self, tx: Transaction, actor: Actor, event: Mapping[str, Any] | bytes, *, now: Moment) -> Accepted:
         """Accept one event within the caller's transaction; nothing is sent before that commits.
@@ -62,7 +65,8 @@ class Publisher:
         return Accepted(row.id, len(wanted))
 
     def row(self, event: NewEvent, *, now: Moment, test_of: int | None = None) -> events.EventRow:
-        event_id = self._event_ids.next(now)
+        with self._one_at_a_time:
+            event_id = self._event_ids.next(now)
         occurred_at = now if event.occurred_at is None else event.occurred_at
         return events.EventRow(
             id=event_id,
@@ -134,7 +138,9 @@ def _goods_owner_of(envelope: Envelope, actor: Actor, state: State) -> int:
     owner = envelope.goodsOwnerId
     if owner is None:
         if actor.goods_owners is None or len(actor.goods_owners) != 1:
-            raise InvalidInput([Problem("goodsOwnerId", "required", "goodsOwnerId is missing; say whose goods this is about.")])
+            raise InvalidInput(
+                [Problem("goodsOwnerId", "required", "goodsOwnerId is missing; say whose goods this is about.")]
+            )
         (owner,) = actor.goods_owners
     if owner not in state.goods_owners or not actor.sees(owner):
         raise no_such_goods_owner(owner)

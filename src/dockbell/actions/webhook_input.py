@@ -90,7 +90,9 @@ class WebhookInput(_Input):
     name: StrictStr
     kind: Literal["regular", "automation"] = "regular"
     event_type: StrictStr
-    goods_owner_ids: list[StrictInt] | None = Field(default=None, description="null: every goods owner (automation only)")
+    goods_owner_ids: list[StrictInt] | None = Field(
+        default=None, description="null: every goods owner (automation only)"
+    )
     target_url: StrictStr
     email: StrictStr | None = None
     enabled: StrictBool = True
@@ -167,7 +169,9 @@ def _problems_with_basics(sound: Mapping[str, Any], state: State) -> list[Proble
     if "kind" in sound or "kind" not in sound:
         kind = sound.get("kind", "regular")
         if kind == "regular" and (owners is None or len(owners) != 1):
-            problems.append(Problem("goodsOwnerIds", "goods_owners", "A regular webhook belongs to exactly one goods owner."))
+            problems.append(
+                Problem("goodsOwnerIds", "goods_owners", "A regular webhook belongs to exactly one goods owner.")
+            )
         if kind == "automation" and owners == []:
             text = "Choose at least one goods owner, or null for all of them."
             problems.append(Problem("goodsOwnerIds", "goods_owners", text))
@@ -241,13 +245,13 @@ def _problems_with_filters(given: Mapping[str, Any], event_type: EventType | Non
     return problems
 
 
-def _problems_with_condition(
-    condition: Mapping[str, Any], where: str, event_type: EventType | None
-) -> list[Problem]:
+def _problems_with_condition(condition: Mapping[str, Any], where: str, event_type: EventType | None) -> list[Problem]:
     problems = []
     name, operator, value = condition["field"], condition["operator"], condition.get("value")
     if not name.startswith(("data.", "attributes.")) or len(name) > 200 or not name.isprintable():
-        text = "A field is written data.<field of the payload> or attributes.<attribute>, such as data.orderStatus.number."
+        text = (
+            "A field is written data.<field of the payload> or attributes.<attribute>, such as data.orderStatus.number."
+        )
         problems.append(Problem(f"{where}.field", "filter_field", text))
     elif name.startswith("data.") and event_type is not None and event_type.built_in:
         known = {field.path for field in event_type.fields}
@@ -328,5 +332,3 @@ def _separated(given: WebhookInput, stored: Mapping[str, Any]) -> tuple[dict[str
     elif not secrets["signing"]:
         secrets["signing"] = [{"secret": credentials.new_signing_secret(random.token_bytes(32))}]
     return settings, secrets
-
-

@@ -45,9 +45,7 @@ class Webhooks:
         self._save(tx, actor, webhook_id, 1, settings, secrets, created_at=now, disabled_reason=None, now=now)
         return Saved(self.view(_must_find(tx, webhook_id)), secrets["signing"][0]["secret"])
 
-    def change(
-        self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment
-    ) -> Saved:
+    def change(self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment) -> Saved:
         """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
 
         When the URL's scheme, host or port changes, credentials that are not entered again are cleared and
@@ -69,7 +67,9 @@ class Webhooks:
         reason = row["disabled_reason"]
         if cleared:
             settings["enabled"] = False
-            reason = "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
+            reason = (
+                "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
+            )
         elif settings["enabled"]:
             reason = None
         self._save(
@@ -136,7 +136,9 @@ class Webhooks:
         actor.need("read")
         return self.view(self._visible(tx, actor, webhook_id))
 
-    def page(self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any) -> list[dict[str, Any]]:
+    def page(
+        self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any
+    ) -> list[dict[str, Any]]:
         actor.need("read")
         rows = webhooks.page(tx, goods_owners=actor.goods_owners, after=after, limit=limit, **filters)
         counts = delivery_log.counts(tx, [row["id"] for row in rows])
@@ -176,7 +178,9 @@ class Webhooks:
         owners = settings["goodsOwnerIds"]
         has_credentials = settings["authentication"]["type"] != "none" or any(h["secret"] for h in settings["headers"])
         try:
-            url = parse_target_url(settings["targetUrl"], self._addresses, None if owners is None else frozenset(owners))
+            url = parse_target_url(
+                settings["targetUrl"], self._addresses, None if owners is None else frozenset(owners)
+            )
         except InvalidInput as refused:
             return [f"Nothing can be sent: {refused.message}"]
         return warnings_for(url, has_credentials)
@@ -252,7 +256,9 @@ class Webhooks:
         owners = before["goodsOwnerIds"]
         try:
             old = parse_target_url(before["targetUrl"], self._addresses, None if owners is None else frozenset(owners))
-            new = parse_target_url(after.get("targetUrl"), self._addresses, None if owners is None else frozenset(owners))
+            new = parse_target_url(
+                after.get("targetUrl"), self._addresses, None if owners is None else frozenset(owners)
+            )
         except InvalidInput:
             return True
         return not same_origin(old, new)
@@ -281,7 +287,7 @@ def _must_find(tx: Transaction, webhook_id: int) -> Row:
 
 
 def _uses(authentication: Mapping[str, Any], name: str) -> bool:
-    return authentication["type"] == {"password": "basic", "token": "token"}[name]
+    return bool(authentication["type"] == {"password": "basic", "token": "token"}[name])
 
 
 def _without_credentials(secrets: Mapping[str, Any]) -> dict[str, Any]:

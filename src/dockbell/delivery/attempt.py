@@ -1,22 +1,22 @@
 """One attempt, from leased job to closed log row."""
 
+from collections.abc import Sequence
+
 from dockbell.actions.index import State
 from dockbell.actions.journal import Job
 from dockbell.clock import Moment
-from dockbell.domain.delivery import Answered, Done, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
+from dockbell.domain.delivery import Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
 from dockbell.domain.request import OutgoingRequest, build_request
 from dockbell.domain.retry_policy import NONE
+from dockbell.domain.webhook import MASK, SHORTEST_MASKED
 from dockbell.store.deliveries import Closing
 
 RESPONSE_KEPT_CHARACTERS = 65_536
 
 
 def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | NotSent, str]:
-    """The request of the attempt after the webhook's settings of now, and its headers as they may be shown.
-
-    Settings are read again because a retry goes to where the webhook points today.
-    """
-    webhook = state.webhooks.get(job.webhook.id, job.webhook)
+    """The request of the attempt, and its headers as they may be shown."""
+    webhook = job.webhook
     if webhook.url is None:
         return NotSent("url_refused", webhook.url_problem), ""
     event_type = state.catalog.get(job.event.event_type)
@@ -24,11 +24,10 @@ def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | 
     return build_request(job.event, webhook, id_field=id_field, now=now)
 
 
-def close_attempt(
-    job: Job, outcome: Outcome, shown_headers: str, *, node: int, now: Moment, jitter: float
-) -> Closing:
+def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, now: Moment, jitter: float) -> Closing:
     """What to write: the log row, and the delivery's next state as `decide` says."""
     lease = job.lease
+    secret_texts = job.webhook.secret_texts
     code = code_of(outcome)
     failed = code not in ("delivered", "interrupted")
     failures = lease.failures + failed
@@ -36,11 +35,10 @@ def close_attempt(
     decision = decide(
         outcome, policy, failures=failures, first_attempt_at=lease.first_attempt_at, now=now, jitter=jitter
     )
-    match decision:
-        case TryAgain(at=at):
-            next_status, due_at, deactivate = "pending", at, False
-        case Done(status=status, deactivate_webhook=deactivate):
-            next_status, due_at = status, now
+    if isinstance(decision, TryAgain):
+        next_status, due_at, deactivate = "pending", decision.at, False
+    else:
+        next_status, due_at, deactivate = decision.status, now, decision.deactivate_webhook
     answer = outcome if isinstance(outcome, Answered) else None
     timings = outcome.timings
     return Closing(
@@ -50,7 +48,7 @@ def close_attempt(
         ended_at=now,
         code=code,
         status_code=answer.status if answer else None,
-        detail="" if answer else storable(outcome.detail),  # type: ignore[union-attr]
+        detail="" if answer else masked(storable(outcome.detail), secret_texts),  # type: ignore[union-attr]
         address=outcome.address if isinstance(outcome, Answered | Unanswered) else "",
         dns_us=timings.dns,
         connect_us=timings.connect,
@@ -58,8 +56,8 @@ def close_attempt(
         first_byte_us=timings.first_byte,
         total_us=timings.total,
         request_headers=shown_headers,
-        response_headers=_as_text(answer.headers) if answer else "",
-        response_body=_as_text(answer.body) if answer else "",
+        response_headers=_as_text(answer.headers, secret_texts) if answer else "",
+        response_body=_as_text(answer.body, secret_texts) if answer else "",
         response_cut=bool(answer and answer.body_cut),
         next_status=next_status,
         due_at=due_at,
@@ -68,8 +66,23 @@ def close_attempt(
     )
 
 
-def _as_text(raw: bytes) -> str:
-    return storable(raw.decode("utf-8", "replace"))[:RESPONSE_KEPT_CHARACTERS]
+def _as_text(raw: bytes, secret_texts: Sequence[str]) -> str:
+    return masked(storable(raw.decode("utf-8", "replace")), secret_texts)[:RESPONSE_KEPT_CHARACTERS]
+
+
+def masked(text: str, secret_texts: Sequence[str]) -> str:
+    """The text without our secrets: receivers like to send back the headers they got.
+
+    The end may hold a secret's beginning that a cap cut off: that goes too.
+    """
+    for secret in secret_texts:
+        text = text.replace(secret, MASK)
+    for secret in secret_texts:
+        for length in range(len(secret) - 1, SHORTEST_MASKED - 1, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + MASK
+                break
+    return text
 
 
 def storable(text: str) -> str:

@@ -23,7 +23,7 @@ from dockbell.domain.event import Event
 from dockbell.domain.request import OutgoingRequest
 from dockbell.domain.webhook import Webhook
 from dockbell.store import deliveries, events, people
-from dockbell.store.database import Database, Transaction
+from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.deliveries import Closing, Lease
 
 log = structlog.get_logger()
@@ -82,11 +82,14 @@ class Worker:
         self._slots = slots
         self._jitter = jitter
         self._lanes: dict[int, _Lane] = defaultdict(_Lane)
-        self._in_flight: dict[tuple[int, int], _Attempt] = {}
+        self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
+        self._claiming = False
+        self._releasing: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._loop: asyncio.AbstractEventLoop
         self._sender: Sender
         self._journal: ClosesAttempts
 
@@ -111,9 +114,15 @@ class Worker:
         self._lanes[webhook_id].places -= 1
 
     def take(self, jobs: Sequence[Job]) -> None:
+        if self._stopping:  # they were leased in the moment it was asked to stop
+            self._give_back(jobs)
+            return
         for job in jobs:
             lane = self._lanes[job.webhook.id]
-            lane.waiting.append(job)
+            if job.event.test:  # a person waits for its result
+                lane.waiting.appendleft(job)
+            else:
+                lane.waiting.append(job)
             self._start(lane)
 
     def closed(self, closings: Sequence[Closing]) -> None:
@@ -132,7 +141,7 @@ class Worker:
         """Attempts that ended; each is decided on and given to the journal."""
         now = self._clock.now()
         for token, outcome in batch:
-            attempt = self._in_flight.pop(token, None)  # type: ignore[call-overload]
+            attempt = self._in_flight.pop(token, None)
             if attempt is None:
                 continue
             lane = self._lanes[attempt.job.webhook.id]
@@ -145,14 +154,18 @@ class Worker:
 
     async def run(self) -> None:
         """Claim what is due until stopped."""
+        self._loop = asyncio.get_running_loop()
         self._database.listen(deliveries.TOPIC, self._woken)
-        loop = asyncio.get_running_loop()
-        self._wake_up = lambda: loop.call_soon_threadsafe(self._look.set)
         ticking = asyncio.create_task(self._tick_for_ever())
         try:
             while not self._stopping:
                 self._look.clear()
-                claimed, nap_s = await self._claim_round()
+                self._claiming = True
+                try:
+                    claimed, nap_s = await self._claim_round()
+                finally:
+                    self._claiming = False
+                    self._tell_quiet()
                 if not claimed:
                     await self._nap(nap_s)
         finally:
@@ -162,13 +175,10 @@ class Worker:
         """Claim nothing more, let what is in flight end, give back what was never sent."""
         self._stopping = True
         self._look.set()
-        unsent = [job.lease for lane in self._lanes.values() for job in lane.waiting]
         for lane in self._lanes.values():
-            lane.places -= len(lane.waiting)
+            unsent = list(lane.waiting)
             lane.waiting.clear()
-        if unsent:
-            now = self._clock.now()
-            await self._database.write(lambda tx: deliveries.release(tx, unsent, now=now))
+            self._give_back(unsent)
         deadline = asyncio.create_task(self._clock.sleep(grace_s))
         waiting = asyncio.create_task(self.quiet())
         await asyncio.wait({deadline, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,21 +188,26 @@ class Worker:
             log.warning("worker.cut_short", attempts=len(self._in_flight), hint="They will show as interrupted.")
 
     async def quiet(self) -> None:
-        """Returns when nothing is in flight and every outcome is on disk."""
-        while any(lane.places for lane in self._lanes.values()):
+        """Returns when nothing is in flight or being claimed, and every outcome is on disk."""
+        while self._claiming or any(lane.places for lane in self._lanes.values()):
             self._quiet.clear()
             await self._quiet.wait()
 
     def _start(self, lane: _Lane) -> None:
         while lane.waiting and lane.in_flight < lane.waiting[0].webhook.max_concurrency and not self._stopping:
             job = lane.waiting.popleft()
-            self._attempt(job, lane)
+            # An attempt goes to where the webhook points now, not to where it did when the event came.
+            webhook = self._index.state.webhooks.get(job.webhook.id, job.webhook)
+            if webhook.enabled or job.event.test:
+                self._attempt(Job(job.lease, job.event, webhook), lane)
+            else:
+                self._give_back([job])
 
     def _attempt(self, job: Job, lane: _Lane) -> None:
         now = self._clock.now()
         try:
             request, shown = request_for(job, self._index.state, now)
-        except Exception as error:  # noqa: BLE001 - one delivery that cannot be built must not stop the others
+        except Exception as error:
             log.error("attempt.not_built", event_id=job.event.id, webhook_id=job.webhook.id, error=str(error))
             self._end(job, NotSent("internal_error", str(error)), "", now)
             return
@@ -200,7 +215,8 @@ class Worker:
             self._end(job, request, shown, now)
             return
         lane.in_flight += 1
-        token = (job.lease.event_id, job.lease.webhook_id)
+        # With the lease's number: a delivery whose lease was lost may be claimed here again while its first attempt still runs.
+        token = (job.lease.event_id, job.lease.webhook_id, job.lease.lease_no)
         self._in_flight[token] = _Attempt(job, shown)
         self._sender.submit(token, request)
 
@@ -209,8 +225,27 @@ class Worker:
             close_attempt(job, outcome, shown_headers, node=self._node, now=now, jitter=self._jitter()),
         )
 
+    def _give_back(self, jobs: Sequence[Job]) -> None:
+        """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
+        if jobs:
+            task = asyncio.get_running_loop().create_task(self._release([job.lease for job in jobs]))
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+
+    async def _release(self, leases: list[Lease]) -> None:
+        now = self._clock.now()
+        try:
+            await self._database.write(lambda tx: deliveries.release(tx, leases, now=now))
+        except Exception as error:
+            log.error("worker.release_failed", error=str(error), hint="They are taken up again when their leases end.")
+        for lease in leases:
+            self._lanes[lease.webhook_id].places -= 1
+        self._tell_quiet()
+
     def _woken(self) -> None:
-        self._wake_up()
+        """Called in whichever thread committed."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._look.set)
 
     def _tell_quiet(self) -> None:
         self._quiet.set()
@@ -237,7 +272,7 @@ class Worker:
         try:
             await self._index.refresh(self._database)
             leases, rows, next_due = await self._database.write(lambda tx: self._claim(tx, now, room))
-        except Exception as error:  # noqa: BLE001 - the store may be away; try again until it is back
+        except Exception as error:
             log.error("worker.claim_failed", error=str(error))
             return 0, BUSY_NAP_S
         jobs = []
@@ -255,7 +290,7 @@ class Worker:
         wait_s = (next_due - self._clock.now()) / SECOND
         return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else BUSY_NAP_S
 
-    def _claim(self, tx: Transaction, now: Moment, room: int) -> tuple[list[Lease], dict[int, events.Row], Moment | None]:
+    def _claim(self, tx: Transaction, now: Moment, room: int) -> tuple[list[Lease], dict[int, Row], Moment | None]:
         leases: list[Lease] = []
         after = 0
         behind: set[int] = set()
@@ -267,7 +302,12 @@ class Worker:
                     continue
                 limit = min(CLAIM_AT_ONCE, room - len(leases))
                 found = deliveries.claim_due(
-                    tx, webhook_id=webhook_id, now=now, lease_until=self._lease_end(webhook, now), node=self._node, limit=limit
+                    tx,
+                    webhook_id=webhook_id,
+                    now=now,
+                    lease_until=self._lease_end(webhook, now),
+                    node=self._node,
+                    limit=limit,
                 )
                 leases += found
                 behind.add(webhook_id)
@@ -284,12 +324,13 @@ class Worker:
             now = self._clock.now()
             ending = [
                 job.lease
-                for job in [a.job for a in self._in_flight.values()] + [j for lane in self._lanes.values() for j in lane.waiting]
+                for job in [a.job for a in self._in_flight.values()]
+                + [j for lane in self._lanes.values() for j in lane.waiting]
                 if job.lease.until < now + 2 * LEASE_MARGIN
             ]
             try:
                 await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 log.error("worker.tick_failed", error=str(error))
 
     def _tick(self, tx: Transaction, now: Moment, ending: list[Lease]) -> None:

@@ -125,5 +125,3 @@ def code_of(outcome: Outcome) -> str:
             return reason
         case _:
             assert_never(outcome)
-
-

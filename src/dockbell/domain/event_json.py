@@ -50,7 +50,7 @@ _SHAPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "occurredAt": ((str, type(None)), "a time such as 2026-02-03T12:07:31Z"),
     "key": ((str, type(None)), "text such as order/50163"),
     "number": ((str, type(None)), "text such as SO-1001"),
-    "attributes": ((dict, type(None)), "an object such as {\"transporter\": \"DHL\"}"),
+    "attributes": ((dict, type(None)), 'an object such as {"transporter": "DHL"}'),
 }
 
 
@@ -85,16 +85,24 @@ def read_envelope(raw: bytes) -> tuple[Envelope, dict[str, Any]]:
         whole = _decode(raw)
     except (msgspec.DecodeError, RecursionError):
         raise _what_is_wrong(raw) from None
-    if b"\\u" in raw or _LONG_NUMBER.search(raw) or raw.count(b"{") + raw.count(b"[") > DEEPEST:
-        _json_value(raw)
-    # Without \u escapes each string writes back with as many quotes as it had, so a lost quote is a lost key.
-    elif raw.count(b'"') != _encode(whole).count(b'"'):
+    if (
+        b"\\u" in raw
+        or _LONG_NUMBER.search(raw)
+        or raw.count(b"{") + raw.count(b"[") > DEEPEST
+        or raw.count(b'"') != _encode(whole).count(b'"')
+    ):
         _json_value(raw)
     if not isinstance(whole["data"], dict) or not _is_plain(envelope):
         problems = _shape_problems(whole)
         if problems:
             raise InvalidInput(problems)
     return envelope, whole["data"]
+
+
+def read_json(raw: bytes) -> Any:
+    """Any other document, by the same rules; raises Malformed or InvalidInput."""
+    _refuse_other_encodings(raw)
+    return _json_value(raw)
 
 
 def _is_plain(envelope: Envelope) -> bool:
@@ -130,15 +138,16 @@ def _json_value(raw: bytes) -> Any:
         names = [name for name, _ in members]
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            problems.extend(Problem(_clean(n), "body_duplicate_key", f"The key {_clean(n)!r} stands twice in one object.") for n in twice)
+            problems.extend(
+                Problem(_clean(n), "body_duplicate_key", f"The key {_clean(n)!r} stands twice in one object.")
+                for n in twice
+            )
         for name, member in members:
             _judge_text(name, name, problems)
             if isinstance(member, str):
                 _judge_text(member, name, problems)
             elif isinstance(member, list):
-                for element in member:
-                    if isinstance(element, str):
-                        _judge_text(element, name, problems)
+                _judge_list(member, name, problems)
         return dict(members)
 
     def number(text: str) -> Any:
@@ -160,11 +169,17 @@ def _json_value(raw: bytes) -> Any:
     except InvalidInput:
         raise
     except ValueError as error:
-        raise Malformed(f"The body is not JSON: {error}.", code="body_json", hint="Check quotes, commas and brackets.") from error
+        raise Malformed(
+            f"The body is not JSON: {error}.", code="body_json", hint="Check quotes, commas and brackets."
+        ) from error
     if isinstance(value, dict):
         depth = max((_depth(member) + (name != "data") for name, member in value.items()), default=0)
         if depth > DEEPEST:
             problems.append(_too_deep())
+    elif isinstance(value, list):
+        _judge_list(value, "", problems)
+    elif isinstance(value, str):
+        _judge_text(value, "", problems)
     if problems:
         raise InvalidInput(problems)
     return value
@@ -180,7 +195,17 @@ def _judge_text(text: str, where: str, problems: list[Problem]) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        problems.append(Problem(_clean(where), "body_surrogate", "Text has half of a surrogate pair; it is no character."))
+        problems.append(
+            Problem(_clean(where), "body_surrogate", "Text has half of a surrogate pair; it is no character.")
+        )
+
+
+def _judge_list(elements: list[Any], where: str, problems: list[Problem]) -> None:
+    for element in elements:
+        if isinstance(element, str):
+            _judge_text(element, where, problems)
+        elif isinstance(element, list):
+            _judge_list(element, where, problems)
 
 
 def _clean(text: str) -> str:
@@ -227,7 +252,9 @@ def _shape_problems(value: Any) -> list[Problem]:
             problems.append(Problem(name, code, f"{name} must be {allowed}."))
     given = value.get("id")
     if isinstance(given, str) and not PUBLISHER_ID.fullmatch(given):
-        problems.append(Problem("id", "event_id", "id must be 1 to 64 letters, digits, _ or -; it is sent on in a header."))
+        problems.append(
+            Problem("id", "event_id", "id must be 1 to 64 letters, digits, _ or -; it is sent on in a header.")
+        )
     owner = value.get("goodsOwnerId")
     if isinstance(owner, int) and not 0 <= owner <= LARGEST_ID:
         problems.append(Problem("goodsOwnerId", "goods_owner", "goodsOwnerId must be from 0 to 2^53 - 1."))

@@ -35,6 +35,7 @@ _RESERVED_BEGINNINGS = {
     "proxy-": "it steers the connection",
     "accept-": "Dockbell writes it itself",
     "webhook-": "Dockbell writes it itself",
+    "dockbell-": "Dockbell writes it itself",
     "x-forwarded-": "it would claim another sender",
     "sec-": "only browsers send it",
     "metadata": "it opens cloud metadata services",

@@ -51,7 +51,9 @@ class Actor:
 
 
 def no_such_goods_owner(goods_owner_id: int) -> NotFound:
-    return NotFound(f"There is no goods owner {goods_owner_id}.", code="goods_owner", hint="GET /api/v1/goodsOwners lists them.")
+    return NotFound(
+        f"There is no goods owner {goods_owner_id}.", code="goods_owner", hint="GET /api/v1/goodsOwners lists them."
+    )
 
 
 SYSTEM = Actor("system", "Dockbell itself", frozenset({"admin"}), None)

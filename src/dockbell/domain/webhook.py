@@ -6,8 +6,9 @@ store keeps; secrets are a document of their own, sealed in the store.
 """
 
 import base64
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dockbell.clock import Moment
@@ -20,13 +21,14 @@ from dockbell.errors import InvalidInput
 
 Kind = Literal["regular", "automation"]
 MASK = "***"
+SHORTEST_MASKED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
     """Signs until `until`; the newest one has no end."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     until: Moment | None = None
 
 
@@ -48,11 +50,13 @@ class Webhook:
     url: TargetUrl | None
     """None when the stored URL is refused by today's rules; `url_problem` says why."""
     url_problem: str
-    own_headers: tuple[str, ...]
+    own_headers: tuple[str, ...] = field(repr=False)
     """Authentication and additional headers as complete lines."""
     masked_headers: tuple[str, ...]
     """The same lines as they may be shown."""
-    signing_secrets: tuple[SigningSecret, ...]
+    signing_secrets: tuple[SigningSecret, ...] = field(repr=False)
+    secret_texts: tuple[str, ...] = field(default=(), repr=False)
+    """What must not show in a stored response, the longest first: a receiver may send back what it got."""
 
     def serves(self, goods_owner_id: int) -> bool:
         return self.goods_owners is None or goods_owner_id in self.goods_owners
@@ -99,6 +103,7 @@ def compile_webhook(
             SigningSecret(decode_signing_secret(entry["secret"]), entry.get("until"))
             for entry in secrets.get("signing", [])
         ),
+        secret_texts=secret_texts(settings, secrets),
     )
 
 
@@ -119,7 +124,11 @@ def header_lines(
     match authentication["type"]:
         case "basic":
             pair = f"{authentication['username']}:{secrets.get('password', '')}"
-            add("Authorization", "Basic " + base64.b64encode(pair.encode()).decode(), f"Basic {MASK} ({fingerprint(pair)})")
+            add(
+                "Authorization",
+                "Basic " + base64.b64encode(pair.encode()).decode(),
+                f"Basic {MASK} ({fingerprint(pair)})",
+            )
         case "token":
             token = secrets.get("token", "")
             add("X-Auth-Token", token, f"{MASK} ({fingerprint(token)})")
@@ -131,6 +140,20 @@ def header_lines(
         else:
             add(name, header["value"], header["value"])
     return tuple(lines), tuple(masked)
+
+
+def secret_texts(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[str, ...]:
+    """Each secret that is sent, in the forms it is sent in.
+
+    Those under six characters are left out: masking "1234" would blot out half of a response and tell where it stood.
+    """
+    found = {str(secrets.get("token", "")), str(secrets.get("password", "")), *secrets.get("headers", {}).values()}
+    if settings["authentication"]["type"] == "basic":
+        pair = f"{settings['authentication']['username']}:{secrets.get('password', '')}"
+        found |= {pair, base64.b64encode(pair.encode()).decode()}
+    found |= {entry["secret"] for entry in secrets.get("signing", [])}
+    written = found | {json.dumps(text)[1:-1] for text in found} | {json.dumps(text, ensure_ascii=False)[1:-1] for text in found}
+    return tuple(sorted((text for text in written if len(text) >= SHORTEST_MASKED), key=len, reverse=True))
 
 
 def filter_from(document: Mapping[str, Any]) -> Filter:

@@ -55,7 +55,7 @@ def reason_of(easy: pycurl.Curl, code: int, message: str) -> str:
         case pycurl.E_COULDNT_RESOLVE_HOST:
             return "dns_error"
         case pycurl.E_PEER_FAILED_VERIFICATION:
-            if "subject" in message and "match" in message or "no alternative certificate" in message:
+            if ("subject" in message and "match" in message) or "no alternative certificate" in message:
                 return "tls_hostname"
             return _CERTIFICATE.get(easy.getinfo(pycurl.SSL_VERIFYRESULT), "tls_untrusted")
         case pycurl.E_SSL_CONNECT_ERROR:

@@ -130,9 +130,12 @@ class _Transfer:
         """The last gate: libcurl is about to connect to exactly this address."""
         family, kind, protocol, where = address
         try:
-            if self.denied or family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(where, tuple):
-                self.denied = True
-            elif not self.judge(where[0], where[1], self.job.request.goods_owners):
+            if (
+                self.denied
+                or family not in (socket.AF_INET, socket.AF_INET6)
+                or not isinstance(where, tuple)
+                or not self.judge(where[0], where[1], self.job.request.goods_owners)
+            ):
                 self.denied = True
             if self.denied:
                 return int(pycurl.SOCKET_BAD)
@@ -433,9 +436,7 @@ class Transfers:
         late = now - self._body_timeout_s
         for transfer in [t for t in self._under_way.values() if 0 < t.complete_at < late]:
             body = b"".join(transfer.body)
-            outcome = outcomes.answered(
-                transfer.easy, transfer.head, body, cut=True, dns_us=transfer.job.dns_us
-            )
+            outcome = outcomes.answered(transfer.easy, transfer.head, body, cut=True, dns_us=transfer.job.dns_us)
             self._end(transfer, outcome, keep=False)
         for key in [key for key, pool in self._pools.items() if now - pool.last_used > IDLE_S and not pool.in_flight]:
             self._drop(key)

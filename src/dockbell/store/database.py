@@ -29,7 +29,7 @@ ROWS = re.compile(r":rows\(([^)]*)\)")
 SLOW_S = 0.1
 
 
-class ConstraintFailed(Exception):  # noqa: N818 - reads as what happened
+class ConstraintFailed(Exception):
     """A unique, foreign-key or check rule of the schema refused the write."""
 
 
@@ -69,8 +69,8 @@ class Database(Protocol):
 
 def open_database(url: str) -> Database:
     """`sqlite:///var/lib/dockbell/data.sqlite`, a plain path, or `postgresql://...`."""
-    from dockbell.store.postgres import PostgresDatabase  # noqa: PLC0415 - a SQLite installation loads no PostgreSQL driver
-    from dockbell.store.sqlite import SqliteDatabase  # noqa: PLC0415
+    from dockbell.store.postgres import PostgresDatabase
+    from dockbell.store.sqlite import SqliteDatabase
 
     if url.startswith(("postgresql://", "postgres://")) or "host=" in url:
         return PostgresDatabase(url)

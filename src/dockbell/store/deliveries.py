@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dockbell.clock import Moment
-from dockbell.store.database import Row, Transaction
+from dockbell.store.database import Transaction
 
 TOPIC = "deliveries"
 
@@ -66,8 +66,8 @@ def insert(
     node: int = 0,
 ) -> None:
     """Make deliveries: (event, webhook, goods owner, due) that wait, and `leases` born leased to `node`."""
-    pending = [(e, w, o, "pending", due, 0, 0, None, None, 0, 0, 0) for e, w, o, due in waiting]
-    leased = [
+    rows: list[tuple[object, ...]] = [(e, w, o, "pending", due, 0, 0, None, None, 0, 0, 0) for e, w, o, due in waiting]
+    rows += [
         (
             lease.event_id, lease.webhook_id, lease.goods_owner_id, "sending", lease.started_at, lease.attempt_no, 0,
             lease.first_attempt_at, lease.started_at, lease.lease_no, lease.until, node,
@@ -84,7 +84,7 @@ def insert(
                      attempts BIGINT, failures BIGINT, first_attempt_at BIGINT, attempt_started_at BIGINT,
                      lease_no BIGINT, lease_until BIGINT, lease_node BIGINT) r
         """,
-        rows=pending + leased,
+        rows=rows,
     )
 
 
@@ -122,15 +122,23 @@ def claim_due(
 ) -> list[Lease]:
     """Lease the deliveries of one webhook that are due, oldest first, never more in flight than its cap."""
     webhook = tx.one(
-        "SELECT w.enabled, w.max_concurrency FROM webhooks w WHERE w.id = :webhook_id /*pg FOR UPDATE SKIP LOCKED */",
+        """
+        SELECT w.enabled, w.deleted_at, w.max_concurrency FROM webhooks w
+         WHERE w.id = :webhook_id /*pg FOR UPDATE SKIP LOCKED */
+        """,
         webhook_id=webhook_id,
     )
     if webhook is None:
         return []
-    if not webhook["enabled"]:  # a delivery that was accepted in the moment the webhook was disabled
+    if not webhook["enabled"]:  # deliveries that were accepted in the moment the webhook was disabled or deleted
         tx.run(
-            "UPDATE deliveries SET status = 'held' WHERE webhook_id = :webhook_id AND status = 'pending'",
+            """
+            UPDATE deliveries SET status = :status, ended_at = :ended_at
+             WHERE webhook_id = :webhook_id AND status = 'pending'
+            """,
             webhook_id=webhook_id,
+            status="held" if webhook["deleted_at"] is None else "cancelled",
+            ended_at=None if webhook["deleted_at"] is None else now,
         )
         return []
     busy = tx.one(
@@ -140,16 +148,18 @@ def claim_due(
     assert busy is not None
     rows = tx.all(
         """
+        WITH picked AS MATERIALIZED (  -- a subquery would be run again for each row, and pass its own LIMIT
+          SELECT d.event_id, d.webhook_id FROM deliveries d
+           WHERE d.webhook_id = :webhook_id AND d.status = 'pending' AND d.due_at <= :now
+           ORDER BY d.due_at, d.event_id LIMIT :room
+           /*pg FOR UPDATE SKIP LOCKED */)
         UPDATE deliveries
            SET status = 'sending', attempts = attempts + 1, lease_no = lease_no + 1, lease_until = :lease_until,
                lease_node = :node, attempt_started_at = :now, first_attempt_at = COALESCE(first_attempt_at, :now)
-         WHERE webhook_id = :webhook_id AND event_id IN (
-               SELECT d.event_id FROM deliveries d
-                WHERE d.webhook_id = :webhook_id AND d.status = 'pending' AND d.due_at <= :now
-                ORDER BY d.due_at, d.event_id LIMIT :room
-                /*pg FOR UPDATE SKIP LOCKED */)
-           AND status = 'pending'
-        RETURNING event_id, goods_owner_id, attempts, lease_no, first_attempt_at, failures
+          FROM picked  -- joined by the whole key: any other condition here lets PostgreSQL walk the backlog instead
+         WHERE deliveries.event_id = picked.event_id AND deliveries.webhook_id = picked.webhook_id
+        RETURNING deliveries.event_id, deliveries.due_at, deliveries.goods_owner_id, deliveries.attempts,
+                  deliveries.lease_no, deliveries.first_attempt_at, deliveries.failures
         """,
         webhook_id=webhook_id,
         now=now,
@@ -169,7 +179,7 @@ def claim_due(
             first_attempt_at=row["first_attempt_at"],
             failures=row["failures"],
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: (row["due_at"], row["event_id"]))
     ]
 
 
@@ -184,11 +194,16 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
     held = tx.all(
         """
         UPDATE deliveries
-           SET status = CASE WHEN r.next_status = 'pending' AND deliveries.webhook_id IN (
-                                  SELECT w.id FROM webhooks w WHERE w.id = r.webhook_id AND w.enabled = 0)
-                             THEN 'held' ELSE r.next_status END,
+           SET status = CASE WHEN r.next_status <> 'pending' THEN r.next_status
+                             WHEN EXISTS (SELECT 1 FROM webhooks w WHERE w.id = r.webhook_id AND w.deleted_at IS NOT NULL)
+                             THEN 'cancelled'
+                             WHEN EXISTS (SELECT 1 FROM webhooks w WHERE w.id = r.webhook_id AND w.enabled = 0)
+                             THEN 'held' ELSE 'pending' END,
                due_at = r.due_at, failures = deliveries.failures + r.failed, last_code = r.code, lease_until = 0,
-               attempt_started_at = NULL, ended_at = CASE WHEN r.next_status = 'pending' THEN NULL ELSE r.ended_at END
+               attempt_started_at = NULL,
+               ended_at = CASE WHEN r.next_status <> 'pending' OR EXISTS (
+                                    SELECT 1 FROM webhooks w WHERE w.id = r.webhook_id AND w.deleted_at IS NOT NULL)
+                               THEN r.ended_at END
           FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, next_status TEXT, due_at BIGINT, failed BIGINT,
                      code TEXT, ended_at BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
@@ -196,7 +211,16 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
         RETURNING deliveries.event_id, deliveries.webhook_id
         """,
         rows=[
-            (c.lease.event_id, c.lease.webhook_id, c.lease.lease_no, c.next_status, c.due_at, int(c.failed), c.code, c.ended_at)
+            (
+                c.lease.event_id,
+                c.lease.webhook_id,
+                c.lease.lease_no,
+                c.next_status,
+                c.due_at,
+                int(c.failed),
+                c.code,
+                c.ended_at,
+            )
             for c in closings
         ],
     )
@@ -261,15 +285,20 @@ def rescue(tx: Transaction, *, now: Moment, limit: int = 500) -> int:
     """
     lost = tx.all(
         """
+        WITH lost AS MATERIALIZED (
+          SELECT d.event_id, d.webhook_id FROM deliveries d
+           WHERE d.status = 'sending' AND d.lease_until <= :now
+           ORDER BY d.lease_until LIMIT :limit
+           /*pg FOR UPDATE SKIP LOCKED */),
+        switched_off AS (SELECT w.id, w.deleted_at FROM webhooks w WHERE w.enabled = 0)
         UPDATE deliveries
-           SET status = CASE WHEN webhook_id IN (SELECT w.id FROM webhooks w WHERE w.enabled = 0 AND w.id = webhook_id)
-                             THEN 'held' ELSE 'pending' END,
+           SET status = CASE WHEN webhook_id IN (SELECT o.id FROM switched_off o WHERE o.deleted_at IS NOT NULL)
+                             THEN 'cancelled'
+                             WHEN webhook_id IN (SELECT o.id FROM switched_off o) THEN 'held' ELSE 'pending' END,
+               ended_at = CASE WHEN webhook_id IN (SELECT o.id FROM switched_off o WHERE o.deleted_at IS NOT NULL)
+                               THEN :now END,
                due_at = :now, lease_until = 0, last_code = 'interrupted'
-         WHERE status = 'sending' AND (event_id, webhook_id) IN (
-               SELECT d.event_id, d.webhook_id FROM deliveries d
-                WHERE d.status = 'sending' AND d.lease_until <= :now
-                ORDER BY d.lease_until LIMIT :limit
-                /*pg FOR UPDATE SKIP LOCKED */)
+         WHERE status = 'sending' AND (event_id, webhook_id) IN (SELECT lost.event_id, lost.webhook_id FROM lost)
         RETURNING event_id, webhook_id, attempts, attempt_started_at, lease_node
         """,
         now=now,
@@ -303,7 +332,8 @@ def release(tx: Transaction, leases: Sequence[Lease], *, now: Moment) -> None:
         """
         UPDATE deliveries
            SET status = 'pending', due_at = r.now, lease_until = 0, attempts = deliveries.attempts - 1,
-               attempt_started_at = NULL
+               attempt_started_at = NULL,
+               first_attempt_at = CASE WHEN deliveries.attempts > 1 THEN deliveries.first_attempt_at END
           FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, now BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.status = 'sending' AND deliveries.lease_no = r.lease_no

@@ -51,7 +51,8 @@ def page(
     by_object = """
       AND d.event_id IN (SELECT k.id FROM events k WHERE k.object_key = :object_key
                          UNION SELECT n.id FROM events n WHERE n.object_number = :object_number
-                           AND (CAST(:object_kind AS TEXT) IS NULL OR n.object_key LIKE :object_kind || '/%'))
+                           AND (CAST(:object_kind AS TEXT) IS NULL
+                                OR substr(n.object_key, 1, length(:object_kind) + 1) = :object_kind || '/'))
     """
     return tx.all(
         f"""
@@ -75,7 +76,11 @@ def page(
         status=status,
         code=code,
         event_type=event_type,
-        **({"object_key": object_key, "object_kind": object_kind, "object_number": object_number} if object_key or object_number else {}),
+        **(
+            {"object_key": object_key, "object_kind": object_kind, "object_number": object_number}
+            if object_key or object_number
+            else {}
+        ),
         limit=limit,
     )
 

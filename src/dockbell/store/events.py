@@ -107,7 +107,8 @@ def page(
            AND (CAST(:event_type AS TEXT) IS NULL OR e.event_type = :event_type)
            AND (CAST(:object_key AS TEXT) IS NULL OR e.object_key = :object_key
                 OR (e.object_number = :object_number
-                    AND (CAST(:object_kind AS TEXT) IS NULL OR e.object_key LIKE :object_kind || '/%')))
+                    AND (CAST(:object_kind AS TEXT) IS NULL
+                         OR substr(e.object_key, 1, length(:object_kind) + 1) = :object_kind || '/')))
          ORDER BY e.id DESC LIMIT :limit
         """,
         before=before,

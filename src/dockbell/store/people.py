@@ -90,13 +90,17 @@ def goods_owner(tx: Transaction, goods_owner_id: int) -> Row | None:
 
 def join_node(tx: Transaction, *, name: str, now: Moment) -> int:
     """A number for this program, free or left by one that was not seen for a minute."""
+    # Two programs that start in the same moment must not read the same number as free: one id would mean two events.
+    tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR UPDATE */", name=counters.CATALOG_CHANGED)
     taken = {
         int(row["number"])
         for row in tx.all("SELECT number FROM nodes WHERE seen_at > :alive", alive=now - NODE_GONE_AFTER)
     }
     free = next((number for number in range(NODES) if number not in taken), None)
     if free is None:
-        raise ConfigError(f"All {NODES} node numbers are in use; stop a node, or wait a minute for a dead one's number.")
+        raise ConfigError(
+            f"All {NODES} node numbers are in use; stop a node, or wait a minute for a dead one's number."
+        )
     tx.run(
         """
         INSERT INTO nodes (number, name, started_at, seen_at) VALUES (:number, :name, :now, :now)

@@ -180,7 +180,9 @@ class PostgresDatabase:
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:
     if connection.info.server_version < 150000:
-        raise ConfigError(f"PostgreSQL 15 or later is needed; this server is {connection.info.server_version // 10000}.")
+        raise ConfigError(
+            f"PostgreSQL 15 or later is needed; this server is {connection.info.server_version // 10000}."
+        )
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
         if row is not None and row[0] == "off":

@@ -230,7 +230,9 @@ class SqliteDatabase:
             answers = [(future, None, _in_our_words(refused)) for _, future in batch]
         spent = time.perf_counter() - began
         if spent > SLOW_S:
-            log.warning("store.slow", ms=round(spent * 1000), writes=len(batch), hint="Is another process writing to the file?")
+            log.warning(
+                "store.slow", ms=round(spent * 1000), writes=len(batch), hint="Is another process writing to the file?"
+            )
         for topic in transaction.woken:
             for callback in self._listeners[topic]:
                 callback()

@@ -92,7 +92,9 @@ def _make_key_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-    log.warning("vault.key_made", file=str(path), hint="Back it up apart from the database: without it no stored secret opens.")
+    log.warning(
+        "vault.key_made", file=str(path), hint="Back it up apart from the database: without it no stored secret opens."
+    )
 
 
 def _warn_if_open_to_others(path: Path) -> None:

@@ -19,7 +19,9 @@ def next_id(tx: Transaction) -> int:
     return counters.grow(tx, counters.WEBHOOK_ID)
 
 
-def save(tx: Transaction, *, values: dict[str, Any], goods_owners: Iterable[int] | None, actor: str, now: Moment) -> None:
+def save(
+    tx: Transaction, *, values: dict[str, Any], goods_owners: Iterable[int] | None, actor: str, now: Moment
+) -> None:
     """Insert the webhook or write it over, with a new version; `values` are the row's columns."""
     changed_no = counters.grow(tx, counters.WEBHOOKS_CHANGED)
     tx.run(
@@ -131,8 +133,11 @@ def candidates(tx: Transaction, *, event_type: str) -> list[Row]:
     )
 
 
-def versions_at(tx: Transaction, *, event_type: str, moment: Moment) -> list[Row]:
-    """Each webhook that is or was of an event type, with the version in force at `moment` (NULL if it came later)."""
+def versions_at(tx: Transaction, *, event_id: int, event_type: str, moment: Moment) -> list[Row]:
+    """Each webhook that is of an event type or has a delivery of the event, with the version in force at `moment`.
+
+    The version is NULL if the webhook came later.
+    """
     return tx.all(
         """
         SELECT w.id, w.name, w.kind, w.created_at, w.settings AS settings_now, w.deleted_at,
@@ -141,8 +146,10 @@ def versions_at(tx: Transaction, *, event_type: str, moment: Moment) -> list[Row
           LEFT JOIN webhook_versions v ON v.webhook_id = w.id AND v.version = (
                 SELECT max(x.version) FROM webhook_versions x WHERE x.webhook_id = w.id AND x.since <= :moment)
          WHERE w.event_type = :event_type
+            OR w.id IN (SELECT d.webhook_id FROM deliveries d WHERE d.event_id = :event_id)
          ORDER BY w.id
         """,
+        event_id=event_id,
         event_type=event_type,
         moment=moment,
     )

@@ -28,6 +28,10 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + int(seconds * SECOND), next(self._order), future))
         await future
 
+    def sleepers(self) -> int:
+        """How many wait for this clock to be moved."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
     def advance(self, span: int) -> None:
         """Move on by `span` microseconds, waking in order whoever slept until then."""
         self.move_to(self._now + span)

@@ -60,7 +60,13 @@ class Inspector:
             await _respond(send, 200, {"answer": self.answer})
         elif method == "GET":
             shown = [
-                {"method": r.method, "path": r.path, "headers": r.headers, "body": r.body.decode("utf-8", "replace"), "answered": r.answered}
+                {
+                    "method": r.method,
+                    "path": r.path,
+                    "headers": r.headers,
+                    "body": r.body.decode("utf-8", "replace"),
+                    "answered": r.answered,
+                }
                 for r in reversed(self.received)
             ]
             await _respond(send, 200, {"answer": self.answer, "received": shown})

@@ -15,7 +15,7 @@ class FakeSender:
     def __init__(self, deliver: Deliver, script: Iterable[Outcome] = ()) -> None:
         self._deliver = deliver
         self._script = list(script)
-        self._holding = False
+        self._holding: Callable[[OutgoingRequest], bool] | None = None
         self._held: list[tuple[object, Outcome]] = []
         self.requests: list[OutgoingRequest] = []
 
@@ -24,7 +24,7 @@ class FakeSender:
         outcome = self._script[0] if self._script else Answered(200)
         if len(self._script) > 1:
             self._script.pop(0)
-        if self._holding:
+        if self._holding is not None and self._holding(request):
             self._held.append((token, outcome))
         else:
             asyncio.get_running_loop().call_soon(self._deliver, [(token, outcome)])
@@ -32,11 +32,19 @@ class FakeSender:
     def answer_with(self, *script: Outcome) -> None:
         self._script = list(script)
 
-    def hold(self) -> None:
-        """Keep outcomes back, as a receiver that does not answer would."""
-        self._holding = True
+    def hold(self, which: Callable[[OutgoingRequest], bool] = lambda _: True) -> None:
+        """Keep outcomes back, as a receiver that does not answer would; all of them, or those of `which` requests."""
+        self._holding = which
 
-    def let_go(self) -> None:
-        self._holding = False
+    def held(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._held)
+
+    def answer_held(self) -> None:
+        """Answer those that wait, and go on keeping back what comes."""
         held, self._held = self._held, []
         self._deliver(held)
+
+    def let_go(self) -> None:
+        self._holding = None
+        self.answer_held()

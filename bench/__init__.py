@@ -1,0 +1,1 @@
+"""Measures Dockbell: `make bench`. Each scenario is one function in `bench.scenarios`."""

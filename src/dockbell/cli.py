@@ -1,0 +1,274 @@
+"""The command line: serve, demo, publish, keys, and what an operator needs around them."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dockbell import __version__, log, settings
+from dockbell.errors import ConfigError, DockbellError, InvalidInput
+
+EX_CONFIG = 78
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Dockbell: the webhook system of a warehouse management system.",
+)
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app.add_typer(keys, name="keys")
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+
+def main() -> None:
+    """Run a command; a wrong installation ends with code 78 and a sentence, never with a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        _complain(error)
+        sys.exit(EX_CONFIG)
+    except DockbellError as error:
+        _complain(error)
+        sys.exit(1)
+
+
+@app.command()
+def serve(
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run a node: the API, and the worker that delivers."""
+    from dockbell import app as wiring
+
+    log.set_up()
+    given: dict[str, Any] = {} if database is None else {"database": database}
+    server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if server:
+        given["server"] = server
+    wiring.serve(settings.read_settings(**given))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Do the four steps, show them, and end.")] = False,
+    answer: Annotated[
+        int, typer.Option(help="What the demo's receiver answers: 200, or 500 to see a retry planned.")
+    ] = 200,
+    port: Annotated[
+        int, typer.Option(help="Port of Dockbell; the receiver listens on the next one. 0: any free ones.")
+    ] = 8420,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to keep the demo's data; a temporary folder unless said.")
+    ] = None,
+) -> None:
+    """Start Dockbell with a small warehouse and a receiver, pick an order, and watch the webhook arrive."""
+    from dockbell.demo import run_demo
+
+    log.set_up(level="warning")
+    raise typer.Exit(run_demo(once=once, answer=answer, port=port, folder=folder))
+
+
+@app.command()
+def publish(
+    event_type: Annotated[str, typer.Option("--type", help="Event type, such as order.picked.")],
+    goods_owner: Annotated[int, typer.Option(help="Id of the goods owner.")],
+    data: Annotated[str, typer.Option(help="Payload fields as JSON; @file reads a file, - reads standard input.")],
+    event_id: Annotated[str | None, typer.Option("--id", help="Your own id: publishing it again adds nothing.")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="name=value, for filters: transporter=DHL.")] = None,
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Publish one event straight into the database; a running node delivers it within a second."""
+    from dockbell.app import Store
+    from dockbell.domain.permissions import SYSTEM
+
+    log.set_up(level="error")
+    event = _event_bytes(event_type, goods_owner, _text_of(data), event_id, attribute or [])
+    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
+    try:
+        accepted = store.database.submit_write(
+            lambda tx: store.publisher.publish(tx, SYSTEM, event, now=store.clock.now())
+        ).result()
+    finally:
+        store.close()
+    known = " (it was known already)" if accepted.repeated else ""
+    console.print(f"Event {accepted.event_id} accepted{known}; deliveries: {accepted.deliveries}.")
+
+
+@app.command()
+def migrate(
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Bring the database to this program's schema."""
+    from dockbell.clock import SystemClock
+    from dockbell.store.database import open_database
+    from dockbell.store.migrate import migrate as bring_up
+    from dockbell.store.migrate import verify
+
+    log.set_up(level="warning")
+    opened = open_database(settings.read_settings(**({} if database is None else {"database": database})).database)
+    try:
+        applied = bring_up(opened, now=SystemClock().now())
+        verify(opened)
+    finally:
+        opened.close()
+    console.print(f"Applied: {', '.join(applied)}." if applied else "The schema is up to date.")
+
+
+@app.command()
+def check() -> None:
+    """Show every effective setting, and whether the catalog and the database are sound."""
+    from dockbell.domain.catalog import load_catalog
+    from dockbell.store.database import open_database
+    from dockbell.store.migrate import verify
+
+    log.set_up(level="warning")
+    effective = settings.read_settings()
+    table = Table("setting", "value", "variable")
+    for name, (default, _) in settings.names().items():
+        value: Any = effective
+        for part in name.split("."):
+            value = getattr(value, part)
+        table.add_row(
+            name, _shown(name, value) + ("" if value != default else "  (default)"), settings.variable_of(name)
+        )
+    console.print(table)
+    console.print(f"Catalog: {len(load_catalog())} event types.")
+    database = open_database(effective.database)
+    try:
+        verify(database)
+    finally:
+        database.close()
+    console.print("Database: reachable, schema up to date.")
+
+
+@app.command()
+def inspect(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8421,
+    answer: Annotated[int, typer.Option(help="Status to answer with.")] = 200,
+) -> None:
+    """Run a receiver that prints what arrives: a target while developing."""
+    from dockbell.app import a_server
+    from dockbell.testing.inspector import Inspector
+
+    console.print(f"Listening on http://127.0.0.1:{port}/ and answering {answer}. GET / lists what came.")
+    shown = Inspector(
+        answer=answer, on_request=lambda came: console.print(came.text() + "\n", markup=False, highlight=False)
+    )
+    asyncio.run(a_server(shown, "127.0.0.1", port).serve())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console.print(f"Dockbell {__version__}")
+
+
+@keys.command("create")
+def create_key(
+    label: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[list[str], typer.Option(help="publish, read, manage or admin; repeat for several.")],
+    goods_owner: Annotated[
+        list[int] | None, typer.Option(help="Limit the key to this goods owner; repeat for several.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="When it ends: 2027-01-31T00:00:00Z.")] = None,
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Make an API key; it is printed this once."""
+    from dockbell.actions import access
+    from dockbell.domain.limits import parse_moment
+    from dockbell.domain.permissions import SYSTEM
+
+    until = None if expires is None else parse_moment(expires, "expires")
+    made = _in_store(
+        database,
+        lambda tx, now: access.create_key(
+            tx, SYSTEM, label=label, scopes=scope, goods_owners=goods_owner, expires_at=until, now=now
+        ),
+    )
+    console.print(made.key, markup=False, highlight=False)
+
+
+@keys.command("list")
+def list_keys(
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """List the API keys, without their secrets."""
+    from dockbell.actions import access
+    from dockbell.domain.permissions import SYSTEM
+
+    table = Table("id", "label", "scopes", "goods owners", "expires", "revoked")
+    for key in _in_store(database, lambda tx, _: access.list_keys(tx, SYSTEM)):
+        owners = "all" if key["goodsOwnerIds"] is None else ", ".join(map(str, key["goodsOwnerIds"]))
+        table.add_row(
+            key["id"], key["label"], ", ".join(key["scopes"]), owners, key["expiresAt"] or "-", key["revokedAt"] or "-"
+        )
+    console.print(table)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The eight characters after whk_.")],
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """End an API key at once."""
+    from dockbell.actions import access
+    from dockbell.domain.permissions import SYSTEM
+
+    _in_store(database, lambda tx, now: access.revoke_key(tx, SYSTEM, key_id, now=now))
+    console.print(f"Key {key_id} is revoked.")
+
+
+def _in_store(database: str | None, work: Any) -> Any:
+    """Run one transaction of an operator's command."""
+    from dockbell.app import Store
+
+    log.set_up(level="error")
+    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
+    try:
+        return store.database.submit_write(lambda tx: work(tx, store.clock.now())).result()
+    finally:
+        store.close()
+
+
+def _event_bytes(event_type: str, goods_owner: int, data: str, event_id: str | None, attributes: list[str]) -> bytes:
+    """The event's document with the data spliced in as it was written."""
+    document: dict[str, Any] = {"type": event_type, "goodsOwnerId": goods_owner}
+    if event_id is not None:
+        document["id"] = event_id
+    if attributes:
+        document["attributes"] = dict(entry.partition("=")[::2] for entry in attributes)
+    return f'{json.dumps(document)[:-1]}, "data": {data}}}'.encode()
+
+
+def _text_of(data: str) -> str:
+    if data == "-":
+        return sys.stdin.read()
+    return Path(data[1:]).read_text("utf-8") if data.startswith("@") else data
+
+
+def _shown(name: str, value: Any) -> str:
+    """A setting's value; the password inside a database address is masked."""
+    if name == "database" and "@" in str(value):
+        scheme, _, rest = str(value).partition("://")
+        user, _, host = rest.rpartition("@")
+        return f"{scheme}://{user.partition(':')[0]}:***@{host}"
+    return str(value)
+
+
+def _complain(error: DockbellError) -> None:
+    if isinstance(error, InvalidInput):
+        for problem in error.problems:
+            errors.print(
+                f"{problem.field or 'input'}: {problem.message}  [{problem.code}]", markup=False, highlight=False
+            )
+    else:
+        errors.print(error.message, markup=False, highlight=False)
+    if error.hint:
+        errors.print(error.hint, markup=False, highlight=False)

@@ -1,0 +1,128 @@
+"""The camelCase objects that the warehouse's API and events tell, made from rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dockbell.clock import to_text
+from dockbell.store.database import Row
+from dockbell.warehouse.inputs import ORDER_DETAILS, Step
+from dockbell.warehouse.model import Status
+
+
+def status_document(status: int) -> dict[str, Any]:
+    return {"number": int(status), "text": Status(status).text}
+
+
+def order_document(
+    order: Row, *, owner: str, lines: Sequence[Row], parcels: Sequence[Row], trackings: Sequence[Row],
+    transporters: Mapping[str, Row], order_types: Mapping[str, Row],
+) -> dict[str, Any]:  # fmt: skip
+    """An order as `GET /orders/{orderId}` tells it."""
+    details = json.loads(order["details"])
+    code = order["transporter"]
+    return {
+        "goodsOwner": {"id": order["goods_owner_id"], "name": owner},
+        "orderInfo": {
+            "orderId": order["id"],
+            "orderNumber": order["number"],
+            "goodsOwnerOrderId": order["goods_owner_order_id"],
+            "consigneeOrderNumber": order["consignee_order_number"],
+            **{name: details.get(name) for name in ORDER_DETAILS},
+            "orderType": dict(order_types[order["order_type"]]) if order["order_type"] else None,
+            "deliveryDate": order["delivery_date"],
+            "createdDate": to_text(order["created_at"]),
+            "shippedTime": None if order["shipped_at"] is None else to_text(order["shipped_at"]),
+            "wayBill": order["waybill"],
+            "orderStatus": status_document(order["status"]),
+            "orderedNumberOfItems": sum(line["ordered"] for line in lines),
+            "allocatedNumberOfItems": sum(line["allocated"] for line in lines),
+            "pickedNumberOfItems": sum(line["picked"] for line in lines),
+        },
+        "consignee": json.loads(order["consignee"]),
+        "parcels": [_parcel(parcel) for parcel in parcels],
+        "orderLines": [
+            {
+                "id": line["id"],
+                "rowNumber": line["row_number"],
+                "article": {
+                    "articleSystemId": line["article_id"],
+                    "articleNumber": line["article_number"],
+                    "articleName": line["article_name"],
+                    "productCode": json.loads(line["article_details"]).get("productCode"),
+                },
+                "comment": line["comment"],
+                "orderedNumberOfItems": line["ordered"],
+                "allocatedNumberOfItems": line["allocated"],
+                "pickedNumberOfItems": line["picked"],
+                "packedNumberOfItems": line["packed"],
+            }
+            for line in lines
+        ],
+        "transporter": code
+        and {
+            "transporterName": transporters[code]["name"],
+            "name": transporters[code]["name"],
+            "code": code,
+            "serviceCode": order["transporter_service"],
+        },
+        "tracking": [
+            {"trackingUrl": row["tracking_url"], "waybill": row["waybill"], "created": to_text(row["created_at"])}
+            for row in trackings
+            if not row["is_return"]
+        ],
+        "shipmentInfo": None if order["shipment_id"] is None else {"shipmentId": order["shipment_id"]},
+    }
+
+
+def order_payload(
+    order: Row, status: int, by: Step, *, classes: Sequence[Row], parcels: Sequence[Row], trackings: Sequence[Row]
+) -> dict[str, Any]:
+    """The data of the order family's events: thin, the rest is fetched from `path`."""
+    return {
+        "orderId": order["id"],
+        "orderNumber": order["number"],
+        "goodsOwnerOrderId": order["goods_owner_order_id"],
+        "consigneeOrderNumber": order["consignee_order_number"],
+        "path": f"/api/v1/orders/{order['id']}",
+        "byUser": by.by_user and by.by_user.model_dump(by_alias=True),
+        "byComputer": by.by_computer and by.by_computer.model_dump(by_alias=True),
+        "orderStatus": {"number": int(status)},
+        "currentShipmentId": order["shipment_id"],
+        "goodsOwnerClasses": [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in classes],
+        "tracking": [
+            {"trackingUrl": row["tracking_url"], "waybill": row["waybill"], "isReturn": bool(row["is_return"])}
+            for row in trackings
+        ],
+        "parcels": [_parcel(parcel) for parcel in parcels],
+    }
+
+
+def _parcel(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "parcelNumber": row["number"],
+        "isReturnParcel": bool(row["is_return"]),
+        "tracking": None if row["tracking_url"] is None else {"trackingUrl": row["tracking_url"]},
+    }
+
+
+def article_document(article: Row) -> dict[str, Any]:
+    """An article as `GET /articles/{articleSystemId}` tells it."""
+    details = json.loads(article["details"])
+    return {
+        "goodsOwner": {"id": article["goods_owner_id"], "name": article["goods_owner_name"]},
+        "articleSystemId": article["id"],
+        "articleNumber": article["number"],
+        "articleName": article["name"],
+        "productCode": details.get("productCode"),
+        "unitCode": details.get("unitCode"),
+        "description": details.get("description"),
+        "barCodeInfo": details.get("barCodeInfo"),
+        "articleDataLastUpdated": to_text(article["changed_at"]),
+        "inventoryInfo": {
+            "numberOfItems": article["number_of_items"],
+            "allocatedNumberOfItems": article["allocated"],
+            "sellableNumberOfItems": article["number_of_items"] - article["allocated"],
+        },
+    }

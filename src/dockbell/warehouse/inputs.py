@@ -1,0 +1,242 @@
+"""What the warehouse's API takes: camelCase objects, judged.
+
+No field comes in that we do not know, and no value that we could not keep; otherwise everything that is wrong is said
+at once.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from dockbell.errors import InvalidInput, Problem
+
+LARGEST_ID = (1 << 53) - 1
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,7})?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
+M = TypeVar("M", bound=BaseModel)
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise PydanticCustomError("nul", "text must not contain U+0000: PostgreSQL cannot keep it")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise PydanticCustomError("not_printable", "write printable characters, without blanks at the ends")
+    return text
+
+
+def _date(text: str) -> str:
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise PydanticCustomError("date", "write an existing date such as 2026-02-03 or 2026-02-03T12:00:00Z") from None
+    return text
+
+
+def _whole(value: object) -> object:
+    """The documented quantities are decimals: 2.0 is 2 items. A fraction stays what it is and is refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Id = Annotated[int, Field(ge=0, le=LARGEST_ID)]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=2_000), AfterValidator(_storable)]
+Date = Annotated[str, Field(max_length=40), AfterValidator(_date)]
+NumberOfItems = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=1_000_000)]
+
+
+class Incoming(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+
+class Consignee(Incoming):
+    customer_number: Name
+    name: Name
+    address1: Text
+    address2: Text | None = None
+    address3: Text | None = None
+    post_code: Name
+    city: Name
+    country_code: Annotated[str, Field(pattern="^[A-Z]{2}$")]
+    country_state_code: Name | None = None
+    remark: Text | None = None
+    door_code: Name | None = None
+
+
+class ChosenTransporter(Incoming):
+    transporter_code: Name
+    transporter_service_code: Name | None = None
+
+
+class ChosenOrderType(Incoming):
+    code: Name
+    name: Text | None = None
+    """Accepted because clients send it; the code decides."""
+
+
+class NewLine(Incoming):
+    row_number: Name
+    article_number: Name
+    number_of_items: NumberOfItems
+    comment: Text | None = None
+
+
+class NewOrder(Incoming):
+    """The body of `PUT /orders`."""
+
+    goods_owner_id: Id
+    order_number: Name
+    delivery_date: Date
+    consignee: Consignee
+    order_lines: Annotated[list[NewLine], Field(min_length=1, max_length=1_000)]
+    transporter: ChosenTransporter | None = None
+    order_type: ChosenOrderType | None = None
+    goods_owner_order_id: Name | None = None
+    consignee_order_number: Name | None = None
+    reference_number: Text | None = None
+    sales_code: Text | None = None
+    order_remark: Text | None = None
+    delivery_instruction: Text | None = None
+    service_point_code: Text | None = None
+    free_text1: Text | None = None
+    free_text2: Text | None = None
+    free_text3: Text | None = None
+    warehouse_instruction: Text | None = None
+
+
+ORDER_DETAILS = (
+    "referenceNumber", "salesCode", "orderRemark", "deliveryInstruction", "servicePointCode", "freeText1", "freeText2",
+    "freeText3", "warehouseInstruction",
+)  # fmt: skip
+"""Fields of an order that are kept and shown, and decide nothing."""
+
+
+class NewBarCodes(Incoming):
+    bar_code: Name | None = None
+
+
+class NewArticle(Incoming):
+    """The body of `PUT /articles`."""
+
+    goods_owner_id: Id
+    article_number: Name
+    article_name: Name
+    product_code: Name | None = None
+    unit_code: Name | None = None
+    description: Text | None = None
+    bar_code_info: NewBarCodes | None = None
+
+
+class NewOrderStatus(Incoming):
+    order_status_number: int
+
+
+class ByUser(Incoming):
+    user_id: Id
+
+
+class ByComputer(Incoming):
+    computer_id: Id
+    computer_name: Name | None = None
+
+
+class Step(Incoming):
+    """The body of a step on the warehouse floor: who did it where, as the events will tell."""
+
+    by_user: ByUser | None = None
+    by_computer: ByComputer | None = None
+
+
+NOBODY = Step()
+
+
+class MovedItems(Incoming):
+    row_number: Name
+    number_of_items: NumberOfItems
+
+
+class StepWithItems(Step):
+    lines: Annotated[list[MovedItems], Field(min_length=1, max_length=1_000)] | None = None
+    """None: everything that is left."""
+
+    def quantities(self) -> dict[str, int] | None:
+        if self.lines is None:
+            return None
+        sums: dict[str, int] = {}
+        for line in self.lines:
+            sums[line.row_number] = sums.get(line.row_number, 0) + line.number_of_items
+        return sums
+
+
+class PackStep(StepWithItems):
+    parcel_number: Name | None = None
+
+
+class SendStep(Step):
+    waybill: Name | None = None
+
+
+def read(model: type[M], document: Mapping[str, Any]) -> M:
+    """The document as a `model`; raises InvalidInput with everything that is wrong."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise InvalidInput(problems_from(error.errors(include_url=False))) from None
+
+
+_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_field",
+    "greater_than_equal": "range",
+    "less_than_equal": "range",
+    "string_too_short": "length",
+    "string_too_long": "length",
+    "too_short": "length",
+    "too_long": "length",
+    "string_pattern_mismatch": "pattern",
+    "date": "date",
+    "nul": "nul",
+    "not_printable": "not_printable",
+    "number": "number",
+}
+"""pydantic has a hundred kinds of errors; what is not named here is a value of a wrong type."""
+
+
+def problems_from(errors: Iterable[Mapping[str, Any]], *, below: int = 0) -> list[Problem]:
+    """pydantic's errors in our words; the first `below` parts of a place (`body`, `query`) are not the caller's."""
+    problems = []
+    for error in errors:
+        field = ""
+        for part in error["loc"][below:]:
+            field += f"[{part}]" if isinstance(part, int) else f".{_clean(part)}" if field else _clean(part)
+        match error["type"]:
+            case "missing":
+                message = f"{field or 'The body'} is missing."
+            case "extra_forbidden":
+                message = f"There is no field {field!r}; leave it out."
+            case _:
+                message = f"{_shown(error.get('input'))} does not fit: {error['msg']}."
+        problems.append(Problem(field, _CODES.get(error["type"], "type"), message))
+    return problems
+
+
+def _clean(text: object) -> str:
+    return ascii(str(text)[:60])[1:-1]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return ascii(value[:40])
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**18):
+        return json.dumps(value)
+    return {dict: "An object", list: "A list", int: "A huge number"}.get(type(value), "The value")

@@ -1,0 +1,43 @@
+"""Who is asking: the actor of a request's Authorization header, and of nothing else.
+
+A cookie never counts. A browser sends cookies along with what another site makes it ask, so a request that
+has nothing better is refused before it can change anything.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.types import Scope
+
+from dockbell.domain.permissions import Actor
+from dockbell.errors import NotAllowed
+from dockbell.web.parts import Parts
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def parts_of(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Here = Annotated[Parts, Depends(parts_of)]
+
+
+async def actor_of(parts: Parts, scope: Scope) -> Actor:
+    """Raises NotSignedIn, NotAllowed (a cookie on an unsafe method) or Malformed (two Authorization headers)."""
+    authorization = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    if not authorization and scope["method"] not in SAFE and any(name == b"cookie" for name, _ in scope["headers"]):
+        raise NotAllowed(
+            "A cookie is no credential here.",
+            code="csrf",
+            hint="Send an API key: “Authorization: Bearer whk_...”.",
+        )
+    return await parts.doorkeeper.actor_of(authorization, now=parts.clock.now())
+
+
+async def acting(request: Request, parts: Here) -> Actor:
+    return await actor_of(parts, request.scope)
+
+
+Acting = Annotated[Actor, Depends(acting)]

@@ -1,0 +1,109 @@
+"""The log over the API: deliveries, their attempts, resend and cancel."""
+
+# ruff: noqa: FAST003 - the parameter's name in the path is its alias, in IdInPath
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+
+from dockbell.actions import deliveries
+from dockbell.domain.limits import parse_range
+from dockbell.web.actor import Acting, Here
+from dockbell.web.answers import Answer
+from dockbell.web.inputs import AttemptsQuery, DeliveriesQuery, IdInPath, id_in_query, no_parameters, one_of
+from dockbell.web.openapi import answers
+from dockbell.web.paging import Paging, all_of
+
+router = APIRouter(tags=["deliveries"])
+ALONE = [Depends(no_parameters)]
+
+
+@router.get("/deliveries", summary="List deliveries", responses=answers(200, "The newest first.", 401, 403, 422))
+async def list_deliveries(parts: Here, actor: Acting, asked: Annotated[DeliveriesQuery, Query()]) -> Answer:
+    paging = Paging("deliveries", actor, asked)
+    one_of(asked.sort, "sort", ("-id",))
+    since, until = parse_range(asked.since, asked.until)
+    owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    webhook = id_in_query(asked.webhook_id, "webhookId")
+    before = (paging.position[0], paging.position[1]) if paging.position else None
+    found = await parts.database.read(
+        lambda tx: deliveries.page(
+            tx,
+            actor,
+            webhook_id=webhook,
+            goods_owner_id=owner,
+            event_type=asked.event_type,
+            status=asked.status,
+            code=asked.code,
+            about=asked.about,
+            since=since,
+            until=until,
+            before=before,
+            limit=paging.rows,
+        ),
+    )
+    return Answer(paging.page(found, lambda delivery: (delivery["eventId"], delivery["webhookId"])))
+
+
+@router.get(
+    "/deliveries/{id}",
+    summary="Read a delivery with its attempts",
+    dependencies=ALONE,
+    responses=answers(200, "The delivery.", 401, 403, 404),
+)
+async def get_delivery(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
+    return Answer(shown(await parts.database.read(lambda tx: deliveries.get(tx, actor, delivery_id))))
+
+
+@router.get(
+    "/deliveries/{id}/attempts",
+    summary="List the attempts of a delivery",
+    dependencies=ALONE,
+    responses=answers(200, "Attempts, the first first.", 401, 403, 404),
+)
+async def attempts_of(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
+    found = await parts.database.read(lambda tx: deliveries.get(tx, actor, delivery_id))
+    return Answer(all_of(found["attemptList"]))
+
+
+@router.get(
+    "/attempts",
+    summary="List the attempts of a delivery",
+    responses=answers(200, "Attempts, the first first.", 401, 403, 404, 422),
+)
+async def list_attempts(parts: Here, actor: Acting, asked: Annotated[AttemptsQuery, Query()]) -> Answer:
+    return await attempts_of(parts, actor, asked.delivery_id)
+
+
+@router.post(
+    "/deliveries/{id}/resend",
+    summary="Send a delivery again",
+    description="New attempts, also after success. The `webhook-id` stays, so that the receiver can tell.",
+    dependencies=ALONE,
+    responses=answers(200, "The delivery as it is now.", 401, 403, 404, 409),
+)
+async def resend(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
+    now = parts.clock.now()
+    return Answer(await parts.database.write(lambda tx: deliveries.resend(tx, actor, delivery_id, now=now)))
+
+
+@router.post(
+    "/deliveries/{id}/cancel",
+    summary="Cancel a delivery that waits",
+    dependencies=ALONE,
+    responses=answers(200, "The delivery as it is now.", 401, 403, 404, 409),
+)
+async def cancel(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
+    now = parts.clock.now()
+    return Answer(await parts.database.write(lambda tx: deliveries.cancel(tx, actor, delivery_id, now=now)))
+
+
+def shown(delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """The delivery as JSON: what Dockbell wrote and what was published, both with the bytes that are sent."""
+    return {
+        **{name: value for name, value in delivery.items() if name != "head"},
+        "header": msgspec.Raw(b"{" + delivery["head"].encode() + b"}"),
+        "data": msgspec.Raw(delivery["data"].encode()),
+    }

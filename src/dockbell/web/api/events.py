@@ -1,0 +1,64 @@
+"""Reading events over the API, and why webhooks fired for one or did not."""
+
+# ruff: noqa: FAST003 - the parameter's name in the path is its alias, in IdInPath
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from dockbell.actions import events
+from dockbell.domain.limits import parse_range
+from dockbell.web.actor import Acting, Here
+from dockbell.web.answers import Answer
+from dockbell.web.inputs import EventsQuery, IdInPath, id_in_path, id_in_query, no_parameters, one_of
+from dockbell.web.openapi import answers
+from dockbell.web.paging import Paging, all_of
+
+router = APIRouter(prefix="/events", tags=["events"])
+ALONE = [Depends(no_parameters)]
+
+
+@router.get("", summary="List events", responses=answers(200, "Events, the newest first.", 401, 403, 422))
+async def list_events(parts: Here, actor: Acting, asked: Annotated[EventsQuery, Query()]) -> Answer:
+    paging = Paging("events", actor, asked)
+    one_of(asked.sort, "sort", ("-id",))
+    since, until = parse_range(asked.since, asked.until)
+    owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    found = await parts.database.read(
+        lambda tx: events.page(
+            tx,
+            actor,
+            goods_owner_id=owner,
+            event_type=asked.event_type,
+            about=asked.about,
+            since=since,
+            until=until,
+            before=paging.position[0] if paging.position else None,
+            limit=paging.rows,
+        ),
+    )
+    return Answer(paging.page(found, lambda event: (event["id"],)))
+
+
+@router.get(
+    "/{id}",
+    summary="Read an event",
+    description="`data` is, byte for byte, what was published.",
+    dependencies=ALONE,
+    responses=answers(200, "The event.", 401, 403, 404),
+)
+async def get_event(parts: Here, actor: Acting, event_id: IdInPath) -> Answer:
+    number = id_in_path(event_id, "event")
+    return Answer(await parts.database.read(lambda tx: events.get(tx, actor, number)))
+
+
+@router.get(
+    "/{id}/why",
+    summary="Why did it fire, or not?",
+    description="Each webhook that the event could have been meant for, judged by its settings at that time.",
+    dependencies=ALONE,
+    responses=answers(200, "Webhooks with the reason.", 401, 403, 404),
+)
+async def why(parts: Here, actor: Acting, event_id: IdInPath) -> Answer:
+    number = id_in_path(event_id, "event")
+    return Answer(all_of(await parts.database.read(lambda tx: events.why(tx, actor, number))))

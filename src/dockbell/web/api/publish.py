@@ -1,0 +1,122 @@
+"""`POST /api/v1/events`, the hot route: bare ASGI, no model, one commit shared with whoever else publishes.
+
+202 is sent only after the commit. Everything that can be refused is refused before the store is asked.
+"""
+
+import re
+from collections.abc import Generator
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from dockbell.actions.journal import Verdict
+from dockbell.actions.publish import Accepted, judge
+from dockbell.domain.event import NewEvent
+from dockbell.domain.event_json import split_events
+from dockbell.domain.permissions import Actor
+from dockbell.errors import DockbellError, InvalidInput, Problem
+from dockbell.web.actor import actor_of
+from dockbell.web.answers import problem_of, send_bytes, send_document, send_refusal
+from dockbell.web.body import HungUp, need_json, read_body
+from dockbell.web.parts import Parts
+
+PATH = "/api/v1/events"
+JUDGED_AT_ONCE = 50
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+
+
+class _Turn:
+    """Awaited, it lets others run: a thousand events in one request must not hold up everyone else's."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def publish(parts: Parts, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await _answer(parts, scope, receive, send)
+    except DockbellError as error:
+        await send_refusal(send, error)
+    except HungUp:
+        pass
+
+
+async def _answer(parts: Parts, scope: Scope, receive: Receive, send: Send) -> None:
+    actor = await actor_of(parts, scope)
+    actor.need("publish")
+    if scope["query_string"]:
+        raise InvalidInput([Problem("", "unknown_parameter", "This route has no query parameters.")])
+    types, codings, keys, announced = [], [], [], None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            types.append(value)
+        elif name == b"content-length":
+            announced = int(value) if value.isdigit() and len(value) < 16 else None
+        elif name == b"idempotency-key":
+            keys.append(value)
+        elif name == b"content-encoding":
+            codings.append(value)
+    need_json(types, codings)
+    idempotency_key = _idempotency_key(keys) if keys else None
+    body = await read_body(receive, announced, arrays=True)
+    items, is_array = split_events(body)
+    if is_array:
+        if idempotency_key is not None:
+            text = "Idempotency-Key is for a single event; give each event of an array its own id."
+            raise _bad_key(text)
+        await _publish_many(parts, actor, items, send)
+        return
+    new = judge(items[0], actor, parts.index.state, idempotency_key=idempotency_key)
+    [verdict] = await parts.journal.accept([new])
+    if not isinstance(verdict, Accepted):
+        raise verdict
+    answer = b'{"eventId":%d,"deliveries":%d,"repeated":%s}'
+    repeated = b"true" if verdict.repeated else b"false"
+    await send_bytes(send, 202, answer % (verdict.event_id, verdict.deliveries, repeated))
+
+
+def _idempotency_key(values: list[bytes]) -> str:
+    if len(values) != 1 or not _KEY.fullmatch(values[0]):
+        raise _bad_key("Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters.")
+    return values[0].decode("ascii")
+
+
+def _bad_key(text: str) -> InvalidInput:
+    return InvalidInput([Problem("Idempotency-Key", "idempotency_key", text)])
+
+
+async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Send) -> None:
+    """Each event is judged on its own: one that is wrong keeps no other from being accepted."""
+    judged: list[NewEvent | DockbellError] = []
+    state = parts.index.state
+    for place, item in enumerate(items, start=1):
+        try:
+            judged.append(judge(item, actor, state))
+        except DockbellError as error:
+            judged.append(error)
+        if place % JUDGED_AT_ONCE == 0:
+            await _Turn()
+    sound = [one for one in judged if isinstance(one, NewEvent)]
+    verdicts = iter(await parts.journal.accept(sound) if sound else ())
+    results = [_result(next(verdicts) if isinstance(one, NewEvent) else one) for one in judged]
+    refused = sum(result["status"] != 202 for result in results)
+    repeated = sum(result.get("repeated", False) for result in results)
+    document = {
+        "accepted": len(results) - refused - repeated,
+        "repeated": repeated,
+        "refused": refused,
+        "results": results,
+    }
+    await send_document(send, 422 if refused == len(results) else 202, document)
+
+
+def _result(verdict: Verdict) -> dict[str, Any]:
+    if isinstance(verdict, Accepted):
+        return {
+            "status": 202,
+            "eventId": verdict.event_id,
+            "deliveries": verdict.deliveries,
+            "repeated": verdict.repeated,
+        }
+    told = problem_of(verdict)
+    return {name: told[name] for name in ("status", "code", "detail", "hint", "problems")}

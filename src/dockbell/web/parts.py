@@ -1,0 +1,23 @@
+"""What the web server needs of the program it runs in, put together by the application."""
+
+from dataclasses import dataclass
+
+from dockbell.actions.access import Doorkeeper
+from dockbell.actions.index import Index
+from dockbell.actions.journal import Journal
+from dockbell.actions.publish import Publisher
+from dockbell.actions.webhooks import Webhooks
+from dockbell.clock import Clock
+from dockbell.store.database import Database
+
+
+@dataclass(frozen=True)
+class Parts:
+    database: Database
+    index: Index
+    journal: Journal
+    publisher: Publisher
+    webhooks: Webhooks
+    doorkeeper: Doorkeeper
+    clock: Clock
+    system: str

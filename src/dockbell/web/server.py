@@ -1,0 +1,150 @@
+"""The web server's application: the hot route in front, the management API behind it, one error shape for all.
+
+A bug in a request is caught here and nowhere else: logged as `request.failed`, answered as internal_error.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dockbell.errors import DockbellError, InvalidInput, Problem
+from dockbell.web.answers import PROBLEM_JSON, Answer, bug, encode, problem, refusal, send_bytes
+from dockbell.web.api import administration, deliveries, event_types, events, health, webhooks
+from dockbell.web.api import publish as hot
+from dockbell.web.body import HungUp
+from dockbell.web.inputs import each_once
+from dockbell.web.openapi import document_for
+from dockbell.web.parts import Parts
+
+__all__ = ["Parts", "build_app"]
+
+log = structlog.get_logger()
+LONGEST_TARGET_BYTES = 8 * 1024
+API = "/api/v1"
+
+
+def build_app(parts: Parts, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) -> ASGIApp:
+    """`mounts` are applications that answer for whole path prefixes; the paths they see are the full ones."""
+    management = _management(parts)
+    prefixes = [(prefix, prefix + "/", app) for prefix, app in mounts]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await management(scope, receive, send)
+            return
+        path = scope["path"]
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if path == hot.PATH and scope["method"] == "POST":
+                await hot.publish(parts, scope, receive, sending)
+                return
+            if len(scope.get("raw_path") or path) + len(scope["query_string"]) > LONGEST_TARGET_BYTES:
+                await _refuse_length(send)
+                return
+            for exact, below, mounted in prefixes:
+                if path == exact or path.startswith(below):
+                    await mounted(scope, receive, sending)
+                    return
+            await management(scope, receive, sending)
+        except Exception:
+            log.exception("request.failed", method=scope["method"], path=path[:200])
+            if not started:
+                await bug()(scope, receive, send)
+
+    return app
+
+
+async def _refuse_length(send: Send) -> None:
+    text = f"Path and query have more than {LONGEST_TARGET_BYTES:,} bytes."
+    document = problem(414, "target_too_long", text, hint="Use fewer or shorter filters.")
+    await send_bytes(send, 414, encode(document), PROBLEM_JSON)
+
+
+def _management(parts: Parts) -> FastAPI:
+    # The pages FastAPI has for its documentation load from elsewhere, so they are off; the document is not.
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        default_response_class=Answer,
+        generate_unique_id_function=lambda route: to_camel(route.name),
+        exception_handlers={
+            DockbellError: _refused,
+            RequestValidationError: _not_valid,
+            HTTPException: _not_routed,
+            HungUp: _nobody_there,
+            Exception: _bug,
+        },
+    )
+    app.state.parts = parts
+    api = APIRouter(prefix=API, dependencies=[Depends(each_once)])
+    for part in (webhooks, events, deliveries, event_types, administration, health):
+        api.include_router(part.router)
+    app.include_router(api)
+    document = encode(document_for(app))
+
+    async def openapi(_: Request) -> Response:
+        return Answer.of(document)
+
+    app.add_route(f"{API}/openapi.json", openapi, methods=["GET"], include_in_schema=False)
+    return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DockbellError)
+    return refusal(error)
+
+
+async def _not_valid(_: Request, error: Exception) -> Response:
+    """Only query parameters are left to FastAPI, so a field's name is the parameter's."""
+    assert isinstance(error, RequestValidationError)
+    return refusal(InvalidInput([_query_problem(each) for each in error.errors()]))
+
+
+def _query_problem(complaint: Any) -> Problem:
+    name = ascii(str(complaint["loc"][-1])[:80])[1:-1]
+    match complaint["type"]:
+        case "extra_forbidden":
+            return Problem(
+                name, "unknown_parameter", "There is no such parameter here; /api/v1/openapi.json lists them."
+            )
+        case "missing":
+            return Problem(name, "required", "This parameter is missing.")
+        case _:
+            return Problem(name, "type", f"{complaint['msg']}.")
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    shown = ascii(request.scope["path"][:200])[1:-1]
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        document = problem(405, "method", f"{request.method} is not possible on {shown}.", hint=f"Possible: {allowed}.")
+        more = [(b"allow", allowed.encode("ascii"))]
+    else:
+        hint = "/api/v1/openapi.json lists every route."
+        document = problem(error.status_code, "not_found", f"There is nothing at {shown}.", hint=hint)
+        more = []
+    return Answer(document, error.status_code, more, media_type=PROBLEM_JSON)
+
+
+async def _nobody_there(_: Request, __: Exception) -> Response:
+    return Answer(problem(400, "hung_up", "The request ended before its body did."), 400, media_type=PROBLEM_JSON)
+
+
+async def _bug(_: Request, __: Exception) -> Response:
+    return bug()

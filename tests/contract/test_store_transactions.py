@@ -1,0 +1,302 @@
+"""What a transaction promises, on both databases."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from dockbell.store import counters, webhooks
+from dockbell.store.database import ConstraintFailed, Database, Transaction
+from dockbell.store.sqlite import SqliteDatabase
+from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, save_webhook, write
+
+NOTE = "INSERT INTO goods_owners (id, name, created_at) VALUES (:id, :name, 0)"
+PATIENCE_S = 10.0
+
+
+def note(number: int) -> Callable[[Transaction], int]:
+    return lambda tx: tx.run(NOTE, id=number, name=f"owner {number}")
+
+
+def noted(database: Database) -> list[int]:
+    return [row["id"] for row in rows_of(database, "SELECT id FROM goods_owners ORDER BY id")]
+
+
+def test_writes_that_wait_together_share_a_commit(database: Database):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def first(_tx: Transaction) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE_S)
+
+    running = database.submit_write(first)
+    assert entered.wait(PATIENCE_S)
+    commits_before = getattr(database, "commits", 0)
+    waiting = [database.submit_write(note(number)) for number in range(1, 51)]
+    go_on.set()
+    running.result(PATIENCE_S)
+    assert [future.result(PATIENCE_S) for future in waiting] == [1] * 50
+    assert noted(database) == list(range(1, 51))
+    if isinstance(database, SqliteDatabase):  # PostgreSQL groups commits in its own log
+        assert database.commits - commits_before <= 2
+
+
+def test_a_failing_transaction_leaves_nothing_and_does_not_hurt_its_neighbours(database: Database):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def first(_tx: Transaction) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE_S)
+
+    def half(tx: Transaction) -> None:
+        note(50)(tx)
+        raise LookupError("changed my mind")
+
+    running = database.submit_write(first)
+    assert entered.wait(PATIENCE_S)
+    before, failing, after = (database.submit_write(work) for work in (note(1), half, note(2)))
+    go_on.set()
+    running.result(PATIENCE_S)
+    assert (before.result(PATIENCE_S), after.result(PATIENCE_S)) == (1, 1)
+    with pytest.raises(LookupError, match="changed my mind"):
+        failing.result(PATIENCE_S)
+    assert noted(database) == [1, 2]
+
+
+def test_a_failing_transaction_wakes_nobody(database: Database):
+    heard: list[str] = []
+    done = threading.Event()
+    database.listen("failed", lambda: heard.append("failed"))
+    database.listen("committed", done.set)
+
+    def half(tx: Transaction) -> None:
+        tx.wake("failed")
+        raise LookupError("changed my mind")
+
+    for _ in range(50):
+        with pytest.raises(LookupError):
+            write(database, half)
+        write(database, lambda tx: tx.wake("committed"))
+        if done.wait(0.1):  # PostgreSQL's listener may still be connecting
+            break
+    assert done.is_set()
+    assert heard == []
+
+
+def test_a_read_cannot_write(database: Database):
+    with pytest.raises(Exception, match=r"(?i)read.?only"):
+        read(database, note(1))
+    assert noted(database) == []
+
+
+def test_a_read_sees_what_was_committed_before_it(database: Database):
+    for number in range(1, 30):
+        write(database, note(number))
+        assert noted(database)[-1] == number
+
+
+async def test_reads_and_writes_can_be_awaited(database: Database):
+    await asyncio.gather(*(database.write(note(number)) for number in range(1, 21)))
+    assert await database.read(lambda tx: len(tx.all("SELECT id FROM goods_owners"))) == 20
+
+
+async def test_a_waiter_that_gives_up_does_not_undo_the_commit(database: Database):
+    waiting = asyncio.ensure_future(database.write(note(1)))
+    await database.read(lambda tx: tx.one("SELECT 1 AS one"))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+        raise asyncio.CancelledError  # it was quicker than we: that is fine too
+    await database.write(lambda tx: tx.one("SELECT 1 AS one"))
+    for _ in range(1000):
+        if noted(database) == [1]:
+            return
+    raise AssertionError("the write was lost")
+
+
+def test_a_second_row_under_one_key_is_a_failed_constraint(database: Database):
+    write(database, note(1))
+    with pytest.raises(ConstraintFailed):
+        write(database, note(1))
+
+
+def test_a_row_that_points_nowhere_is_a_failed_constraint(database: Database):
+    put_goods_owners(database)
+    with pytest.raises(ConstraintFailed):
+        put_webhook(database, 1, goods_owners=(999,))
+    assert read(database, lambda tx: webhooks.find(tx, 1)) is None
+
+
+def test_a_word_outside_its_list_is_a_failed_constraint(database: Database):
+    put_goods_owners(database)
+    with pytest.raises(ConstraintFailed):
+        put_webhook(database, 1, kind="global")
+
+
+def test_a_failed_constraint_in_a_list_of_rows_stores_none_of_them(database: Database):
+    rows = [(number, f"owner {number}") for number in (1, 2, 3, 2)]
+    with pytest.raises(ConstraintFailed):
+        write(database, lambda tx: insert_many(tx, rows))
+    assert noted(database) == []
+
+
+def insert_many(tx: Transaction, rows: list[tuple[int, str]]) -> int:
+    return tx.run(
+        "INSERT INTO goods_owners (id, name, created_at) "
+        "SELECT r.id, r.name, 0 FROM :rows(id BIGINT, name TEXT) r WHERE true",
+        rows=rows,
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 17, 64, 83, 257, 600])
+def test_any_number_of_rows_travels_in_one_call(database: Database, count: int):
+    rows = [(number, f"owner {number}") for number in range(1, count + 1)]
+    assert write(database, lambda tx: insert_many(tx, rows)) == count
+    assert noted(database) == [number for number, _ in rows]
+    read_back = read(
+        database,
+        lambda tx: tx.all(
+            "SELECT g.id FROM :rows(id BIGINT, name TEXT) r JOIN goods_owners g ON g.id = r.id AND g.name = r.name",
+            rows=rows,
+        ),
+    )
+    assert sorted(row["id"] for row in read_back) == noted(database)
+
+
+def test_rows_may_have_columns_without_any_value(database: Database):
+    found = read(
+        database,
+        lambda tx: tx.all(
+            "SELECT r.a, r.b, r.c FROM :rows(a BIGINT, b TEXT, c BIGINT) r WHERE r.a IS NULL AND r.b IS NULL ORDER BY r.c",
+            rows=[(None, None, 1), (None, None, 2)],
+        ),
+    )
+    assert [dict(row) for row in found] == [{"a": None, "b": None, "c": 1}, {"a": None, "b": None, "c": 2}]
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**53 - 1, 2**53 + 1, 2**63 - 1])
+def test_numbers_come_back_as_they_went_in(database: Database, number: int):
+    def both_ways(tx: Transaction) -> None:
+        write_one = "INSERT INTO counters (name, value) VALUES ('here', :value)"
+        tx.run(write_one, value=number)
+        tx.run(
+            "INSERT INTO counters (name, value) SELECT r.n, r.v FROM :rows(n TEXT, v BIGINT) r",
+            rows=[("there", number)],
+        )
+
+    write(database, both_ways)
+    found = rows_of(database, "SELECT value FROM counters WHERE name IN ('here', 'there')")
+    assert [row["value"] for row in found] == [number, number]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "%s %(name)s :name ? 50%",
+        "'; DROP TABLE events; --",
+        "\\x00 \\",
+        "åäö 漢字 🎉 \u202e",
+        "a\u0301",
+        "\ufeff",
+        "\r\n\t",
+    ],
+)
+def test_text_comes_back_as_it_went_in(database: Database, text: str):
+    write(database, lambda tx: tx.run(NOTE, id=1, name=text))
+    write(database, lambda tx: insert_many(tx, [(2, text), (3, text)]))
+    assert [row["name"] for row in rows_of(database, "SELECT name FROM goods_owners ORDER BY id")] == [text] * 3
+
+
+def test_an_update_says_how_many_rows_it_changed(database: Database):
+    write(database, lambda tx: insert_many(tx, [(1, "a"), (2, "b"), (3, "c")]))
+    assert write(database, lambda tx: tx.run("UPDATE goods_owners SET name = 'x' WHERE id > :least", least=1)) == 2
+    assert write(database, lambda tx: tx.run("DELETE FROM goods_owners WHERE id = 99")) == 0
+
+
+def test_a_statement_over_rows_takes_no_other_parameters(database: Database):
+    with pytest.raises(ValueError, match="columns of the rows"):
+        read(database, lambda tx: tx.all("SELECT r.a FROM :rows(a BIGINT) r WHERE r.a > :b", rows=[(1,)], b=0))
+
+
+def test_counters_grow_by_one_under_eight_threads(database: Database):
+    futures = [database.submit_write(lambda tx: counters.grow(tx, counters.WEBHOOK_ID)) for _ in range(80)]
+    assert sorted(future.result(PATIENCE_S) for future in futures) == list(range(1, 81))
+    assert read(database, lambda tx: counters.current(tx, counters.WEBHOOK_ID)) == 80
+
+
+def test_a_pinned_counter_is_the_current_one(database: Database):
+    put_goods_owners(database)
+    put_webhook(database, 1)
+    put_webhook(database, 1, version=2)
+    assert write(database, lambda tx: counters.pinned(tx, counters.WEBHOOKS_CHANGED)) == 2
+
+
+def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Database, open_again: Callable[[], Database]):
+    """An event that is matched with a state must be stored before the next state begins."""
+    put_goods_owners(database)
+    another = open_again()
+    pinned, go_on = threading.Event(), threading.Event()
+
+    def accept(tx: Transaction) -> int:
+        number = counters.pinned(tx, counters.WEBHOOKS_CHANGED)
+        pinned.set()
+        assert go_on.wait(PATIENCE_S)
+        return number if counters.current(tx, counters.WEBHOOKS_CHANGED) == number else -1
+
+    accepting = database.submit_write(accept)
+    assert pinned.wait(PATIENCE_S)
+    changing = another.submit_write(lambda tx: save_webhook(tx, 1))
+    with pytest.raises(TimeoutError):
+        changing.result(0.05)
+    go_on.set()
+    assert accepting.result(PATIENCE_S) == 0
+    changing.result(PATIENCE_S)
+
+
+def test_a_change_of_webhooks_wakes_the_other_node(database: Database, open_again: Callable[[], Database]):
+    assert hears(open_again(), webhooks.TOPIC, lambda: put_webhook(database, 1, goods_owners=()))
+
+
+def test_a_commit_wakes_listeners_on_the_same_node(database: Database):
+    assert hears(database, "topic", lambda: write(database, lambda tx: tx.wake("topic")))
+
+
+def test_a_commit_of_another_process_wakes_listeners(database: Database, database_url: str):
+    program = (
+        "import sys\n"
+        "from dockbell.store.database import open_database\n"
+        "database = open_database(sys.argv[1])\n"
+        "def work(tx):\n"
+        "    tx.run(\"UPDATE counters SET value = value + 1 WHERE name = 'webhook'\")\n"
+        "    tx.wake('deliveries')\n"
+        "database.submit_write(work).result()\n"
+        "database.close()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert hears(
+        database,
+        "deliveries",
+        lambda: subprocess.run([sys.executable, "-c", program, database_url], check=True, env=environment),
+        tries=5,
+    )
+
+
+def hears(database: Database, topic: str, commit: Callable[[], object], *, tries: int = 50) -> bool:
+    """Whether a listener is called. Committed again while PostgreSQL's listener may still be connecting."""
+    heard = threading.Event()
+    database.listen(topic, heard.set)
+    for _ in range(tries):
+        commit()
+        if heard.wait(1.5):
+            return True
+    return False
+
+
+def test_the_databases_clock_is_compared_with_ours(database: Database):
+    assert abs(database.clock_offset()) < 60_000_000

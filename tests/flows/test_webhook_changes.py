@@ -1,0 +1,345 @@
+"""What people do to webhooks and deliveries while events come in."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.actions import deliveries
+from dockbell.actions.publish import Accepted
+from dockbell.actions.test_event import send_test_event
+from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.domain.delivery import Answered
+from dockbell.domain.permissions import SYSTEM, Actor
+from dockbell.errors import Conflict, InvalidInput, NotFound
+from dockbell.store.database import Database
+from tests.flows.test_retries import headers_of
+from tests.support.node import FJORD, TEA, Node, a_node
+
+TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
+
+
+# Enabling, disabling, deleting, moving.
+
+
+async def test_a_disabled_webhook_gets_nothing_new_and_what_waits_is_held(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        waiting = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, enabled=False)
+        assert await node.status(waiting, webhook) == "held"
+        assert (await node.publish()).deliveries == 0
+        await node.advance(3 * HOUR)
+        assert len(node.sender.requests) == 1
+
+
+async def test_enabling_sends_what_was_held_at_once(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500), Answered(200)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        held = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, enabled=False)
+        await node.change_webhook(webhook, enabled=True)
+        await node.rest()
+        assert await node.status(held, webhook) == "delivered"
+
+
+async def test_a_failure_in_the_moment_of_disabling_is_held_too(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.requests)
+        await node.change_webhook(webhook, enabled=False)
+        node.sender.let_go()
+        await node.rest()
+        assert await node.status(event, webhook) == "held"
+
+
+async def test_what_waits_in_memory_is_held_when_the_webhook_is_disabled(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        node.sender.hold()
+        events = [(await node.publish()).event_id for _ in range(5)]
+        await node.until(lambda: node.sender.requests)
+        await node.change_webhook(webhook, enabled=False)
+        node.sender.let_go()
+        await node.rest()
+        assert [await node.status(event, webhook) for event in events] == ["delivered", *["held"] * 4]
+        assert [(await node.delivery(event, webhook))["attempts"] for event in events] == [1, 0, 0, 0, 0]
+        await node.change_webhook(webhook, enabled=True)
+        await node.worker.quiet()
+        node.sender.let_go()
+        await node.until(lambda: len(node.sender.requests) >= 2)
+
+
+async def test_deleting_cancels_what_waits_for_all_to_see(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        waiting = (await node.publish()).event_id
+        await node.rest()
+        assert await node.delete_webhook(webhook) == 1
+        shown = await node.delivery(waiting, webhook)
+        assert (shown["status"], shown["webhookName"]) == ("cancelled", "ERP")
+        assert shown["endedAt"] is not None
+        with pytest.raises(NotFound):
+            await node.webhook(webhook)
+        assert (await node.publish()).deliveries == 0
+        await node.advance(3 * HOUR)
+        assert len(node.sender.requests) == 1
+
+
+async def test_deleting_while_attempts_run_and_wait_leaves_nothing_in_between(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        node.sender.hold()
+        events = [(await node.publish()).event_id for _ in range(4)]
+        await node.until(lambda: node.sender.requests)
+        await node.delete_webhook(webhook)
+        node.sender.let_go()
+        await node.rest()
+        assert [await node.status(event, webhook) for event in events] == ["cancelled"] * 4
+        assert len(node.sender.requests) == 1
+
+
+async def test_a_retry_goes_to_where_the_webhook_points_now(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500), Answered(200)]) as node:
+        made = node.make_webhook(headers=[{"name": "X-Company-Id", "value": "654"}])
+        webhook = made.webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(
+            webhook, targetUrl="http://127.0.0.1:8999/new", headers=[{"name": "X-Company-Id", "value": "655"}]
+        )
+        await node.to_next_attempt()
+        old, new = node.sender.requests
+        assert (old.url.text, new.url.text) == ("http://127.0.0.1:8999/hook", "http://127.0.0.1:8999/new")
+        assert [headers_of(one)["x-company-id"] for one in (old, new)] == ["654", "655"]
+        assert old.body == new.body
+        assert [attempt["webhookVersion"] for attempt in (await node.delivery(event, webhook))["attemptList"]] == [1, 2]
+
+
+async def test_moving_to_another_host_does_not_carry_the_password_along(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(
+            authentication={"type": "basic", "username": "erp", "password": "correct horse"}
+        ).webhook["id"]
+        saved = await node.change_webhook(webhook, targetUrl="http://127.0.0.1:9000/hook")
+        assert saved.webhook["enabled"] is False
+        assert saved.webhook["authentication"] == {"type": "none"}
+        assert "credentials were cleared" in saved.webhook["disabledReason"]
+
+
+async def test_a_webhook_that_changes_between_match_and_commit_is_matched_again(database: Database, tmp_path: Path):
+    """The journal matched with an old state: what it would store is not what the settings say now."""
+    async with a_node(database, tmp_path) as node:
+        old = node.make_webhook(name="old").webhook["id"]
+        await node.index.refresh(database)
+        await node.napping()
+        stale = node.index.state
+        await database.write(lambda tx: node.webhooks.delete(tx, SYSTEM, old, now=node.clock.now()))
+        new = node.make_webhook(name="new").webhook["id"]
+        assert node.index.state is stale  # nobody has told this node
+        raw = node.event_bytes()
+        [verdict] = await node.journal.accept([node.judged(raw)])
+        await node.rest()
+        assert isinstance(verdict, Accepted)
+        assert verdict.deliveries == 1
+        assert [row["webhook_id"] for row in node.rows("SELECT webhook_id FROM deliveries")] == [new]
+        assert [request.pool[0] for request in node.sender.requests] == [new]
+        assert all(lane.places == 0 for lane in node.worker._lanes.values())
+
+
+# The Test button.
+
+
+async def send_one(node: Node, webhook: int, *, actor: Actor = SYSTEM, **fields: Any) -> dict[str, Any]:
+    return await send_test_event(
+        node.database, node.index, node.journal, node.webhooks, node.clock, actor, webhook, **fields
+    )
+
+
+async def result_of_test(node: Node, webhook: int, *, actor: Actor = SYSTEM, **fields: Any) -> dict[str, Any]:
+    """The result of a test, while the clock goes on (whoever waits for it looks again and again)."""
+    task = asyncio.ensure_future(send_one(node, webhook, actor=actor, **fields))
+    await node.passing(task.done, step=SECOND // 50)
+    return await task
+
+
+async def test_a_test_event_is_marked_and_goes_to_its_webhook_alone(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        other = node.make_webhook(name="other").webhook["id"]
+        result = await result_of_test(node, webhook)
+        assert (result["status"], result["test"], result["webhookId"]) == ("delivered", True, webhook)
+        [request] = node.sender.requests
+        assert headers_of(request)["dockbell-test"] == "true"
+        assert request.pool == (webhook, TEA)
+        assert await node.why(result["eventId"]) == {
+            webhook: "delivered",
+            other: "this is a test event of another webhook",
+        }
+
+
+async def test_a_disabled_webhook_can_be_tested(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(enabled=False).webhook["id"]
+        assert (await result_of_test(node, webhook))["status"] == "delivered"
+        assert (await node.webhook(webhook))["enabled"] is False
+
+
+async def test_a_test_that_fails_is_not_tried_again(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500, body=b"no such order")]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        result = await result_of_test(node, webhook)
+        assert result["status"] == "failed"
+        assert result["attemptList"][0]["responseBody"] == "no such order"
+        assert not await node.to_next_attempt()
+
+
+async def test_a_test_that_meets_410_does_not_switch_the_webhook_off(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(410)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        await result_of_test(node, webhook)
+        assert (await node.webhook(webhook))["enabled"] is True
+
+
+async def test_a_past_event_can_be_sent_as_a_test(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(filters={"transporters": ["DHL"]}).webhook["id"]
+        past = await node.publish(attributes={"transporter": "UPS"})
+        assert past.deliveries == 0
+        result = await result_of_test(node, webhook, past_event_id=past.event_id)
+        assert result["status"] == "delivered"
+        assert result["eventId"] != past.event_id
+        [row] = node.rows("SELECT data FROM events WHERE id = :id", id=past.event_id)
+        assert result["data"] == row["data"]
+
+
+async def test_a_test_of_what_is_not_ones_own_answers_as_if_it_were_not_there(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        theirs = node.make_webhook(goodsOwnerIds=[FJORD]).webhook["id"]
+        mine = node.make_webhook().webhook["id"]
+        past = await node.publish(goodsOwnerId=FJORD)
+        with pytest.raises(NotFound):
+            await send_one(node, theirs, actor=TEA_ONLY)
+        with pytest.raises(NotFound):
+            await send_one(node, mine, actor=TEA_ONLY, past_event_id=past.event_id)
+        with pytest.raises(InvalidInput):
+            await send_one(node, mine, past_event_id=past.event_id)
+        await node.rest()
+        assert {request.pool for request in node.sender.requests} == {(theirs, FJORD)}
+
+
+async def test_a_test_goes_out_though_the_webhooks_queue_is_long(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=2).webhook["id"]
+        node.sender.hold()
+        await node.publish_many(*[node.event_document() for _ in range(100)])
+        await node.until(lambda: len(node.sender.requests) == 2)
+        waiting = asyncio.ensure_future(result_of_test(node, webhook))
+        await node.until(lambda: any(job.event.test for job in node.worker._lanes[webhook].waiting))
+        node.sender.let_go()
+        assert (await waiting)["status"] == "delivered"
+        assert "dockbell-test" in headers_of(node.sender.requests[2])
+        await node.rest()
+        assert len(node.sender.requests) == 101
+
+
+# Resend and cancel.
+
+
+@pytest.mark.parametrize("first", [Answered(200), Answered(410)])
+async def test_a_delivery_can_be_sent_again_whatever_came_of_it(database: Database, tmp_path: Path, first: Answered):
+    async with a_node(database, tmp_path, script=[first, Answered(500), Answered(200)]) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "one-day"}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, enabled=True)
+        await node.advance(30 * HOUR)  # the first round's day is over; a new round has its own
+        assert (await node.resend(event, webhook))["status"] == "pending"
+        await node.rest()
+        assert await node.status(event, webhook) == "pending"
+        [row] = node.rows("SELECT due_at FROM deliveries")
+        assert row["due_at"] == node.clock.now() + MINUTE
+        await node.to_next_attempt()
+        shown = await node.delivery(event, webhook)
+        assert (shown["status"], shown["attempts"]) == ("delivered", 3)
+        assert {headers_of(request)["webhook-id"] for request in node.sender.requests} == {f"{event}-{webhook}"}
+
+
+async def test_a_resend_of_a_disabled_webhooks_delivery_is_held_until_it_is_enabled(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, enabled=False)
+        assert (await node.resend(event, webhook))["status"] == "held"
+        await node.rest()
+        assert len(node.sender.requests) == 1
+        await node.change_webhook(webhook, enabled=True)
+        await node.rest()
+        assert len(node.sender.requests) == 2
+
+
+async def test_a_deleted_webhooks_delivery_cannot_be_sent_again(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        await node.delete_webhook(webhook)
+        with pytest.raises(Conflict) as refused:
+            await node.resend(event, webhook)
+        assert (refused.value.status, refused.value.code) == (409, "webhook_deleted")
+
+
+async def test_nothing_is_resent_or_cancelled_in_the_middle_of_an_attempt(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.requests)
+        with pytest.raises(Conflict, match="under way"):
+            await node.resend(event, webhook)
+        with pytest.raises(Conflict, match="sending"):
+            await node.cancel(event, webhook)
+        node.sender.let_go()
+        await node.rest()
+        assert await node.status(event, webhook) == "delivered"
+
+
+async def test_a_cancelled_delivery_is_not_attempted_again_but_can_be_resent(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500), Answered(200)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        assert (await node.cancel(event, webhook))["status"] == "cancelled"
+        await node.advance(3 * HOUR)
+        assert len(node.sender.requests) == 1
+        with pytest.raises(Conflict, match="only one that waits"):
+            await node.cancel(event, webhook)
+        await node.resend(event, webhook)
+        await node.rest()
+        assert await node.status(event, webhook) == "delivered"
+
+
+async def test_another_goods_owners_delivery_is_as_good_as_unknown(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(goodsOwnerIds=[FJORD]).webhook["id"]
+        event = (await node.publish(goodsOwnerId=FJORD)).event_id
+        await node.rest()
+        known, unknown = f"{event}-{webhook}", f"{event}-999"
+        answers = set()
+        for text in (known, unknown):
+            for action in (deliveries.resend, deliveries.cancel):
+                with pytest.raises(NotFound) as refused:
+                    await database.write(partial(action, actor=TEA_ONLY, text_id=text, now=node.clock.now()))
+                answers.add(refused.value.message.replace(text, "ID"))
+            with pytest.raises(NotFound) as refused:
+                await database.read(partial(deliveries.get, actor=TEA_ONLY, text_id=text))
+            answers.add(refused.value.message.replace(text, "ID"))
+        assert len(answers) == 1
+        assert await database.read(lambda tx: deliveries.page(tx, TEA_ONLY)) == []

@@ -1,0 +1,302 @@
+"""The engine under load, at its end, and after a crash."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dockbell.actions.journal import Job
+from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.delivery import attempt as attempt_module
+from dockbell.delivery import worker as worker_module
+from dockbell.domain.delivery import Answered, Outcome
+from dockbell.errors import Unavailable
+from dockbell.store.database import Database
+from dockbell.store.deliveries import rescue
+from dockbell.testing.clock import ManualClock
+from tests.support.node import FJORD, TEA, Node, a_node, an_event
+
+
+def in_flight(node: Node, webhook: int) -> int:
+    return sum(attempt.job.webhook.id == webhook for attempt in node.worker._in_flight.values())
+
+
+# Fairness.
+
+
+@pytest.mark.parametrize("cap", [1, 3, 8])
+async def test_a_webhook_never_has_more_in_flight_than_it_may(database: Database, tmp_path: Path, cap: int):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=cap).webhook["id"]
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(60)])
+        seen = 0
+        for _ in range(1000):
+            await node.passing(lambda: node.sender.held() == min(cap, 60 - seen))  # noqa: B023
+            assert in_flight(node, webhook) <= cap
+            seen += node.sender.held()
+            node.sender.answer_held()
+            if seen == 60:
+                break
+        await node.rest()
+        assert len({request.headers for request in node.sender.requests}) == 60
+        assert {row["status"] for row in node.rows("SELECT status FROM deliveries")} == {"delivered"}
+
+
+async def test_one_slow_receiver_keeps_no_one_else_waiting(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        slow = node.make_webhook(name="slow").webhook["id"]
+        quick = node.make_webhook(name="quick", goodsOwnerIds=[FJORD]).webhook["id"]
+        node.sender.hold(lambda request: request.pool[0] == slow)
+        await node.publish_many(*[an_event() for _ in range(200)])
+        await node.publish_many(*[an_event(goodsOwnerId=FJORD) for _ in range(200)])
+        done = "SELECT count(*) AS n FROM deliveries WHERE webhook_id = :w AND status = 'delivered'"
+        await node.passing(lambda: node.rows(done, w=quick)[0]["n"] == 200)
+        assert in_flight(node, slow) == 4
+        node.sender.let_go()
+        await node.rest()
+
+
+async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_order(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook(maxConcurrency=1)
+        events = [(await node.publish()).event_id for _ in range(120)]
+        await node.rest()
+        sent = [int(row["event_id"]) for row in node.rows("SELECT event_id FROM attempts ORDER BY event_id")]
+        assert sent == events
+        assert len(node.sender.requests) == 120
+
+
+async def test_a_request_that_cannot_be_built_fails_for_all_to_see_and_stops_no_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    build = attempt_module.request_for
+
+    def request_for(job, state, now):
+        if job.event.data.startswith('{"poison"'):
+            raise KeyError("poison")
+        return build(job, state, now)
+
+    monkeypatch.setattr(worker_module, "request_for", request_for)
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        good, bad, also_good = an_event(), an_event(), an_event()
+        bad["data"] = {"poison": 1, **bad["data"]}
+        answers = await node.publish_many(good, bad, also_good)
+        await node.rest()
+        ids = [answer.event_id for answer in answers]  # type: ignore[union-attr]
+        assert [await node.status(event, webhook) for event in ids] == ["delivered", "failed", "delivered"]
+        shown = await node.delivery(ids[1], webhook)
+        assert (shown["lastCode"], shown["attemptList"][0]["detail"]) == ("internal_error", "'poison'")
+
+
+async def test_a_webhook_whose_url_is_refused_by_todays_rules_fails_with_the_reason(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(targetUrl="http://127.0.0.1:8999/hook").webhook["id"]
+        node.index._addresses = type(node.addresses)(allow_loopback=False)
+        node.index.state = type(node.index)(node.index._built_in, node.vault, node.addresses).state
+        event = (await node.publish()).event_id
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert (shown["status"], shown["lastCode"]) == ("failed", "url_refused")
+        assert shown["attemptList"][0]["detail"]
+        assert node.sender.requests == []
+
+
+async def test_an_outcome_that_nobody_waits_for_is_dropped(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        await node.publish()
+        await node.rest()
+        node.worker.outcomes([((1, 1, 1), Answered(200))])
+        await node.rest()
+        assert len(node.rows("SELECT 1 AS one FROM attempts")) == 1
+
+
+# Ends.
+
+
+async def test_a_node_that_stops_ends_what_is_in_flight_and_gives_back_the_rest(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(maxConcurrency=2).webhook["id"]
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(10)])
+        await node.until(lambda: node.sender.held() == 2)
+        stopping = asyncio.ensure_future(node.worker.stop())
+        await node.until(lambda: not any(lane.waiting for lane in node.worker._lanes.values()))
+        assert not stopping.done()
+        node.sender.let_go()
+        await stopping
+        assert clock.now() == ManualClock().now()  # it did not wait for the grace to pass
+        by_status = {
+            row["status"]: row["n"] for row in node.rows("SELECT status, count(*) AS n FROM deliveries GROUP BY 1")
+        }
+        assert by_status == {"delivered": 2, "pending": 8}
+        assert {row["attempts"] for row in node.rows("SELECT attempts FROM deliveries WHERE status = 'pending'")} == {0}
+        assert len(node.sender.requests) == 2
+        node.journal.stop()
+        with pytest.raises(Unavailable, match="stopping"):
+            await node.publish()
+    async with a_node(database, tmp_path, clock=clock, number=1) as next_node:
+        await next_node.rest()
+        assert len(next_node.sender.requests) == 8
+        assert {row["code"] for row in next_node.rows("SELECT code FROM attempts")} == {"delivered"}
+        assert len(next_node.rows("SELECT 1 AS one FROM attempts WHERE webhook_id = :w", w=webhook)) == 10
+
+
+async def test_an_event_accepted_in_the_moment_of_stopping_is_given_back_too(database: Database, tmp_path: Path):
+    """Its delivery was born leased to a worker that takes nothing more."""
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        await node.index.refresh(database)
+        await node.napping()
+        hand_over = node.worker.take
+        late: list[Sequence[Job]] = []
+        node.worker.take = late.append  # type: ignore[method-assign, assignment]
+        [accepted] = await node.journal.accept([node.judged(node.event_bytes())])
+        stopping = asyncio.ensure_future(node.worker.stop())
+        await node.until(lambda: node.worker._stopping)
+        for jobs in late:
+            hand_over(jobs)
+        await stopping
+        shown = await node.delivery(accepted.event_id, webhook)  # type: ignore[union-attr]
+        assert (shown["status"], shown["attempts"], shown["attemptList"]) == ("pending", 0, [])
+        assert node.sender.requests == []
+
+
+async def test_the_grace_of_a_stop_ends_and_what_was_cut_short_is_made_again(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook().webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        await node.napping()
+        stopping = asyncio.ensure_future(node.worker.stop(grace_s=20))
+        await node.until(lambda: node.worker._stopping and clock.sleepers() >= 1)
+        await node.passing(stopping.done, step=SECOND)
+    await after_a_crash(database, tmp_path, clock, event, webhook, codes=["interrupted", "delivered"])
+
+
+async def test_an_attempt_that_outlives_its_lease_and_the_one_made_instead_both_end(database: Database, tmp_path: Path):
+    """The late outcome changes nothing but the log, and the webhook's places are all free again."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook().webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        await database.write(lambda tx: rescue(tx, now=clock.now() + HOUR))
+        clock.advance(HOUR)
+        await node.passing(lambda: node.sender.held() == 2)
+        assert in_flight(node, webhook) == 2
+        node.sender.answer_with(Answered(500))
+        node.sender.let_go()
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert (shown["status"], shown["attempts"]) == ("delivered", 2)
+        assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
+
+
+# Crashes.
+
+
+async def after_a_crash(
+    database: Database,
+    folder: Path,
+    clock: ManualClock,
+    event: int,
+    webhook: int,
+    *,
+    codes: list[str],
+    outcome: Outcome | None = None,
+) -> None:
+    """Another node starts; the dead one's lease runs out; what was under way shows and is made again."""
+    script = [] if outcome is None else [outcome]
+    async with a_node(database, folder, clock=clock, number=1, script=script) as node:
+        await node.passing(lambda: node.rows("SELECT ended_at FROM deliveries")[0]["ended_at"] is not None, step=SECOND)
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == codes
+        assert [attempt["attemptNo"] for attempt in shown["attemptList"]] == list(range(1, len(codes) + 1))
+        assert len(node.sender.requests) == 1
+
+
+@pytest.mark.parametrize("policy", ["none", "one-day"])
+@pytest.mark.parametrize("outcome", [Answered(200), Answered(410)], ids=["delivered", "failed"])
+async def test_an_attempt_that_a_crash_cut_off_shows_as_interrupted_and_is_made_again(
+    database: Database, tmp_path: Path, policy: str, outcome: Answered
+):
+    """Also without retries: nobody knows whether the receiver got it, and at least once is the promise."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy={"name": policy}).webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        body = node.sender.requests[0].body
+        shown = await node.delivery(event, webhook)
+        assert (shown["status"], shown["attemptList"][0]["code"]) == ("sending", "sending")
+    assert body
+    codes = ["interrupted", "delivered" if outcome.status == 200 else "http_410"]
+    await after_a_crash(database, tmp_path, clock, event, webhook, codes=codes, outcome=outcome)
+
+
+async def test_a_living_node_keeps_the_leases_of_slow_attempts(database: Database, tmp_path: Path):
+    """Two nodes: the second must not take over what the first still works on, however long it takes."""
+    clock = ManualClock()
+    async with (
+        a_node(database, tmp_path, clock=clock) as slow,
+        a_node(database, tmp_path, clock=clock, number=1) as other,
+    ):
+        webhook = slow.make_webhook().webhook["id"]
+        slow.sender.hold()
+        event = (await slow.publish()).event_id
+        await slow.until(lambda: slow.sender.held() == 1)
+        for _ in range(24):
+            await slow.until(lambda: clock.sleepers() >= 4, what="both nodes' regular looks")
+            clock.advance(5 * SECOND)
+        slow.sender.let_go()
+        await slow.rest()
+        assert other.sender.requests == []
+        shown = await slow.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == ["delivered"]
+
+
+async def test_two_nodes_share_the_work_and_do_none_of_it_twice(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as one, a_node(database, tmp_path, clock=clock, number=1) as two:
+        one.make_webhook(maxConcurrency=64)
+        one.make_webhook(kind="automation", goodsOwnerIds=[TEA, FJORD], maxConcurrency=3)
+        await asyncio.gather(*(node.publish_many(*[an_event() for _ in range(60)]) for node in (one, two)))
+        await one.passing(lambda: not one.rows("SELECT 1 AS one FROM deliveries WHERE status <> 'delivered' LIMIT 1"))
+        assert len(one.sender.requests) + len(two.sender.requests) == 240
+        assert len({row["event_id"] for row in one.rows("SELECT event_id FROM attempts")}) == 120
+
+
+async def test_a_node_that_was_away_for_hours_finds_what_is_due(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, script=[Answered(500)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+    clock.advance(5 * HOUR)
+    async with a_node(database, tmp_path, clock=clock, number=1) as node:
+        await node.rest()
+        assert await node.status(event, webhook) == "delivered"
+
+
+async def test_a_webhook_with_no_node_working_keeps_everything_pending(database: Database, tmp_path: Path):
+    """A node that only accepts: what it cannot send is there for the next one."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        webhook = node.make_webhook().webhook["id"]
+        await node.worker.stop()
+        event = (await node.publish()).event_id
+        assert await node.status(event, webhook) == "pending"
+    clock.advance(MINUTE)
+    async with a_node(database, tmp_path, clock=clock, number=1) as node:
+        await node.rest()
+        assert await node.status(event, webhook) == "delivered"

@@ -1,0 +1,73 @@
+"""Both databases under one name: a test that takes `database` runs on SQLite and on PostgreSQL.
+
+Each test gets a file or a schema of its own, migrated, and fails if it ends with a transaction still open.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dockbell.store.database import Database, open_database
+from dockbell.store.migrate import migrate
+from dockbell.store.postgres import PostgresDatabase
+from dockbell.store.sqlite import SqliteDatabase
+
+BOTH = ("sqlite", "postgres")
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data.sqlite'}"
+    return str(request.getfixturevalue("fresh_schema"))
+
+
+@pytest.fixture
+def open_again(database_url: str) -> Iterator[Callable[[], Database]]:
+    """Opens the test's database once more, as another node would; closed when the test ends."""
+    with ExitStack() as stack:
+
+        def opened() -> Database:
+            another = open_database(database_url)
+            stack.callback(_close_clean, another)
+            return another
+
+        yield opened
+
+
+@pytest.fixture
+def database(open_again: Callable[[], Database]) -> Database:
+    """An empty database with the newest schema."""
+    opened = open_again()
+    migrate(opened, now=1)
+    return opened
+
+
+def _close_clean(database: Database) -> None:
+    left = checked_out(database)
+    database.close()
+    if left:
+        pytest.fail(f"{left} connection(s) were left in a transaction or out of the pool", pytrace=False)
+
+
+def checked_out(database: Database) -> int:
+    """Connections that somebody still works on, now that everything that was asked for has ended."""
+    database.submit_write(lambda _: None).result()
+    if isinstance(database, SqliteDatabase):
+        return sum(connection.in_transaction for connection in (*database._open_readers, database._writer_connection))
+    assert isinstance(database, PostgresDatabase)
+    # A connection goes back a moment after its result was handed over; ending the threads ends that moment. One that the
+    # pool is opening only now counts as out until it is there.
+    database._threads.shutdown()
+    out = 0
+    for _ in range(200):
+        stats = database._pool.get_stats()
+        out = int(stats["pool_size"]) - int(stats["pool_available"])
+        if out == 0:
+            break
+        threading.Event().wait(0.01)
+    return out

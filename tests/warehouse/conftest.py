@@ -1,0 +1,13 @@
+"""A warehouse on each database in turn, with the demo's goods in it."""
+
+from pathlib import Path
+
+import pytest
+
+from dockbell.store.database import Database
+from tests.warehouse.floor import Floor
+
+
+@pytest.fixture
+def floor(database: Database, tmp_path: Path) -> Floor:
+    return Floor(database, tmp_path)

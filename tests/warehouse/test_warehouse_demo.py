@@ -1,0 +1,32 @@
+"""What the demo finds in the warehouse."""
+
+from dockbell.warehouse import actions
+from dockbell.warehouse.demo_data import ARTICLES, FJORD, STOCK, TEA, load_demo
+from tests.warehouse.floor import Floor
+
+
+def test_order_12345_is_open_and_can_be_picked(floor: Floor):
+    order_id = floor.order_id("12345")
+    order = floor.order(order_id)
+    assert order["goodsOwner"] == {"id": TEA, "name": "Nordic Tea AB"}
+    assert order["orderInfo"]["orderStatus"] == {"number": 200, "text": "Open"}
+    assert (order["transporter"]["code"], order["orderInfo"]["orderType"]["code"]) == ("DHL", "B2C")
+    assert floor.types(order_id) == ["order.created"]
+    floor.do(actions.allocate_order, order_id)
+    floor.do(actions.pick_order, order_id)
+    assert floor.types(order_id)[-1] == "order.picked"
+
+
+def test_there_is_stock_for_every_order_of_the_demo(floor: Floor):
+    for owner in (TEA, FJORD):
+        assert len(ARTICLES[owner]) == 10
+        assert {floor.stock(number, owner) for number, _ in ARTICLES[owner]} == {(STOCK, 0)}
+    for order in floor.everything()["wms_orders"]:
+        floor.do(actions.allocate_order, order["id"])
+
+
+def test_loading_the_demo_again_changes_nothing(floor: Floor):
+    floor.do(actions.allocate_order, floor.order_id("12345"))
+    before = floor.everything()
+    floor.write(lambda tx: load_demo(tx, floor.publisher, floor.clock.now() + 1_000_000))
+    assert floor.everything() == before

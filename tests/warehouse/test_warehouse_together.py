@@ -1,0 +1,161 @@
+"""A change of the warehouse and the events that tell of it are committed together, or neither is."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.actions.webhooks import Webhooks
+from dockbell.domain.addresses import AddressPolicy
+from dockbell.domain.permissions import SYSTEM
+from dockbell.errors import Conflict
+from dockbell.store.vault import open_vault
+from dockbell.warehouse import actions
+from dockbell.warehouse.inputs import NewOrder, read
+from tests.warehouse.floor import BrokenPublisher, Floor, an_order
+
+ROOT = Path(__file__).parents[2]
+BEFORE = {"allocate": 200, "pick": 320, "send": 400, "collect": 450, "cancel": 200}
+
+
+def test_when_publishing_breaks_no_order_is_created(floor: Floor):
+    before = floor.everything()
+    floor.publisher = BrokenPublisher(floor.publisher)
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        floor.create()
+    assert floor.everything() == before
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_when_publishing_breaks_the_step_has_not_happened(floor: Floor, name: str):
+    order_id = floor.bring_to(BEFORE[name])
+    before = floor.everything()
+    whole, floor.publisher = floor.publisher, BrokenPublisher(floor.publisher)
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        floor.do(getattr(actions, f"{name}_order"), order_id)
+    assert floor.everything() == before
+    floor.publisher = whole
+    floor.do(getattr(actions, f"{name}_order"), order_id)
+    assert floor.everything() != before
+
+
+def test_an_embedding_system_that_fails_afterwards_takes_the_event_back_too(floor: Floor):
+    order_id = floor.bring_to(320)
+    before = floor.everything()
+
+    def ship_and_fail(tx: Any) -> None:
+        actions.pick_order(tx, floor.publisher, SYSTEM, order_id, now=floor.clock.now())
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        floor.write(ship_and_fail)
+    assert floor.everything() == before
+
+
+def test_the_delivery_to_a_webhook_is_in_the_same_commit(floor: Floor, tmp_path: Path):
+    webhooks = Webhooks(floor.index, open_vault(tmp_path / "key", floor.database), AddressPolicy(allow_loopback=True))
+    document = {
+        "name": "ERP",
+        "kind": "regular",
+        "eventType": "order.picked",
+        "goodsOwnerIds": [114],
+        "targetUrl": "http://127.0.0.1:8999/hook",
+        "filters": {"transporters": ["DHL"]},
+    }
+    floor.write(lambda tx: webhooks.create(tx, SYSTEM, document, now=floor.clock.now()))
+    floor.bring_to(400, orderNumber="by PostNord", transporter={"transporterCode": "PostNord"})
+    order_id = floor.bring_to(400)
+    [delivery] = floor.everything()["deliveries"]
+    [picked] = [event for event in floor.events(order_id) if event["event_type"] == "order.picked"]
+    assert delivery["event_id"] == picked["id"]
+
+
+# The process ends without a word, as in a power cut, right before or right after an event was stored.
+DYING = """
+import os, sys
+from pathlib import Path
+from dockbell.actions.publish import Publisher
+from dockbell.store.database import open_database
+from dockbell.warehouse import actions
+from tests.warehouse.floor import SYSTEM, CATALOG, AddressPolicy, EventIds, Index, ManualClock, open_vault
+
+url, folder, order_id, moment = sys.argv[1:]
+database = open_database(url)
+
+class Dying(Publisher):
+    def publish(self, tx, actor, event, *, now):
+        if moment == "before":
+            os._exit(33)
+        super().publish(tx, actor, event, now=now)
+        os._exit(33)
+
+index = Index(CATALOG, open_vault(Path(folder) / "key", database), AddressPolicy())
+publisher = Dying(index, EventIds(1), system="demo3pl")
+now = ManualClock().now() + 60_000_000
+database.submit_write(lambda tx: actions.pick_order(tx, publisher, actor=SYSTEM, order_id=int(order_id), now=now)).result()
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_that_dies_between_the_change_and_the_commit_leaves_neither(
+    floor: Floor, database_url: str, tmp_path: Path, moment: str
+):
+    order_id = floor.bring_to(320)
+    before = floor.everything()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    died = subprocess.run(
+        [sys.executable, "-c", DYING, database_url, str(tmp_path), str(order_id), moment],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert died.returncode == 33, died.stderr
+    assert floor.everything() == before
+    floor.do(actions.pick_order, order_id)
+    assert floor.types(order_id)[-1] == "order.picked"
+
+
+def test_of_many_who_pick_the_same_order_at_once_one_does(floor: Floor):
+    order_id = floor.bring_to(320)
+
+    def pick() -> Future[Any]:
+        return floor.database.submit_write(
+            lambda tx: actions.pick_order(tx, floor.publisher, SYSTEM, order_id, now=floor.clock.now())
+        )
+
+    errors = [future.exception() for future in [pick() for _ in range(8)]]
+    assert errors.count(None) == 1
+    assert all(isinstance(error, Conflict) for error in errors if error is not None)
+    assert floor.types(order_id).count("order.picked") == 1
+    assert floor.stock("TEA-001") == (495, 0)
+
+
+def test_of_many_who_put_the_same_order_at_once_one_creates_it(floor: Floor):
+    new = read(NewOrder, an_order(orderNumber="at once"))
+
+    def put() -> Future[Any]:
+        return floor.database.submit_write(
+            lambda tx: actions.create_order(tx, floor.publisher, SYSTEM, new, now=floor.clock.now())
+        )
+
+    answers = [future.result() for future in [put() for _ in range(8)]]
+    assert len({order_id for order_id, _ in answers}) == 1
+    assert [created for _, created in answers].count(True) == 1
+    assert floor.types(answers[0][0]) == ["order.created"]
+
+
+def test_many_orders_never_share_the_last_items(floor: Floor):
+    lines = [{"rowNumber": "1", "articleNumber": "TEA-001", "numberOfItems": 120}]
+    orders = [floor.create(orderNumber=f"S{number}", orderLines=lines) for number in range(6)]
+    waiting = [
+        floor.database.submit_write(
+            lambda tx, o=order: actions.allocate_order(tx, floor.publisher, SYSTEM, o, now=floor.clock.now())  # type: ignore[misc]
+        )
+        for order in orders
+    ]
+    errors = [future.exception() for future in waiting]
+    assert errors.count(None) == 4
+    assert all(isinstance(error, Conflict) for error in errors if error is not None)
+    assert floor.stock("TEA-001") == (500, 480)
