@@ -209,7 +209,7 @@ def a_server(asgi: Any, host: str, port: int) -> uvicorn.Server:
 
 
 async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
     ready()
 

@@ -204,8 +204,10 @@ def _wait_for_log(client: Client, webhook_id: int) -> Any:
 def _log_row(delivery: Any, attempt: Any) -> str:
     lines = [
         f"Delivery {delivery['id']} · {delivery['eventType']} · {delivery['object']} ({delivery['number']}) · {delivery['status']}",
-        f"Attempt {attempt['attemptNo']} at {attempt['startedAt']} to {attempt['address']}: {attempt['code']}, "
-        f"{attempt['durationInMs']['total']:.1f} ms (first byte after {attempt['durationInMs']['firstByte']:.1f} ms)",
+        (
+            f"Attempt {attempt['attemptNo']} at {attempt['startedAt']} to {attempt['address']}: {attempt['code']}, "
+            f"{attempt['durationInMs']['total']:.1f} ms (first byte after {attempt['durationInMs']['firstByte']:.1f} ms)"
+        ),
     ]
     if delivery["nextAttemptAt"] is not None:
         lines.append(f"Next attempt at {delivery['nextAttemptAt']}")

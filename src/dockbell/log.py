@@ -20,6 +20,7 @@ NAMES = {
     "worker.release_failed": "Leases could not be given back; they run out by themselves.",
     "worker.cut_short": "The program stopped while attempts were under way.",
     "attempt.not_built": "A request could not be built; its delivery failed visibly.",
+    "attempt.not_closed": "An outcome could not be decided on; its delivery is made due again when its lease runs out.",
     "store.slow": "A transaction took long.",
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",

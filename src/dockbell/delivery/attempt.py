@@ -48,7 +48,7 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
         ended_at=now,
         code=code,
         status_code=answer.status if answer else None,
-        detail="" if answer else masked(storable(outcome.detail), secret_texts),  # type: ignore[union-attr]
+        detail="" if answer else masked(storable(outcome.detail), secret_texts, cut=True),  # type: ignore[union-attr]
         address=outcome.address if isinstance(outcome, Answered | Unanswered) else "",
         dns_us=timings.dns,
         connect_us=timings.connect,
@@ -56,8 +56,8 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
         first_byte_us=timings.first_byte,
         total_us=timings.total,
         request_headers=shown_headers,
-        response_headers=_as_text(answer.headers, secret_texts) if answer else "",
-        response_body=_as_text(answer.body, secret_texts) if answer else "",
+        response_headers=_as_text(answer.headers, secret_texts, cut=False) if answer else "",
+        response_body=_as_text(answer.body, secret_texts, cut=answer.body_cut) if answer else "",
         response_cut=bool(answer and answer.body_cut),
         next_status=next_status,
         due_at=due_at,
@@ -66,18 +66,20 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
     )
 
 
-def _as_text(raw: bytes, secret_texts: Sequence[str]) -> str:
-    return masked(storable(raw.decode("utf-8", "replace")), secret_texts)[:RESPONSE_KEPT_CHARACTERS]
+def _as_text(raw: bytes, secret_texts: Sequence[str], *, cut: bool) -> str:
+    if not raw:
+        return ""
+    return masked(storable(raw.decode("utf-8", "replace")), secret_texts, cut=cut)[:RESPONSE_KEPT_CHARACTERS]
 
 
-def masked(text: str, secret_texts: Sequence[str]) -> str:
+def masked(text: str, secret_texts: Sequence[str], *, cut: bool) -> str:
     """The text without our secrets: receivers like to send back the headers they got.
 
-    The end may hold a secret's beginning that a cap cut off: that goes too.
+    Where a cap cut the text, its end may hold a secret's beginning: that goes too.
     """
     for secret in secret_texts:
         text = text.replace(secret, MASK)
-    for secret in secret_texts:
+    for secret in secret_texts if cut else ():
         for length in range(len(secret) - 1, SHORTEST_MASKED - 1, -1):
             if text.endswith(secret[:length]):
                 text = text[:-length] + MASK

@@ -147,7 +147,12 @@ class Worker:
             lane = self._lanes[attempt.job.webhook.id]
             lane.in_flight -= 1
             lane.last_took = now - attempt.job.lease.started_at
-            self._end(attempt.job, outcome, attempt.shown_headers, now)
+            try:
+                self._end(attempt.job, outcome, attempt.shown_headers, now)
+            except Exception:
+                # One outcome that cannot be written must not take the rest of the batch along; its lease runs out.
+                log.exception("attempt.not_closed", event_id=attempt.job.event.id, webhook_id=attempt.job.webhook.id)
+                lane.places -= 1
             self._start(lane)
 
     # The worker's own life.

@@ -121,17 +121,13 @@ def header_lines(
         masked.append(f"{name}: {shown}" if shown else f"{name}:")
 
     authentication = settings["authentication"]
-    match authentication["type"]:
-        case "basic":
-            pair = f"{authentication['username']}:{secrets.get('password', '')}"
-            add(
-                "Authorization",
-                "Basic " + base64.b64encode(pair.encode()).decode(),
-                f"Basic {MASK} ({fingerprint(pair)})",
-            )
-        case "token":
-            token = secrets.get("token", "")
-            add("X-Auth-Token", token, f"{MASK} ({fingerprint(token)})")
+    if authentication["type"] == "basic":
+        pair = f"{authentication['username']}:{secrets.get('password', '')}"
+        encoded = base64.b64encode(pair.encode()).decode()
+        add("Authorization", f"Basic {encoded}", f"Basic {MASK} ({fingerprint(pair)})")
+    elif authentication["type"] == "token":
+        token = secrets.get("token", "")
+        add("X-Auth-Token", token, f"{MASK} ({fingerprint(token)})")
     for header in settings["headers"]:
         name = header["name"]
         if header.get("secret"):

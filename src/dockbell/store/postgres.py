@@ -17,6 +17,7 @@ import structlog
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, StorageFull, Unavailable
 from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work
 from dockbell.store.futures import awaited
@@ -40,7 +41,7 @@ def for_postgres(sql: str) -> str:
 def _unnested(found: Any) -> str:
     columns = [column.split() for column in found[1].split(",")]
     arrays = ", ".join(f"%(column_{place})b::{kind.lower()}[]" for place, (_, kind) in enumerate(columns))
-    return f"(SELECT * FROM unnest({arrays}) AS rows({', '.join(name for name, _ in columns)}))"
+    return f"(SELECT * FROM unnest({arrays}) AS rows({', '.join(name for name, _ in columns)}))"  # noqa: S608 - names of our own text
 
 
 class PostgresTransaction:
@@ -115,10 +116,12 @@ class PostgresDatabase:
         self._listeners[topic].append(callback)
 
     def clock_offset(self) -> int:
+        ours = SystemClock()
+
         def measure(tx: Any) -> int:
-            before = time.time_ns() // 1000
+            before = ours.now()
             row = tx.one("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now")
-            after = time.time_ns() // 1000
+            after = ours.now()
             return int(row["now"]) - (before + after) // 2
 
         return self.submit_read(measure).result()
