@@ -178,7 +178,9 @@ def main(words: list[str]) -> int:
     if not is_sound():
         print("The contract tests fail without any mutant: mend them first (pytest tests/contract -k store).")
         return 1
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in f"{mutant.name} {mutant.file}" for word in words)]
+    chosen = [
+        mutant for mutant in MUTANTS if not words or any(word in f"{mutant.name} {mutant.file}" for word in words)
+    ]
     bad = 0
     with ThreadPoolExecutor(TOGETHER) as pool:
         for mutant, (verdict, took) in zip(chosen, pool.map(check, chosen), strict=True):

@@ -251,7 +251,8 @@ async def test_mounted_applications_answer_for_their_prefix_alone():
 
     nothing: Any = Broken()
     app = build_app(
-        Parts(nothing, nothing, nothing, nothing, nothing, nothing, nothing, "demo"), mounts=[("/api/v1/orders", mounted)]
+        Parts(nothing, nothing, nothing, nothing, nothing, nothing, nothing, "demo"),
+        mounts=[("/api/v1/orders", mounted)],
     )
     for path, status in (("/api/v1/orders", 299), ("/api/v1/orders/1", 299), ("/api/v1/ordersx", 404)):
         assert (await Api(app).get(path)).status == status

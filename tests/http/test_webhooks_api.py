@@ -19,7 +19,11 @@ SIGNING = "whsec_" + base64.b64encode(b"sealed-signing-secret-32-bytes!!").decod
 def forms_of(secret: str) -> set[bytes]:
     """Every six characters in a row of the secret, as they are, in base64, in hex and in URL escapes."""
     written = [secret, base64.b64encode(secret.encode()).decode(), secret.encode().hex(), quote(secret, safe="")]
-    written += [json.dumps(secret)[1:-1], quote(secret, safe="").lower(), base64.b64encode(f"u:{secret}".encode()).decode()]
+    written += [
+        json.dumps(secret)[1:-1],
+        quote(secret, safe="").lower(),
+        base64.b64encode(f"u:{secret}".encode()).decode(),
+    ]
     return {text[at : at + 6].encode() for text in written for at in range(len(text) - 5)}
 
 
@@ -53,7 +57,10 @@ async def test_no_answer_ever_holds_a_secret(tmp_path, database):
             *(f"{WEBHOOKS}/{webhook['id']}" for webhook in made),
             *(f"/api/v1/deliveries/{each}{tail}" for each in deliveries for tail in ("", "/attempts")),
             *(f"/api/v1/attempts?deliveryId={each}" for each in [*deliveries, tested.document["id"]]),
-            *("/api/v1/" + each for each in ("webhooks", "events", "deliveries", "eventTypes", "goodsOwners", "apiKeys")),
+            *(
+                "/api/v1/" + each
+                for each in ("webhooks", "events", "deliveries", "eventTypes", "goodsOwners", "apiKeys")
+            ),
             *(f"/api/v1/events/{event}{tail}" for tail in ("", "/why")),
         ]
         for target in targets:
@@ -63,7 +70,9 @@ async def test_no_answer_ever_holds_a_secret(tmp_path, database):
         for bad in ({"eventType": "no.such"}, {"headers": 5}, {"targetUrl": "x"}, {"nonsense": 1}):
             answers.append((await server.admin.patch(f"{WEBHOOKS}/{made[0]['id']}", bad)).body)
         answers.append((await server.admin.patch(f"{WEBHOOKS}/{made[0]['id']}", {"name": "Renamed"})).body)
-        answers.append((await server.admin.post(f"{WEBHOOKS}/{made[0]['id']}/rotateSecret", {"signingSecret": SIGNING})).body)
+        answers.append(
+            (await server.admin.post(f"{WEBHOOKS}/{made[0]['id']}/rotateSecret", {"signingSecret": SIGNING})).body
+        )
         for secret in (TOKEN, PASSWORD, HEADER, SIGNING.removeprefix("whsec_"), told.removeprefix("whsec_")):
             for form in forms_of(secret):
                 leaking = [body for body in answers if form in body]
@@ -253,9 +262,37 @@ async def test_every_bad_number_gets_its_verdict(tmp_path, database):
         assert not wrong
 
 
-ODD: list[Any] = [None, True, 0, -1, 1.5, 2**63, 10**300, "", "x", "\u202e", [], [None], {}, {"type": "basic"}, [{}], [[]]]
-ODD += [{"name": "own"}, [{"name": "X"}], [{"name": "X", "secret": True}], {"statuses": [{"to": 1}]}, "http://[", "http://a b"]
-ODD += [{"conditions": [{"field": "data.a", "operator": "is", "value": {"a": 1}}]}, {"conditions": [{}]}, {"headers": {}}]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2**63,
+    10**300,
+    "",
+    "x",
+    "\u202e",
+    [],
+    [None],
+    {},
+    {"type": "basic"},
+    [{}],
+    [[]],
+]
+ODD += [
+    {"name": "own"},
+    [{"name": "X"}],
+    [{"name": "X", "secret": True}],
+    {"statuses": [{"to": 1}]},
+    "http://[",
+    "http://a b",
+]
+ODD += [
+    {"conditions": [{"field": "data.a", "operator": "is", "value": {"a": 1}}]},
+    {"conditions": [{}]},
+    {"headers": {}},
+]
 
 
 @pytest.mark.parametrize("moving", [False, True])
@@ -263,9 +300,9 @@ async def test_no_odd_value_in_any_field_is_a_crash(tmp_path, database, moving):
     async with a_server(database, tmp_path) as server:
         webhook = (await make_with_secrets(server))[0]
         wrong = []
-        for field in (await server.nobody.get("/api/v1/openapi.json")).document["components"]["schemas"]["WebhookInput"][
-            "properties"
-        ]:
+        for field in (await server.nobody.get("/api/v1/openapi.json")).document["components"]["schemas"][
+            "WebhookInput"
+        ]["properties"]:
             for value in ODD:
                 patch = {"targetUrl": "http://127.0.0.9:1/", field: value} if moving else {field: value}
                 replies = [await server.admin.post(WEBHOOKS, a_webhook(**patch))]

@@ -58,7 +58,9 @@ class Api:
     ) -> Reply:
         """`pieces` is a body as it comes in; bytes as `document` are sent as they are. With `hang_up` the rest never comes."""
         if pieces is None:
-            body = document if isinstance(document, bytes) else b"" if document is None else json.dumps(document).encode()
+            body = (
+                document if isinstance(document, bytes) else b"" if document is None else json.dumps(document).encode()
+            )
             pieces = [body]
         pieces = list(pieces)
         given = list(headers)

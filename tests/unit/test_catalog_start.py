@@ -66,9 +66,7 @@ def folder(tmp_path: Path) -> Path:
         ("number = 450", "numbr = 450", "types[1].example.orderStatus.numbr"),
     ],
 )  # fmt: skip
-def test_a_contradiction_stops_the_start_and_names_file_and_field(
-    folder: Path, old: str, new: str, field: str
-) -> None:
+def test_a_contradiction_stops_the_start_and_names_file_and_field(folder: Path, old: str, new: str, field: str) -> None:
     file = folder / "01_order.toml"
     text = file.read_text(encoding="utf-8")
     assert old in text

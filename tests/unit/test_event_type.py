@@ -240,7 +240,11 @@ def test_only_definitions_of_the_schema_itself_may_be_referred_to(reference: str
 
 def test_a_property_may_be_called_like_a_keyword() -> None:
     schema = {
-        "properties": {"$ref": {"type": "string"}, "$id": {"type": "integer"}, "type": {"const": {"$ref": "http://a/"}}},
+        "properties": {
+            "$ref": {"type": "string"},
+            "$id": {"type": "integer"},
+            "type": {"const": {"$ref": "http://a/"}},
+        },
         "default": {"$ref": "http://a/"},
     }
     own = own_type(schema=schema, example={"$ref": "x", "$id": 7}, object={})

@@ -129,7 +129,9 @@ class Filter:
                 return _objection(f"order type is one of {', '.join(self.order_types)}", [met])
         if self.statuses and not self._wants_status(facts):
             wanted = " or ".join(change.in_words() for change in self.statuses)
-            left, reached = ("unknown" if status is None else status for status in (facts.status_from(), facts.status_to()))
+            left, reached = (
+                "unknown" if status is None else status for status in (facts.status_from(), facts.status_to())
+            )
             return _objection(wanted, [f"{left} to {reached}"])
         if not self.with_purchase_order and facts.attributes.get("createdWithPurchaseOrder") is True:
             return (

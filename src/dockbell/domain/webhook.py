@@ -148,7 +148,11 @@ def secret_texts(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tup
         pair = f"{settings['authentication']['username']}:{secrets.get('password', '')}"
         found |= {pair, base64.b64encode(pair.encode()).decode()}
     found |= {entry["secret"] for entry in secrets.get("signing", [])}
-    written = found | {json.dumps(text)[1:-1] for text in found} | {json.dumps(text, ensure_ascii=False)[1:-1] for text in found}
+    written = (
+        found
+        | {json.dumps(text)[1:-1] for text in found}
+        | {json.dumps(text, ensure_ascii=False)[1:-1] for text in found}
+    )
     return tuple(sorted((text for text in written if len(text) >= SHORTEST_MASKED), key=len, reverse=True))
 
 
