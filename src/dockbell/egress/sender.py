@@ -11,13 +11,14 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
 
 from dockbell.domain.delivery import Outcome, Unanswered
 from dockbell.domain.request import OutgoingRequest
 from dockbell.egress import outcomes
+from dockbell.egress.exchange import Job
 from dockbell.egress.guard import Guard, Judge, Question, Resolver, Verdict, question_of
-from dockbell.egress.transfers import TICK_S, Job, Transfers
+from dockbell.egress.transfers import TICK_S, Transfers
 from dockbell.errors import ConfigError
 
 Deliver = Callable[[list[tuple[object, Outcome]]], None]
@@ -28,8 +29,8 @@ _log = logging.getLogger("dockbell.egress")
 class Sender:
     """Sends POSTs from a thread of its own. `deliver` is called in that thread, with many outcomes at once.
 
-    Durations are in seconds. `ca_file` is a PEM bundle; without one the system's is taken, else certifi's; where
-    there is none, ConfigError. `resolver` replaces the operating system's name lookup.
+    Durations are in seconds. `ca_file` is a PEM bundle; without one the system's is taken,
+    and where there is none, ConfigError is raised. `resolver` replaces the operating system's name lookup.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class Sender:
     ) -> None:
         self._deliver = deliver
         self._dns_timeout_s = connect_timeout_s
-        self._inbox: deque[tuple[Literal["send"], Job] | tuple[Literal["close_pool"], tuple[int, int]]] = deque()
+        # Requests, and the pools to close, in the order they were asked for.
+        self._inbox: deque[Job | tuple[int, int]] = deque()
         self._answers: deque[tuple[Question, Verdict]] = deque()
         self._asking: dict[Question, list[Job]] = {}
         self._slots = _AddressSlots(per_address_limit)
@@ -86,12 +88,12 @@ class Sender:
         with self._door:
             if not self._open:
                 raise RuntimeError("The sender is closed and takes no more requests.")
-            self._inbox.append(("send", Job(token, request, time.monotonic())))
+            self._inbox.append(Job(token, request, time.monotonic()))
         self._wake()
 
     def close_pool(self, pool: tuple[int, int]) -> None:
         """Later requests of this webhook and goods owner open connections of their own."""
-        self._inbox.append(("close_pool", pool))
+        self._inbox.append(pool)
         self._wake()
 
     def close(self, timeout_s: float = 0.0) -> None:
@@ -159,8 +161,8 @@ class Sender:
     def _take_inbox(self) -> None:
         # Only what is there now: a publisher that submits without pause must not keep libcurl waiting.
         for _ in range(len(self._inbox)):
-            kind, what = self._inbox.popleft()
-            if kind == "close_pool":
+            what = self._inbox.popleft()
+            if not isinstance(what, Job):
                 self._transfers.close_pool(what)
             elif self._stop_at is not None:
                 self._ended.append((what, Unanswered("interrupted", _INTERRUPTED)))
@@ -284,15 +286,11 @@ class _AddressSlots:
 
 
 def find_ca_file() -> str:
-    """The certificates to trust: the system's bundle, else certifi's."""
+    """The certificates that the operating system trusts."""
     for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"):
-        if os.path.isfile(path):
+        if Path(path).is_file():
             return path
-    try:
-        import certifi
-    except ImportError:
-        raise ConfigError(
-            "No CA bundle was found, so no https receiver could be trusted.",
-            hint="Install the package ca-certificates, or name a PEM file in egress.ca_file.",
-        ) from None
-    return str(certifi.where())
+    raise ConfigError(
+        "No CA bundle was found, so no https receiver could be trusted.",
+        hint="Install the package ca-certificates, or name a PEM file in egress.ca_file.",
+    )
