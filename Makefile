@@ -2,16 +2,16 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench lock mutants clean venv venv-dev
+.PHONY: help demo serve test check format bench kill mutants reference lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
 WORKERS ?= 2
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: venv ## run Dockbell with a demonstration warehouse, one goods owner and a receiver
+demo: venv ## run Dockbell with a demonstration warehouse, two goods owners and a receiver
 	@$(BIN)/dockbell demo $(ARGS)
 
 serve: venv ## run Dockbell as configured (dockbell.toml, DOCKBELL_... variables)
@@ -37,6 +37,12 @@ bench: venv-dev ## measure throughput and latency against the figures in the doc
 
 mutants: venv-dev ## put small mistakes into the SQL one by one and see the contract tests catch each
 	@$(BIN)/python tests/contract/mutants.py $(ARGS)
+
+kill: venv-dev ## kill -9 under load on both databases, and account for every event
+	@$(BIN)/python -m tests.faults.kill $(ARGS)
+
+reference: venv-dev ## write docs/reference anew from the code
+	@$(BIN)/python scripts/reference.py $(ARGS)
 
 lock: ## write both lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@bash scripts/lock $(ARGS)
