@@ -154,3 +154,8 @@ def test_own_steps_are_used_once_each():
 def test_own_steps_keep_their_number_with_slow_answers_and_full_jitter():
     for steps in ((1,), (86_400,) * 3, (60,) * 20):
         assert len(play(own_steps(steps), [Answered(500)], [1.0], [30 * SECOND])) == len(steps) + 1
+
+
+def test_jitter_never_carries_an_attempt_beyond_the_policys_last_moment():
+    age = DAY - 2 * HOUR - MINUTE
+    assert decided(Answered(500), failures=8, age=age, jitter=1.0) == TryAgain(NOW - age + DAY)

@@ -263,7 +263,7 @@ def _parse_rule(text: str, *, i_know: bool) -> AllowRule | str:
     if not any(network.version == home.version and network.overlaps(home) for home in _OPENABLE):
         return f"opens nothing: a rule can only open private networks ({', '.join(map(str, _OPENABLE))})"
     if network.prefixlen < _WIDEST[network.version] and not i_know:
-        return f"is wider than /{_WIDEST[network.version]}; narrow it, or confirm with egress.i_know = true"
+        return f"is wider than /{_WIDEST[network.version]}; narrow it, or confirm with egress.allow_wide = true"
     return AllowRule(None if match["owner"] == "*" else int(match["owner"]), network, ports)
 
 

@@ -106,10 +106,12 @@ def decide(
             asked = 0
         case _:
             assert_never(outcome)
-    wait = policy.wait_after(failures, age=now - first_attempt_at)
+    age = now - first_attempt_at
+    wait = policy.wait_after(failures, age=age)
     if wait is None:
         return Done("failed")
-    return TryAgain(now + max(wait + policy.jitter_of(wait, jitter), min(asked, LONGEST_RETRY_AFTER)))
+    extra = min(policy.jitter_of(wait, jitter), policy.until - age - wait)  # never beyond the policy's last moment
+    return TryAgain(now + max(wait + extra, min(asked, LONGEST_RETRY_AFTER)))
 
 
 def code_of(outcome: Outcome) -> str:

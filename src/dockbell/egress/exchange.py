@@ -6,6 +6,7 @@ connection, shall more of the answer be read. The answers are here; `Transfers` 
 
 import errno
 import logging
+import re
 import resource
 import socket
 import time
@@ -29,6 +30,9 @@ LIFETIME_S = 300
 # Blank values are libcurl's way to leave out a header it would add by itself.
 _NOTHING_ADDED = ("Accept:", "Content-Type:", "Expect:", "User-Agent:")
 _log = logging.getLogger("dockbell.egress")
+
+# RFC 9112, section 4; other first digits belong to no class of answers (RFC 9110, section 15).
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9][ \r\n]")
 
 MayConnect = Callable[[str, int, frozenset[int]], bool]
 """The guard's last word: may this address and port be connected to for these goods owners?"""
@@ -73,7 +77,7 @@ class Exchange:
 
     __slots__ = (
         "allowed", "body", "body_bytes", "complete_at", "denied", "easy", "fault", "head", "head_bytes", "interim", "job",
-        "limits", "may_connect", "pool", "sent",
+        "limits", "may_connect", "opened", "pool", "sent",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, may_connect: MayConnect, limits: Limits, on_open: Callable[[], None]) -> None:
@@ -82,6 +86,8 @@ class Exchange:
         self.pool = pool
         self.may_connect = may_connect
         self.limits = limits
+        self.opened: socket.socket | None = None
+        """The socket opened last. libcurl has a descriptor of its own for it, so ours is closed when the exchange ends."""
 
         def open_socket(_purpose: int, address: tuple[int, int, int, object]) -> object:
             on_open()
@@ -117,6 +123,7 @@ class Exchange:
 
     def prepare(self, job: Job) -> None:
         """Begin anew, with this job's request."""
+        self._close_opened()
         self.job = job
         self.allowed = job.addresses
         self.head: list[bytes] = []
@@ -136,6 +143,7 @@ class Exchange:
 
     def outcome(self, code: int, message: str) -> Outcome:
         """What became of the exchange, by libcurl's code (0: it went through) and words."""
+        self._close_opened()
         if self.denied:
             return DENIED
         if self.complete_at:
@@ -161,7 +169,9 @@ class Exchange:
             if len(self.head) > HEADER_LINES + 1:
                 return self._refuse(f"More than {HEADER_LINES} header lines.")
             return None
-        if self.head[:1] and self.head[0][9:10] == b"1" and self.head[0][9:12] != b"101":
+        if not _STATUS_LINE.match(self.head[0] if self.head else b""):
+            return self._refuse("The status line has no status from 100 to 599.")
+        if self.head[0][9:10] == b"1" and self.head[0][9:12] != b"101":
             self.interim += 1
             self.head = []
             return self._refuse(f"More than {INTERIM_HEADS} interim heads.") if self.interim > INTERIM_HEADS else None
@@ -195,7 +205,9 @@ class Exchange:
                 self.denied = True
             if self.denied:
                 return int(pycurl.SOCKET_BAD)
-            return socket.socket(family, kind, protocol)
+            self._close_opened()
+            self.opened = socket.socket(family, kind, protocol)
+            return self.opened
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -221,6 +233,15 @@ class Exchange:
             _log.exception("egress.judging_failed")
             self.fault = ("internal_error", "Judging an address failed; see the log.")
         return int(pycurl.PREREQFUNC_ABORT)
+
+    def close(self) -> None:
+        self._close_opened()
+        self.easy.close()
+
+    def _close_opened(self) -> None:
+        if self.opened is not None:
+            self.opened.close()
+            self.opened = None
 
     def _refuse(self, why: str) -> int:
         self.fault = self.fault or ("protocol_error", why)

@@ -240,7 +240,7 @@ class Transfers:
         if keep and not pool.closed and len(pool.easies) < _EASIES_KEPT:
             pool.easies.append(exchange)
         else:
-            exchange.easy.close()
+            exchange.close()
 
     def _tick(self, now: float) -> None:
         late = now - self._body_timeout_s
@@ -258,5 +258,5 @@ class Transfers:
         pool.closed = True
         self._forgotten.append(f"-{pool.name}:{key[3]}")
         for exchange in pool.easies:
-            exchange.easy.close()
+            exchange.close()
         pool.easies.clear()

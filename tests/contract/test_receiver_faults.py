@@ -1,0 +1,426 @@
+"""Receivers that misbehave, each a real one on loopback: the sender names what happened, in time and in bounds.
+
+`Door`, the sender with its outcomes at hand, is also used by the other tests of the way out.
+"""
+
+import contextlib
+import datetime as dt
+import queue
+import socket
+import ssl
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+import trustme
+
+from dockbell.domain.addresses import AddressPolicy
+from dockbell.domain.delivery import Answered, Outcome, code_of
+from dockbell.domain.request import OutgoingRequest
+from dockbell.domain.target_url import parse_target_url
+from dockbell.egress.guard import Judge
+from dockbell.egress.sender import Sender
+from dockbell.testing.receiver import MISBEHAVIOURS, Misbehaviour, Receiver, Visit, answering
+from tests.support.bad_inputs import Case, cases
+
+# pycurl duplicates the socket it is given and drops ours, which Python remarks on; proto=6 is how that one is known.
+
+HANGS_AFTER_S = 30.0
+CONNECT_TIMEOUT_S = 0.5
+BODY_TIMEOUT_S = 0.3
+NAME = "hook.example.com"
+HERE = AddressPolicy(allow_loopback=True)
+
+NOT_DONE: dict[str, str] = {}
+"""Cases that loopback cannot show, with the reason. Empty, and the last test of this file sees that it is true."""
+# A case is one misbehaviour, but for these, whose fault lies in the certificate or in what listens.
+OTHERWISE = {
+    "refuse", "blackhole", "tls_not_yet", "tls_self_signed", "tls_untrusted_ca", "tls_wildcard_deep", "tls10", "tls11",
+    "tls_sni_mismatch",
+}  # fmt: skip
+
+
+class Door:
+    """The real sender with short deadlines; `send` waits for the outcome of one request."""
+
+    def __init__(
+        self, policy: Judge = HERE, *, resolver: Callable[[str, int], list[str]] | None = None, **settings: Any
+    ) -> None:
+        self.outcomes: queue.Queue[tuple[object, Outcome]] = queue.Queue()
+        chosen = {"connect_timeout_s": CONNECT_TIMEOUT_S, "body_timeout_s": BODY_TIMEOUT_S, **settings}
+        self.sender = Sender(policy, deliver=self._deliver, resolver=resolver or to_loopback, **chosen)
+        self.sender.start()
+
+    def send(self, url: str, **settings: Any) -> Outcome:
+        self.submit("this one", url, **settings)
+        token, outcome = self.next()
+        assert token == "this one"
+        return outcome
+
+    def submit(
+        self,
+        token: object,
+        url: str,
+        *,
+        pool: tuple[int, int] = (1, 1),
+        goods_owners: frozenset[int] = frozenset({1}),
+        timeout_s: float = 5.0,
+        body: bytes = b'{"id":1}',
+    ) -> None:
+        target = parse_target_url(url, AddressPolicy(allow_loopback=True), goods_owners)
+        headers = ("content-type: application/json", "webhook-id: 1-1")
+        self.sender.submit(token, OutgoingRequest(pool, goods_owners, target, headers, body, timeout_s))
+
+    def next(self) -> tuple[object, Outcome]:
+        return self.outcomes.get(timeout=HANGS_AFTER_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.sender.close()
+        assert self.outcomes.empty(), "a request got a second outcome"
+
+    def _deliver(self, batch: list[tuple[object, Outcome]]) -> None:
+        for one in batch:
+            self.outcomes.put(one)
+
+
+def to_loopback(host: str, port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+def named(receiver: Receiver, name: str = NAME) -> str:
+    """The receiver's URL with a name in it."""
+    return f"https://{name}:{receiver.port}/hook"
+
+
+def tls_of(issuer: trustme.CA, *names: str, **settings: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issuer.issue_cert(*names, **settings).configure_cert(context)
+    return context
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return str(file)
+
+
+@pytest.fixture
+def door(ca_file: str) -> Iterator[Door]:
+    with Door(ca_file=ca_file) as door:
+        yield door
+
+
+def receiver_for(name: str, authority: trustme.CA) -> Receiver:
+    """The receiver of a case: its misbehaviour, or a sound one whose certificate or TLS version is at fault."""
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - certificates are judged by the real clock
+    match name:
+        case "tls_not_yet":
+            tls = tls_of(authority, NAME, not_before=now + dt.timedelta(days=30))
+        case "tls_self_signed":
+            tls = self_signed()
+        case "tls_untrusted_ca":
+            tls = tls_of(trustme.CA(), NAME)
+        case "tls_wildcard_deep":
+            tls = tls_of(authority, "*.example.com")
+        case "tls_sni_mismatch":
+            tls = only_with_name(tls_of(authority, NAME))
+        case "tls10" | "tls11":
+            tls = tls_of(authority, NAME)
+            tls.set_ciphers("ALL:@SECLEVEL=0")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                version = ssl.TLSVersion.TLSv1 if name == "tls10" else ssl.TLSVersion.TLSv1_1
+                tls.minimum_version = tls.maximum_version = version
+        case "tls_hang" | "tls_reset":
+            return Receiver(name, tls=tls_of(authority, NAME))
+        case _:
+            return Receiver(name)
+    return Receiver("200", tls=tls)
+
+
+def self_signed() -> ssl.SSLContext:
+    """The certificate of an authority, used as a server's own."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - certificates are judged by the real clock
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with trustme.Blob(pem).tempfile() as file:
+        context.load_cert_chain(file)
+    return context
+
+
+def only_with_name(tls: ssl.SSLContext) -> ssl.SSLContext:
+    def check(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+        return None if name == NAME else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    tls.sni_callback = check
+    return tls
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[str]:
+    """Bound, so that nobody else gets it, but not listening."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[str]:
+    """A listener that never accepts and whose queue is full: Linux drops further SYNs without a word."""
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+LISTED = cases("receiver")
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in LISTED if case.input["name"] not in ("refuse", "blackhole", "flap")], ids=str
+)
+def test_a_receiver_that_misbehaves_gets_the_code_of_its_fault(case: Case, door: Door, authority: trustme.CA):
+    name = case.input["name"]
+    with receiver_for(name, authority) as receiver:
+        is_tls = name.startswith("tls")
+        host = "a.b.example.com" if name == "tls_wildcard_deep" else NAME
+        url = named(receiver, host) if is_tls else receiver.url
+        outcome = door.send(url)
+        assert code_of(outcome) in case.verdict, outcome
+        if is_tls and case.verdict != ["delivered"]:
+            assert receiver.requests == []
+        assert outcome.timings.total < HANGS_AFTER_S * 1_000_000
+        if case.more.get("connection") == "closed":
+            door.send(url)
+            assert receiver.connections == 2
+        if case.verdict[0].startswith("http_4"):
+            assert len(receiver.requests) == 1, "no second try of its own"
+        assert receiver.errors == []
+
+
+@pytest.mark.parametrize(("name", "place"), [("refuse", closed_port), ("blackhole", black_hole)])
+def test_nobody_there_is_told_from_no_answer_to_connecting(
+    name: str, place: Callable[[], contextlib.AbstractContextManager[str]], door: Door
+):
+    case = next(case for case in LISTED if case.input["name"] == name)
+    with place() as url:
+        outcome = door.send(url)
+    assert [code_of(outcome)] == case.verdict, outcome
+
+
+def test_connecting_and_shaking_hands_have_a_deadline_of_their_own(door: Door):
+    with black_hole() as url, Receiver("tls_hang") as silent:
+        for where, code in [(url, "connect_timeout"), (named(silent), "tls_timeout")]:
+            outcome = door.send(where, timeout_s=20.0)
+            assert code_of(outcome) == code
+            assert outcome.timings.total < 10_000_000, "half a second was set, and the attempt had twenty"
+
+
+def test_flapping_receivers_are_listed_as_they_answer(door: Door):
+    with Receiver("flap") as receiver:
+        assert [code_of(door.send(receiver.url)) for _ in range(4)] == [
+            "delivered",
+            "http_500",
+            "delivered",
+            "http_500",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("silent", "timeout"), ("trickle_head", "timeout"), ("interim_flood", "protocol_error")]
+)
+def test_an_answer_that_never_begins_ends_with_the_deadline_of_the_attempt(name: str, code: str, door: Door):
+    with Receiver(name) as receiver:
+        outcome = door.send(receiver.url, timeout_s=1.0)
+        assert code_of(outcome) == code, outcome
+
+
+def test_a_slow_body_is_cut_at_its_own_deadline_and_the_status_counts(door: Door):
+    with Receiver("trickle_body_500") as receiver:
+        outcome = door.send(receiver.url, timeout_s=HANGS_AFTER_S)
+        assert isinstance(outcome, Answered)
+        assert outcome.status == 500
+        assert outcome.body_cut
+        assert 0 < len(outcome.body) < 100_000
+        # Whole ticks of the sender after the deadline, and far from the deadline of the attempt.
+        assert outcome.timings.total < HANGS_AFTER_S * 1_000_000 / 2
+
+
+def test_an_endless_body_is_cut_at_the_limit_and_the_connection_closed(door: Door):
+    with Receiver("endless_body") as receiver:
+        outcome = door.send(receiver.url)
+        assert isinstance(outcome, Answered)
+        assert outcome.body_cut
+        assert len(outcome.body) == 64 * 1024
+        assert code_of(door.send(receiver.url)) == "delivered"
+        assert receiver.connections == 2
+    # What libcurl and the kernel hold on the way, and no more: the receiver was stopped from sending.
+    assert receiver.bytes_sent < 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("name", ["br_bomb", "gzip_bomb", "lying_gzip"])
+def test_a_body_is_never_unpacked(name: str, door: Door):
+    with Receiver(name) as receiver:
+        before = resident_bytes()
+        outcome = door.send(receiver.url)
+        assert isinstance(outcome, Answered)
+        assert len(outcome.body) <= 16 * 1024, "as it was sent"
+        assert b"Content-Encoding" in outcome.headers
+        assert resident_bytes() - before < 5 * 1024 * 1024
+        asked = receiver.requests[0].header("accept-encoding")
+        assert asked in (None, "identity")
+
+
+def test_a_hundred_thousand_trailers_are_not_kept(door: Door):
+    with Receiver("trailers") as receiver:
+        door.send(receiver.url)  # what one attempt needs once: buffers, modules
+        before = resident_bytes()
+        outcome = door.send(receiver.url)
+        assert isinstance(outcome, Answered)
+        assert b"X-Trailer" not in outcome.headers
+        assert b"X-Trailer" not in outcome.body
+        assert resident_bytes() - before < 5 * 1024 * 1024
+
+
+@pytest.mark.parametrize("name", ["huge_header", "many_headers"])
+def test_a_head_that_is_too_much_is_not_read_to_its_end_and_its_connection_not_used_again(name: str, door: Door):
+    with Receiver(name) as receiver:
+        before = resident_bytes()
+        for _ in range(2):
+            assert code_of(door.send(receiver.url)) == "protocol_error"
+        assert receiver.connections == 2
+        assert resident_bytes() - before < 5 * 1024 * 1024
+
+
+def line_of(length: int) -> str:
+    """A header line of so many bytes with its line end."""
+    return "X-Long: " + "a" * (length - len("X-Long: \r\n"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([line_of(8192)], "delivered"),
+        ([line_of(8193)], "protocol_error"),
+        (["X-A: a"] * 127, "delivered"),  # and Content-Length
+        (["X-A: a"] * 128, "protocol_error"),
+        ([line_of(8000)] * 8, "delivered"),
+        ([line_of(8000)] * 9, "protocol_error"),
+    ],
+    ids=["longest line", "longer line", "most lines", "more lines", "largest head", "larger head"],
+)
+def test_a_head_has_bounds_of_its_own_long_before_those_of_libcurl(lines: list[str], code: str, door: Door):
+    with Receiver(answering(200, *lines)) as receiver:
+        assert code_of(door.send(receiver.url)) == code
+
+
+@pytest.mark.parametrize(("count", "code"), [(16, "delivered"), (17, "protocol_error")])
+def test_interim_answers_are_counted(count: int, code: str, door: Door):
+    def hinting(visit: Visit) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * count)
+        visit.answer(200)
+
+    with Receiver(hinting) as receiver:
+        assert code_of(door.send(receiver.url)) == code
+
+
+def test_a_second_answer_never_serves_the_next_request(door: Door):
+    with Receiver("pipelined_extra") as receiver:
+        bodies = [outcome.body for _ in range(3) if isinstance(outcome := door.send(receiver.url), Answered)]
+        assert bodies == [b"first"] * 3
+        assert [request.connection for request in receiver.requests] == [1, 2, 3]
+
+
+def test_a_cookie_is_not_sent_back(door: Door):
+    with Receiver("set_cookie") as receiver:
+        for pool in [(1, 1), (1, 1), (2, 1)]:
+            door.send(receiver.url, pool=pool)
+        assert [request.header("cookie") for request in receiver.requests] == [None] * 3
+
+
+def test_strict_transport_security_does_not_change_the_scheme(door: Door):
+    with Receiver("hsts") as receiver:
+        url = f"http://{NAME}:{receiver.port}/"
+        assert [code_of(door.send(url)) for _ in range(2)] == ["delivered"] * 2
+
+
+def test_a_kept_connection_that_just_closed_costs_one_silent_repeat_which_is_counted(door: Door):
+    with Receiver("close_idle") as receiver:
+        assert [code_of(door.send(receiver.url)) for _ in range(2)] == ["delivered"] * 2
+        assert [request.connection for request in receiver.requests] == [1, 1, 2]
+    assert door.sender.retried_at_once == 1
+
+
+def test_a_first_request_on_a_new_connection_is_never_repeated(door: Door):
+    with Receiver("half_close") as receiver:
+        assert code_of(door.send(receiver.url)) == "protocol_error"
+        assert (receiver.connections, len(receiver.requests)) == (1, 1)
+    assert door.sender.retried_at_once == 0
+
+
+def test_every_case_of_the_list_is_tried(record_property: Callable[[str, object], None]):
+    names = {case.input["name"] for case in LISTED}
+    assert len(LISTED) == 39
+    assert names - NOT_DONE.keys() <= MISBEHAVIOURS.keys() | OTHERWISE
+    assert NOT_DONE.keys() <= names
+    missing = "".join(f"; not done: {name}: {why}" for name, why in NOT_DONE.items())
+    record_property("print", f"receiver faults: {len(names) - len(NOT_DONE)} of {len(names)} cases tried{missing}")
+
+
+def test_a_misbehaving_receiver_never_faces_a_network():
+    with pytest.raises(ValueError, match="loopback"):
+        Receiver("200", address="0.0.0.0")
+
+
+def test_an_unknown_misbehaviour_names_those_there_are():
+    with pytest.raises(ValueError, match="reset_mid_headers"):
+        Receiver("polite")
+
+
+def test_a_mistake_in_a_misbehaviour_of_ones_own_is_kept(door: Door):
+    def mistaken(_visit: object) -> None:
+        raise LookupError
+
+    behave: Misbehaviour = mistaken
+    with Receiver(behave) as receiver:
+        assert code_of(door.send(receiver.url)) in ("protocol_error", "connection_reset")
+    assert [type(error) for error in receiver.errors] == [LookupError]
