@@ -7,9 +7,11 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 
 import asyncio
 import gc
+import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -30,10 +32,11 @@ from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.sender import Sender
 from dockbell.errors import ConfigError
 from dockbell.settings import Settings
-from dockbell.store import events, people
+from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
+from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api import build_warehouse_api
 from dockbell.web.server import Parts, build_app
 
@@ -41,6 +44,7 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 REQUESTS_END_S = 5
+END_OF_TIME = 2**62
 
 
 class Store:
@@ -99,6 +103,8 @@ class App:
     async def start(self) -> None:
         store, settings = self.store, self.settings
         loop = asyncio.get_running_loop()
+        if store.database.serve_alone():
+            await self._rescue_all()
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
@@ -129,13 +135,22 @@ class App:
             doorkeeper=Doorkeeper(store.database),
             clock=store.clock,
             system=settings.system,
+            secure=settings.server.behind_proxy,
+            warehouse=settings.warehouse.enabled,
         )
         self.parts = parts
-        self.asgi = build_app(parts, mounts=self._mounts(parts))
+        more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
+        self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
         self._journal_task = asyncio.create_task(self.journal.run())
         self._worker_task = asyncio.create_task(self.worker.run())
         gc.collect()
         gc.freeze()
+
+    async def _rescue_all(self) -> None:
+        """Whatever is still leased was left by a program that died: nobody need wait until those leases end."""
+        now = self.store.clock.now()
+        while await self.store.database.write(lambda tx: deliveries.rescue(tx, now=now, leased_until=END_OF_TIME)):
+            pass
 
     async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until a signal comes, then stop in order; what was accepted is kept."""
@@ -187,9 +202,27 @@ def _call_on(loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None
         loop.call_soon_threadsafe(start)
 
 
-def a_server(asgi: Any, host: str, port: int) -> uvicorn.Server:
+class HttpServer(uvicorn.Server):
+    """uvicorn that only ends when a signal comes: its own way is to send itself the signal again, and then nobody
+    would wait for attempts under way.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for each in signals:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        try:
+            yield
+        finally:
+            for each in signals:
+                loop.remove_signal_handler(each)
+
+
+def a_server(asgi: Any, host: str, port: int) -> HttpServer:
     """uvicorn with the fast parser and without a log line per request."""
-    return uvicorn.Server(
+    return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
@@ -233,8 +266,12 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
     async def main() -> None:
         app = App(settings, store)
         await app.start()
-        log.info("server.started", url=f"http://{settings.server.host}:{settings.server.port}", node=store.node)
-        await app.serve(ready=ready)
+
+        def listening() -> None:
+            log.info("server.started", url=f"http://{settings.server.host}:{settings.server.port}", node=store.node)
+            ready()
+
+        await app.serve(ready=listening)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())

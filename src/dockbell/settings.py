@@ -112,16 +112,18 @@ class Settings(BaseSettings):
 
 def read_settings(**overrides: Any) -> Settings:
     """The effective settings; raises ConfigError that names every wrong one."""
-    _refuse_unknown_variables()
+    lines = _unknown_variables()
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        lines = []
         for complaint in error.errors(include_url=False):
             name = ".".join(map(str, complaint["loc"]))
             variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
             lines.append(f"{name} ({variable}) is {complaint.get('input')!r}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
+    if lines:
+        raise ConfigError("\n".join(lines))
+    return settings
 
 
 def names() -> dict[str, tuple[Any, str]]:
@@ -140,13 +142,16 @@ def variable_of(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
 
 
-def _refuse_unknown_variables() -> None:
+def _unknown_variables() -> list[str]:
+    """A sentence for each DOCKBELL_ variable that is no setting: most are misspelt ones."""
     known = {variable_of(name) for name in names()}
-    for variable in os.environ:
+    found = []
+    for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES:
             close = difflib.get_close_matches(variable, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
-            raise ConfigError(f"{variable} is set but there is no such setting.{hint}")
+            found.append(f"{variable} is set but there is no such setting.{hint}")
+    return found
 
 
 OTHER_VARIABLES = frozenset({"DOCKBELL_KEY", "DOCKBELL_URL", "DOCKBELL_REQUIRE_POSTGRES"})

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from dockbell.actions import statistics
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
@@ -315,7 +316,10 @@ class Worker:
                     limit=limit,
                 )
                 leases += found
-                behind.add(webhook_id)
+                if found:
+                    behind.add(
+                        webhook_id
+                    )  # without room it may be a dead node's leases: fresh events need not wait for those
             if len(due) < WEBHOOKS_A_ROUND:
                 break
             after = due[-1]
@@ -325,7 +329,6 @@ class Worker:
     async def _tick_for_ever(self) -> None:
         """Every few seconds: rescue run-out leases, keep ours, tell that this node lives."""
         while True:
-            await self._clock.sleep(TICK_S)
             now = self._clock.now()
             ending = [
                 job.lease
@@ -335,8 +338,10 @@ class Worker:
             ]
             try:
                 await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
+                await statistics.roll_up(self._database, now=now)
             except Exception as error:
                 log.error("worker.tick_failed", error=str(error))
+            await self._clock.sleep(TICK_S)
 
     def _tick(self, tx: Transaction, now: Moment, ending: list[Lease]) -> None:
         deliveries.extend(tx, ending, until=now + 4 * LEASE_MARGIN)

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from dockbell.errors import ConfigError
+
 T = TypeVar("T")
 Row = Mapping[str, Any]
 Work = Callable[["Transaction"], T]
@@ -64,6 +66,9 @@ class Database(Protocol):
     def clock_offset(self) -> int:
         """The database's clock minus ours, in microseconds; 0 where both are the same machine's."""
 
+    def serve_alone(self) -> bool:
+        """Become the only program that serves this database, until the program ends; False if others may serve it."""
+
     def close(self) -> None: ...
 
 
@@ -74,4 +79,9 @@ def open_database(url: str) -> Database:
 
     if url.startswith(("postgresql://", "postgres://")) or "host=" in url:
         return PostgresDatabase(url)
+    if "://" in url and not url.startswith("sqlite:///"):
+        raise ConfigError(
+            f"The database {url.partition('://')[0]}://... is of no known kind.",
+            hint="Write postgresql://user@host/name, sqlite:///path/to/file, or the file's path alone.",
+        )
     return SqliteDatabase(url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url)

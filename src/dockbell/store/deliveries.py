@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dockbell.clock import Moment
+from dockbell.store import webhook_hours
 from dockbell.store.database import Transaction
 
 TOPIC = "deliveries"
@@ -224,6 +225,7 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
             for c in closings
         ],
     )
+    webhook_hours.count_late(tx, closings)
     _insert_attempts(tx, closings)
     return {(int(row["event_id"]), int(row["webhook_id"])) for row in held}
 
@@ -277,8 +279,10 @@ def extend(tx: Transaction, leases: Iterable[Lease], *, until: Moment) -> None:
     )
 
 
-def rescue(tx: Transaction, *, now: Moment, limit: int = 500) -> int:
+def rescue(tx: Transaction, *, now: Moment, leased_until: Moment | None = None, limit: int = 500) -> int:
     """Deliveries whose lease ran out: their attempt is closed as interrupted, and they are due at once.
+
+    `leased_until` is for who knows that nobody works on leases that still run: those up to then are taken too.
 
     The interrupted attempt counts as no failure: whether the receiver saw it is unknown, so it must be
     made again, also under the retry policy "none".
@@ -287,7 +291,7 @@ def rescue(tx: Transaction, *, now: Moment, limit: int = 500) -> int:
         """
         WITH lost AS MATERIALIZED (
           SELECT d.event_id, d.webhook_id FROM deliveries d
-           WHERE d.status = 'sending' AND d.lease_until <= :now
+           WHERE d.status = 'sending' AND d.lease_until <= :leased_until
            ORDER BY d.lease_until LIMIT :limit
            /*pg FOR UPDATE SKIP LOCKED */),
         switched_off AS (SELECT w.id, w.deleted_at FROM webhooks w WHERE w.enabled = 0)
@@ -302,6 +306,7 @@ def rescue(tx: Transaction, *, now: Moment, limit: int = 500) -> int:
         RETURNING event_id, webhook_id, attempts, attempt_started_at, lease_node
         """,
         now=now,
+        leased_until=now if leased_until is None else leased_until,
         limit=limit,
     )
     tx.run(

@@ -115,6 +115,9 @@ class PostgresDatabase:
     def listen(self, topic: str, callback: Callable[[], None]) -> None:
         self._listeners[topic].append(callback)
 
+    def serve_alone(self) -> bool:
+        return False
+
     def clock_offset(self) -> int:
         ours = SystemClock()
 

@@ -1,0 +1,120 @@
+"""A node as its operator runs it: started, stopped, killed, started again, on both databases."""
+
+import threading
+from pathlib import Path
+
+from standardwebhooks import Webhook
+
+from dockbell.testing.receiver import Receiver, Visit, answering
+from tests.support.node import an_event
+from tests.support.program import Node, delivered, make_webhook
+
+
+class Slow:
+    """Holds its first request until `go`; answers every later one with 200 at once."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self._first = True
+
+    def __call__(self, visit: Visit) -> None:
+        while visit.request():
+            if self._first:
+                self._first = False
+                self.go.wait(30)
+            visit.answer(200)
+
+
+def test_the_first_start_prints_an_administrator_key_and_the_second_none(tmp_path: Path, database_url: str) -> None:
+    with Node(tmp_path, database_url) as node:
+        assert len(node.keys) == 1
+        assert node.stop() == 0
+        assert len(node.keys) == 1
+    with Node(tmp_path, database_url) as node:
+        assert node.stop() == 0
+        assert node.keys == []
+
+
+def test_what_is_published_arrives_signed_and_is_logged_with_timings(tmp_path: Path, database_url: str) -> None:
+    with Receiver(answering(200)) as receiver, Node(tmp_path, database_url) as node:
+        client = node.client(node.keys[0])
+        made = make_webhook(client, receiver.url)
+        client.post("/api/v1/events", an_event())
+        assert receiver.wait_for_requests(1, 10)
+        [request] = receiver.requests
+        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+        headers = {name: request.header(name) or "" for name in names}
+        Webhook(made["signingSecret"]).verify(request.body, headers)
+        delivery = delivered(client)
+        [attempt] = delivery["attemptList"]
+        assert attempt["code"] == "delivered"
+        assert 0 < attempt["durationInMs"]["firstByte"] <= attempt["durationInMs"]["total"]
+        client.close()
+        assert node.stop() == 0
+
+
+def test_a_node_told_to_stop_ends_in_time_and_the_next_start_delivers(tmp_path: Path, database_url: str) -> None:
+    slow = Slow()
+    with Receiver(slow) as receiver:
+        with Node(tmp_path, database_url, worker__shutdown_s="0.5") as node:
+            key = node.keys[0]
+            client = node.client(key)
+            make_webhook(client, receiver.url)
+            client.post("/api/v1/events", an_event())
+            assert receiver.wait_for_requests(1, 10)
+            client.close()
+            assert node.stop(8) == 0
+        with Node(tmp_path, database_url) as node:
+            client = node.client(key)
+            delivery = delivered(client, 40)
+            client.close()
+        slow.go.set()
+        assert [attempt["code"] for attempt in delivery["attemptList"]] == ["interrupted", "delivered"]
+        assert len({request.header("webhook-id") for request in receiver.requests}) == 1
+
+
+def test_a_killed_node_shows_an_interrupted_attempt_and_delivers_after_its_next_start(
+    tmp_path: Path, database_url: str
+) -> None:
+    slow = Slow()
+    with Receiver(slow) as receiver:
+        with Node(tmp_path, database_url) as node:
+            key = node.keys[0]
+            client = node.client(key)
+            make_webhook(client, receiver.url, timeoutInSeconds=1.5)
+            client.post("/api/v1/events", an_event())
+            assert receiver.wait_for_requests(1, 10)
+            node.kill()
+            client.close()
+        with Node(tmp_path, database_url) as node:
+            client = node.client(key)
+            delivery = delivered(client, 30)
+            client.close()
+        slow.go.set()
+        assert [attempt["code"] for attempt in delivery["attemptList"]] == ["interrupted", "delivered"]
+        assert len({request.header("webhook-id") for request in receiver.requests}) == 1
+
+
+def test_a_webhook_made_at_one_node_fires_for_an_event_of_another(tmp_path: Path, fresh_schema: str) -> None:
+    with Receiver(answering(200)) as receiver, Node(tmp_path, fresh_schema) as a, Node(tmp_path, fresh_schema) as b:
+        at_a, at_b = a.client(a.keys[0]), b.client(a.keys[0])
+        make_webhook(at_a, receiver.url)
+        at_b.post("/api/v1/events", an_event())
+        assert receiver.wait_for_requests(1, 2)
+        at_a.close()
+        at_b.close()
+
+
+def test_a_second_node_takes_over_what_a_killed_one_held(tmp_path: Path, fresh_schema: str) -> None:
+    slow = Slow()
+    with Receiver(slow) as receiver, Node(tmp_path, fresh_schema) as a, Node(tmp_path, fresh_schema) as b:
+        at_a, at_b = a.client(a.keys[0]), b.client(a.keys[0])
+        make_webhook(at_a, receiver.url, timeoutInSeconds=1)
+        at_a.post("/api/v1/events", an_event())
+        assert receiver.wait_for_requests(1, 10)
+        a.kill()
+        delivery = delivered(at_b, 30)
+        slow.go.set()
+        assert [attempt["code"] for attempt in delivery["attemptList"]] == ["interrupted", "delivered"]
+        at_a.close()
+        at_b.close()
