@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from dockbell.actions import audit
 from dockbell.clock import Moment, to_text
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
@@ -15,6 +16,7 @@ STATUSES = ("pending", "sending", "delivered", "failed", "held", "cancelled")
 _ID = re.compile(r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})")
 _OBJECT = re.compile(r"(?:([a-z][a-z0-9-]{0,63})[ /])?(.{1,200})")
 NEWEST = 1 << 62
+MOST_COUNTED = 10_000
 
 
 def parse_delivery_id(text: str) -> tuple[int, int]:
@@ -41,26 +43,59 @@ def page(
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Deliveries, newest first. `about` finds an object: `order 12345`, `order/50163`, or just a number."""
+    filters, last = search_of(
+        actor, webhook_id=webhook_id, goods_owner_id=goods_owner_id, event_type=event_type, status=status, code=code,
+        about=about, since=since, until=until,
+    )  # fmt: skip
+    rows = delivery_log.page(tx, **filters, before=last if before is None else min(last, before), limit=limit)
+    return [view(row) for row in rows]
+
+
+def search_of(
+    actor: Actor,
+    *,
+    webhook_id: int | None = None,
+    goods_owner_id: int | None = None,
+    event_type: str | None = None,
+    status: str | None = None,
+    code: str | None = None,
+    about: str | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> tuple[dict[str, Any], tuple[int, int]]:
+    """The filters as the store wants them, limited to what the actor may read, and the pair all of them are below."""
     actor.need("read")
     if status is not None and status not in STATUSES:
         raise InvalidInput(
             [Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")]
         )
-    last = (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
-    rows = delivery_log.page(
-        tx,
-        goods_owners=actor.goods_owners,
-        webhook_id=webhook_id,
-        goods_owner_id=goods_owner_id,
-        event_type=event_type,
-        status=status,
-        code=code,
+    filters = {
+        "goods_owners": None if actor.goods_owners is None else sorted(actor.goods_owners),
+        "webhook_id": webhook_id,
+        "goods_owner_id": goods_owner_id,
+        "event_type": event_type,
+        "status": status,
+        "code": code,
         **searched_object(about),
-        from_id=0 if since is None else first_id_at(since),
-        before=last if before is None else min(last, before),
-        limit=limit,
-    )
-    return [view(row) for row in rows]
+        "from_id": 0 if since is None else first_id_at(since),
+    }
+    return filters, (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
+
+
+def count(tx: Transaction, actor: Actor, *, most: int = MOST_COUNTED, **filters: Any) -> int:
+    """How many deliveries fit the filters of `page`; one more than `most` stands for all beyond."""
+    wanted, before = search_of(actor, **filters)
+    return delivery_log.count(tx, **wanted, before=before, most=most + 1)
+
+
+def with_durations(tx: Transaction, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Views with how long the last attempt took, in milliseconds; None before the first has ended."""
+    took = delivery_log.last_durations(tx, [(one["eventId"], one["webhookId"]) for one in found])
+    durations = [took.get((one["eventId"], one["webhookId"])) for one in found]
+    return [
+        {**one, "lastDurationInMs": None if us is None else us / 1000}
+        for one, us in zip(found, durations, strict=True)
+    ]
 
 
 def searched_object(about: str | None) -> dict[str, str | None]:
@@ -104,6 +139,7 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     status = "pending" if webhook["enabled"] else "held"
     if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
         raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")
+    _note(tx, actor, "delivery.resent", row, now=now)
     return view(_visible(tx, actor, text_id))
 
 
@@ -112,7 +148,14 @@ def cancel(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     row = _visible(tx, actor, text_id, for_update=True)
     if not delivery_log.cancel(tx, row["event_id"], row["webhook_id"], now=now):
         raise Conflict(f"The delivery is {row['status']}; only one that waits can be cancelled.", code="not_waiting")
+    _note(tx, actor, "delivery.cancelled", row, now=now)
     return view(_visible(tx, actor, text_id))
+
+
+def _note(tx: Transaction, actor: Actor, action: str, row: Row, *, now: Moment) -> None:
+    about = f"delivery/{delivery_id(row['event_id'], row['webhook_id'])}"
+    before = {"status": row["status"]}
+    audit.note(tx, actor, action, about, now=now, goods_owners=[row["goods_owner_id"]], before=before)
 
 
 def view(row: Row) -> dict[str, Any]:
@@ -157,6 +200,11 @@ def attempt_view(row: Row) -> dict[str, Any]:
         "responseCut": bool(row["response_cut"]),
         "nextAttemptAt": None if row["next_attempt_at"] is None else to_text(row["next_attempt_at"]),
     }
+
+
+def get_plain(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
+    """One delivery as in a list; another goods owner's is not found."""
+    return view(_visible(tx, actor, text_id))
 
 
 def _visible(tx: Transaction, actor: Actor, text_id: str, *, for_update: bool = False) -> Row:

@@ -23,6 +23,8 @@ from dockbell.errors import InvalidInput, Problem
 
 LARGEST_CONCURRENCY = 64
 MOST_LISTED = 200
+# What pydantic puts into a place besides names and numbers: which alternative it tried.
+_ALTERNATIVES = ("none", "basic", "token", "int", "float")
 
 
 class _Input(BaseModel):
@@ -109,9 +111,9 @@ class WebhookInput(_Input):
 
 def problems_from(error: ValidationError, *, root: str = "") -> list[Problem]:
     """A model's complaints in our form."""
-    found = []
+    found: dict[tuple[str, str], Problem] = {}
     for complaint in error.errors(include_url=False):
-        place = [part for part in complaint["loc"] if part not in ("none", "basic", "token")]
+        place = [part for part in complaint["loc"] if part not in _ALTERNATIVES]
         path = root
         for part in place:
             path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
@@ -120,8 +122,8 @@ def problems_from(error: ValidationError, *, root: str = "") -> list[Problem]:
             "required": "This field is missing.",
             "unknown_field": "There is no such field here.",
         }.get(code, complaint["msg"] + ".")
-        found.append(Problem(path, code, message))
-    return found
+        found[path, code] = Problem(path, code, message)  # a number is complained of as int and as float: once will do
+    return list(found.values())
 
 
 def checked_settings(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dockbell.actions import audit
 from dockbell.actions.index import Index, State
 from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
@@ -38,12 +39,27 @@ class Webhooks:
         self._vault = vault
         self._addresses = addresses
 
-    def create(self, tx: Transaction, actor: Actor, document: Mapping[str, Any], *, now: Moment) -> Saved:
-        state = self._index.fresh(tx)
-        settings, secrets = self._checked(actor, document, state, stored={})
+    def create(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        document: Mapping[str, Any],
+        *,
+        now: Moment,
+        noted: str = "webhook.created",
+        disabled_reason: str | None = None,
+    ) -> Saved:
+        settings, secrets = self._checked(actor, document, self._index.fresh(tx), stored={})
         webhook_id = webhooks.next_id(tx)
-        self._save(tx, actor, webhook_id, 1, settings, secrets, created_at=now, disabled_reason=None, now=now)
+        self._save(
+            tx, actor, webhook_id, 1, settings, secrets,
+            created_at=now, disabled_reason=disabled_reason, now=now, noted=noted,
+        )  # fmt: skip
         return Saved(self.view(_must_find(tx, webhook_id)), secrets["signing"][0]["secret"])
+
+    def judge(self, tx: Transaction, actor: Actor, document: Mapping[str, Any]) -> None:
+        """Raises what `create` would raise, and makes nothing."""
+        self._checked(actor, document, self._index.fresh(tx), stored={})
 
     def change(self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment) -> Saved:
         """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
@@ -74,7 +90,8 @@ class Webhooks:
             reason = None
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, secrets,
-            created_at=row["created_at"], disabled_reason=reason, now=now,
+            created_at=row["created_at"], disabled_reason=reason, now=now, noted=_kind_of_change(before, settings),
+            before=row,
         )  # fmt: skip
         if bool(row["enabled"]) and not settings["enabled"]:
             delivery_log.hold_all(tx, webhook_id)
@@ -89,6 +106,7 @@ class Webhooks:
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, {"signing": []},
             created_at=row["created_at"], disabled_reason="It was deleted.", now=now, deleted_at=now,
+            noted="webhook.deleted", before=row,
         )  # fmt: skip
         return delivery_log.cancel_all(tx, webhook_id, now=now)
 
@@ -102,7 +120,7 @@ class Webhooks:
             raise InvalidInput([Problem("overlapInHours", "range", text)])
         settings = json.loads(row["settings"])
         secrets = self._secrets_of(row)
-        fresh = own or new_signing_secret(random.token_bytes(32))
+        fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
         checked_settings(
             {**settings, "signingSecret": fresh},
             state=self._index.fresh(tx), addresses=self._addresses, stored_secrets=secrets,
@@ -117,18 +135,30 @@ class Webhooks:
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, secrets,
             created_at=row["created_at"], disabled_reason=row["disabled_reason"], now=now,
+            noted="webhook.secret-rotated", before=row,
         )  # fmt: skip
         return Saved(self.view(_must_find(tx, webhook_id)), fresh)
 
-    def deactivate(self, tx: Transaction, actor: Actor, webhook_id: int, reason: str, *, now: Moment) -> None:
-        """Switch off a webhook whose receiver asked for it; what waits is held."""
+    def switch(self, tx: Transaction, actor: Actor, webhook_id: int, *, enabled: bool, now: Moment) -> bool:
+        """Enable or disable; False if it was so already. Disabling always works, whatever else is wrong with it."""
+        row = self._own(tx, actor, webhook_id, for_update=True)
+        if bool(row["enabled"]) == enabled:
+            return False
+        if enabled:
+            self.change(tx, actor, webhook_id, {"enabled": True}, now=now)
+        else:
+            self.deactivate(tx, actor, webhook_id, None, now=now)
+        return True
+
+    def deactivate(self, tx: Transaction, actor: Actor, webhook_id: int, reason: str | None, *, now: Moment) -> None:
+        """Switch a webhook off, for a reason that is not a person's wish if one is given; what waits is held."""
         row = webhooks.find(tx, webhook_id, for_update=True)
         if row is None or not row["enabled"]:
             return
         settings = {**json.loads(row["settings"]), "enabled": False}
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, self._secrets_of(row),
-            created_at=row["created_at"], disabled_reason=reason, now=now,
+            created_at=row["created_at"], disabled_reason=reason, now=now, noted="webhook.disabled", before=row,
         )  # fmt: skip
         delivery_log.hold_all(tx, webhook_id)
 
@@ -168,13 +198,13 @@ class Webhooks:
                 {"fingerprint": self._vault.fingerprint(entry["secret"]), "until": _time(entry.get("until"))}
                 for entry in secrets.get("signing", [])
             ],
-            "warnings": self._warnings(settings),
+            "warnings": self.warnings_of(settings),
             "createdAt": to_text(row["created_at"]),
             "changedAt": to_text(row["changed_at"]),
             "deletedAt": _time(row["deleted_at"]),
         }
 
-    def _warnings(self, settings: Mapping[str, Any]) -> list[str]:
+    def warnings_of(self, settings: Mapping[str, Any]) -> list[str]:
         owners = settings["goodsOwnerIds"]
         has_credentials = settings["authentication"]["type"] != "none" or any(h["secret"] for h in settings["headers"])
         try:
@@ -211,8 +241,11 @@ class Webhooks:
         created_at: Moment,
         disabled_reason: str | None,
         now: Moment,
+        noted: str,
+        before: Row | None = None,
         deleted_at: Moment | None = None,
     ) -> None:
+        """Write the webhook, its version, and who did it."""
         values = {
             "id": webhook_id,
             "version": version,
@@ -228,6 +261,13 @@ class Webhooks:
             "deleted_at": deleted_at,
         }
         webhooks.save(tx, values=values, goods_owners=settings["goodsOwnerIds"], actor=actor.id, now=now)
+        seen_before = None if before is None else self.view(before)
+        sides = [settings, seen_before or settings]
+        regular = all(side["kind"] == "regular" for side in sides)
+        owners = {owner for side in sides for owner in side["goodsOwnerIds"]} if regular else None
+        after = None if deleted_at is not None else self.view(_must_find(tx, webhook_id))
+        about = f"webhook/{webhook_id}"
+        audit.note(tx, actor, noted, about, now=now, goods_owners=owners, before=seen_before, after=after)
 
     def _visible(self, tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
         """The webhook, if all its goods owners are the actor's; else it does not exist for them."""
@@ -276,6 +316,12 @@ def shown_url(settings: Mapping[str, Any]) -> str:
     return masked(settings["targetUrl"])
 
 
+def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if {**before, "enabled": None} != {**after, "enabled": None}:
+        return "webhook.changed"
+    return "webhook.enabled" if after["enabled"] else "webhook.disabled"
+
+
 def _no_such_webhook(webhook_id: int) -> NotFound:
     return NotFound(f"There is no webhook {webhook_id}.", hint="GET /api/v1/webhooks lists yours.")
 
@@ -307,13 +353,19 @@ def _needs_credentials(document: Mapping[str, Any], kept: Mapping[str, Any]) -> 
 
 def _cleared(document: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
     """The document without what relied on dropped secrets."""
-    authentication = document["authentication"]
-    gone = authentication.get("password" if authentication["type"] == "basic" else "token") is None
+    authentication = document.get("authentication")
+    secret = {"basic": "password", "token": "token"}.get(_type_of(authentication), "")
+    gone = bool(secret) and authentication.get(secret) is None  # type: ignore[union-attr]
     return {
         **document,
         "authentication": {"type": "none"} if gone else authentication,
         "headers": [header for header in _listed(document.get("headers")) if not _is_emptied(header, kept)],
     }
+
+
+def _type_of(authentication: Any) -> str:
+    found = authentication.get("type") if isinstance(authentication, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def _is_emptied(header: Any, kept: Mapping[str, Any]) -> bool:

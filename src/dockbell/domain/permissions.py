@@ -1,5 +1,6 @@
 """Who is acting, and what that actor may do for which goods owners."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,16 +15,27 @@ IN_WORDS = {
     "admin": "do everything, also make keys, goods owners and automation webhooks",
 }
 
+Role = Literal["administrator", "warehouse", "goods-owner"]
+SCOPES_OF_ROLE: Mapping[str, frozenset[str]] = {
+    "administrator": frozenset({"admin"}),
+    "warehouse": frozenset({"publish", "read"}),
+    "goods-owner": frozenset({"read", "manage"}),
+}
+"""What a user may do. A goods owner's user is limited to its goods owners, the others are not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Someone who does something: an API key or the system itself."""
+    """Someone who does something: an API key, a user or the system itself."""
 
     id: str
     label: str
     scopes: frozenset[str]
     goods_owners: frozenset[int] | None
     """None: all of them."""
+    kind: Literal["key", "user", "system"] = "key"
+    address: str = ""
+    """Where the request came from; the audit trail keeps it."""
 
     def may(self, scope: Scope) -> bool:
         return "admin" in self.scopes or scope in self.scopes
@@ -31,8 +43,8 @@ class Actor:
     def need(self, scope: Scope) -> None:
         if not self.may(scope):
             raise NotAllowed(
-                f"This key may not {IN_WORDS[scope]}; it lacks the scope {scope!r}.",
-                hint="Ask an administrator for a key with that scope.",
+                f"{self._this} may not {IN_WORDS[scope]}; it lacks the scope {scope!r}.",
+                hint="Ask an administrator for that scope.",
             )
 
     def sees(self, goods_owner_id: int) -> bool:
@@ -47,7 +59,11 @@ class Actor:
         """For what concerns all goods owners: keys, types, automation webhooks."""
         self.need("admin")
         if self.goods_owners is not None:
-            raise NotAllowed("This key is limited to its goods owners; this needs a key for all of them.")
+            raise NotAllowed(f"{self._this} is limited to its goods owners; this needs one for all of them.")
+
+    @property
+    def _this(self) -> str:
+        return "Your user" if self.kind == "user" else "This key"
 
 
 def no_such_goods_owner(goods_owner_id: int) -> NotFound:
@@ -56,4 +72,4 @@ def no_such_goods_owner(goods_owner_id: int) -> NotFound:
     )
 
 
-SYSTEM = Actor("system", "Dockbell itself", frozenset({"admin"}), None)
+SYSTEM = Actor("system", "Dockbell itself", frozenset({"admin"}), None, "system")

@@ -27,6 +27,13 @@ class RetryPolicy:
             return None
         return wait
 
+    def offsets(self) -> list[int]:
+        """When attempts are made if each fails at once: microseconds after the first, which is 0. Without jitter."""
+        times = [0]
+        while (wait := self.wait_after(len(times), age=times[-1])) is not None:
+            times.append(times[-1] + wait)
+        return times
+
     def jitter_of(self, wait: int, share: float) -> int:
         """Extra wait, so that many deliveries do not come back in the same second.
 

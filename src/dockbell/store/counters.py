@@ -6,6 +6,8 @@ WEBHOOK_ID = "webhook"
 WEBHOOKS_CHANGED = "webhooks changed"
 KEYS_CHANGED = "keys changed"
 CATALOG_CHANGED = "catalog changed"
+USER_ID = "user"
+AUDIT_ID = "audit"
 
 
 def grow(tx: Transaction, name: str) -> int:

@@ -91,6 +91,7 @@ def page(
     event_type: str | None = None,
     goods_owner_id: int | None = None,
     enabled: bool | None = None,
+    kind: str | None = None,
     after: int = 0,
     limit: int = 50,
 ) -> list[Row]:
@@ -100,6 +101,7 @@ def page(
         SELECT {COLUMNS} FROM webhooks w
          WHERE w.deleted_at IS NULL AND w.id > :after
            AND (CAST(:event_type AS TEXT) IS NULL OR w.event_type = :event_type)
+           AND (CAST(:kind AS TEXT) IS NULL OR w.kind = :kind)
            AND (CAST(:enabled AS BIGINT) IS NULL OR w.enabled = :enabled)
            AND (CAST(:goods_owner_id AS BIGINT) IS NULL OR w.all_goods_owners = 1 OR EXISTS (
                  SELECT 1 FROM webhook_goods_owners g
@@ -112,6 +114,7 @@ def page(
         after=after,
         event_type=event_type,
         enabled=None if enabled is None else int(enabled),
+        kind=kind,
         goods_owner_id=goods_owner_id,
         only=only(goods_owners),
         limit=limit,
@@ -130,6 +133,18 @@ def candidates(tx: Transaction, *, event_type: str) -> list[Row]:
     return tx.all(
         f"SELECT {COLUMNS} FROM webhooks w WHERE w.event_type = :event_type AND w.enabled = 1 AND w.deleted_at IS NULL ORDER BY w.id",  # noqa: S608
         event_type=event_type,
+    )
+
+
+def versions(tx: Transaction, webhook_id: int, *, limit: int) -> list[Row]:
+    """What the webhook looked like from when on, the newest first."""
+    return tx.all(
+        """
+        SELECT v.version, v.since, v.actor, v.enabled, v.settings FROM webhook_versions v
+         WHERE v.webhook_id = :webhook_id ORDER BY v.version DESC LIMIT :limit
+        """,
+        webhook_id=webhook_id,
+        limit=limit,
     )
 
 

@@ -92,7 +92,7 @@ class EventsQuery(PageQuery):
 class DeliveriesQuery(EventsQuery):
     webhook_id: str | None = Field(default=None, description="Deliveries of this webhook.")
     status: str | None = Field(default=None, description="pending, sending, delivered, failed, held, cancelled.")
-    code: str | None = Field(default=None, description="Outcome of the last attempt: timeout_total, http_500 ...")
+    code: str | None = Field(default=None, description="Outcome of the last attempt: timeout, http_500 ...")
 
 
 class AttemptsQuery(Input):

@@ -21,3 +21,7 @@ class Parts:
     doorkeeper: Doorkeeper
     clock: Clock
     system: str
+    secure: bool = False
+    """Browsers reach us over TLS, so cookies may insist on it."""
+    warehouse: bool = False
+    """The reference warehouse runs in this process."""

@@ -22,17 +22,34 @@ from dockbell.web.body import HungUp
 from dockbell.web.inputs import each_once
 from dockbell.web.openapi import document_for
 from dockbell.web.parts import Parts
+from dockbell.web.ui import administration as administration_pages
+from dockbell.web.ui import event_types as event_type_pages
+from dockbell.web.ui import events as event_pages
+from dockbell.web.ui import log as log_pages
+from dockbell.web.ui import sign_in, users, webhook_form
+from dockbell.web.ui import webhooks as webhook_pages
+from dockbell.web.ui.server import build_pages
+from dockbell.web.ui.visit import Routes
 
 __all__ = ["Parts", "build_app"]
 
 log = structlog.get_logger()
 LONGEST_TARGET_BYTES = 8 * 1024
 API = "/api/v1"
+PAGES = [
+    module.routes
+    for module in (
+        sign_in, users, webhook_form, webhook_pages, log_pages, event_pages, event_type_pages, administration_pages,
+    )
+]  # fmt: skip
 
 
-def build_app(parts: Parts, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) -> ASGIApp:
+def build_app(
+    parts: Parts, *, mounts: Sequence[tuple[str, ASGIApp]] = (), more_pages: Sequence[Routes] = ()
+) -> ASGIApp:
     """`mounts` are applications that answer for whole path prefixes; the paths they see are the full ones."""
     management = _management(parts)
+    pages = build_pages(parts, [*PAGES, *more_pages])
     prefixes = [(prefix, prefix + "/", app) for prefix, app in mounts]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +75,8 @@ def build_app(parts: Parts, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) -> AS
                 if path == exact or path.startswith(below):
                     await mounted(scope, receive, sending)
                     return
-            await management(scope, receive, sending)
+            under_api = path == "/api" or path.startswith("/api/")
+            await (management if under_api else pages)(scope, receive, sending)
         except Exception:
             log.exception("request.failed", method=scope["method"], path=path[:200])
             if not started:

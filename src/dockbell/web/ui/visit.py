@@ -1,0 +1,174 @@
+"""One visit of one page: who is looking, what the form said, and how to answer.
+
+Routes name what a visitor needs; a page is only called for visitors who have it. Every form that changes
+something carries the session's token back, and comes from a page of ours.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from dockbell.actions.sessions import SignedIn
+from dockbell.domain.permissions import Actor, Scope
+from dockbell.errors import InvalidInput, Malformed, NotAllowed, NotSignedIn, Problem, WrongMediaType
+from dockbell.web.body import length_of, read_body
+from dockbell.web.parts import Parts
+from dockbell.web.ui import render
+from dockbell.web.ui.texts import translator
+
+MOST_FIELDS = 5_000
+
+
+class Fields(Mapping[str, str]):
+    """What a form or a query said. A name may stand several times: `all` gives each, `[name]` the last."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        self.pairs = tuple(pairs)
+        self._last = dict(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def text(self, name: str) -> str:
+        """Without the spaces around it; empty when it was not said."""
+        return self._last.get(name, "").strip()
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name]
+
+
+@dataclass
+class Visit:
+    parts: Parts
+    request: Request
+    signed_in: SignedIn | None
+    language: str
+    query: Fields
+    form: Fields = field(default_factory=Fields)
+
+    @property
+    def who(self) -> SignedIn:
+        if self.signed_in is None:
+            raise NotSignedIn("Sign in first.")
+        return self.signed_in
+
+    @property
+    def actor(self) -> Actor:
+        return self.who.actor
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The variables of the route's path."""
+        return self.request.path_params
+
+    def _(self, text: str, **values: object) -> str:
+        """The text in the visitor's language."""
+        return translator(self.language)(text, **values)
+
+    def page(self, template: str, *, status: int = 200, problems: Sequence[Problem] = (), **values: Any) -> Response:
+        """The template with what every page shows, `values`, and the problems of a form by field."""
+        by_field: dict[str, list[Problem]] = {}
+        for problem in problems:
+            by_field.setdefault(problem.field, []).append(problem)
+        shared = {
+            "signed_in": self.signed_in,
+            "csrf": self.signed_in.csrf if self.signed_in is not None else "",
+            "here": self.request.url.path,
+            "asked": self.query,
+            "notice": self.query.text("notice"),
+            "system": self.parts.system,
+            "warehouse": self.parts.warehouse,
+            "problems": problems,
+            "problems_of": by_field,
+        }
+        return render.html(template, self.language, {**shared, **values}, status=status)
+
+    def go(self, path: str, **query: object) -> Response:
+        """On to another page; `notice` names one of the notices in notices.html."""
+        return RedirectResponse(render.with_query(path, **query), 303, render.PAGE_HEADERS)
+
+
+Page = Callable[[Visit], Awaitable[Response]]
+Need = Scope | Literal["nothing", "signed-in", "everyone"]
+"""What a visitor must have: a scope; "everyone": administrators for all goods owners; "nothing": no sign-in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: Literal["GET", "POST"]
+    path: str
+    need: Need
+    page: Page
+
+
+class Routes(list[Route]):
+    """The routes of one module of pages; a test walks them all."""
+
+    def get(self, path: str, *, need: Need) -> Callable[[Page], Page]:
+        return self._add("GET", path, need)
+
+    def post(self, path: str, *, need: Need) -> Callable[[Page], Page]:
+        return self._add("POST", path, need)
+
+    def _add(self, method: Literal["GET", "POST"], path: str, need: Need) -> Callable[[Page], Page]:
+        def add(page: Page) -> Page:
+            self.append(Route(method, path, need, page))
+            return page
+
+        return add
+
+
+def judge(visit: Visit, route: Route) -> None:
+    """Raises NotSignedIn or NotAllowed unless this visitor may be here, with this form."""
+    if route.method == "POST":
+        _need_own_page(visit.request)
+    if route.need == "nothing":
+        return
+    actor = visit.actor
+    if route.method == "POST" and not hmac.compare_digest(visit.form.text("csrf").encode(), visit.who.csrf.encode()):
+        raise NotAllowed(
+            "The form was made by another session.", code="csrf", hint="Go back, load the page again, and repeat it."
+        )
+    if route.need == "everyone":
+        actor.need_everyone()
+    elif route.need != "signed-in":
+        actor.need(route.need)
+
+
+def _need_own_page(request: Request) -> None:
+    """A form must come from a page of this server: browsers say so, and anything else is refused."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    foreign = site not in (None, "same-origin", "none")
+    if origin not in (None, "null"):
+        foreign = foreign or urlsplit(origin).netloc != request.headers.get("host", "")
+    elif origin == "null" and site != "same-origin":
+        foreign = True
+    if foreign:
+        raise NotAllowed("The form came from another site.", code="csrf", hint="Use the pages of this server.")
+
+
+async def read_form(request: Request) -> Fields:
+    """The form of a POST; raises WrongMediaType, TooLarge, Malformed or InvalidInput."""
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    announced = length_of(request.scope)
+    if content_type != "application/x-www-form-urlencoded" and announced != 0:
+        raise WrongMediaType("A form must be application/x-www-form-urlencoded.")
+    raw = await read_body(request.receive, announced)
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Malformed(f"The form cannot be read: {error}.", code="form") from error
+    if any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise InvalidInput([Problem("", "control_character", "NUL characters are not allowed.")])
+    return Fields([(name, value.replace("\r\n", "\n")) for name, value in pairs])

@@ -1,0 +1,215 @@
+"""The webhook's form: what is typed is judged by the API's rules, comes back as typed, and secrets never do."""
+
+import html
+import re
+
+from tests.support.browser_like import Browser, a_browser
+from tests.support.parts import CATALOG, Server, a_server
+from tests.support.rows import FJORD, TEA
+
+NEW = "/administration/webhooks/new"
+PICKED = next(dict(each.example) for each in CATALOG if each.key == "order.picked")
+SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
+
+
+def admin(server: Server) -> Browser:
+    return a_browser(server.app, server.parts)
+
+
+def typed(**changes: object) -> list[tuple[str, str]]:
+    """A regular webhook as somebody fills it in; a list stands for rows."""
+    fields: dict[str, object] = {
+        "kind": "regular",
+        "name": "ERP of Nordic Tea",
+        "eventType": "order.picked",
+        "owner": str(TEA),
+        "targetUrl": "https://erp.example.com/hooks",
+        "email": "it@example.com",
+        "enabled": "yes",
+        "authentication": "basic",
+        "username": "dockbell",
+        "password": "tea-and-biscuits",
+        "headerName": ["X-Company-Id", "X-Key", ""],
+        "headerValue": ["654", "a-secret-value", ""],
+        "headerKind": ["shown", "secret", "shown"],
+        "headerLines": "X-Site: North\n\nX-Empty:",
+        "transporters": "DHL\nPostNord",
+        "orderTypes": "",
+        "conditionField": ["data.orderStatus.number", ""],
+        "conditionOperator": ["greater", "is"],
+        "conditionValue": ["399", ""],
+        "retryPolicy": "own",
+        "steps": "1 min, 90, 2 h",
+        "timeoutInSeconds": "12.5",
+        "maxConcurrency": "8",
+    }
+    fields |= changes
+    pairs: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        pairs += [(name, str(each)) for each in value] if isinstance(value, list) else [(name, str(value))]
+    return pairs
+
+
+async def created(browser: Browser, **changes: object) -> None:
+    await browser.get(NEW + "?kind=regular&eventType=order.picked")
+    await browser.submit(NEW, typed(**changes))
+    assert browser.last.status == 200, browser.words
+
+
+def value_of(browser: Browser, name: str) -> list[str]:
+    found = re.findall(rf'<input(?=[^>]*\bname="{name}")[^>]*\bvalue="([^"]*)"', browser.text)
+    return [html.unescape(each) for each in found]
+
+
+async def test_what_is_typed_becomes_the_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        [webhook] = (await server.admin.get("/api/v1/webhooks")).document["items"]
+    assert webhook["kind"] == "regular"
+    assert webhook["goodsOwnerIds"] == [TEA]
+    assert webhook["authentication"]["username"] == "dockbell"
+    shown = {header["name"]: header["value"] for header in webhook["headers"] if not header["secret"]}
+    assert shown == {"X-Company-Id": "654", "X-Site": "North", "X-Empty": ""}
+    assert [header["name"] for header in webhook["headers"] if header["secret"]] == ["X-Key"]
+    assert webhook["filters"]["transporters"] == ["DHL", "PostNord"]
+    assert webhook["filters"]["conditions"] == [
+        {"field": "data.orderStatus.number", "operator": "greater", "value": 399}
+    ]
+    assert webhook["retryPolicy"] == {"name": "own", "stepsInSeconds": [60, 90, 7200]}
+    assert (webhook["timeoutInSeconds"], webhook["maxConcurrency"]) == (12.5, 8)
+
+
+async def test_the_signing_secret_is_told_once(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        assert SECRET.search(browser.text)
+        for path in ("/administration/webhooks/1", "/administration/webhooks/1/edit"):
+            await browser.get(path)
+            assert not SECRET.search(browser.text)
+
+
+async def test_every_problem_is_said_at_its_field_and_nothing_typed_is_lost(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        wrong = typed(
+            name="", targetUrl="ftp://erp", owner="", steps="soon", headerName=["Host"], headerValue=["x<y"],
+            headerKind=["shown"], email="nobody", conditionValue=["399", ""], timeoutInSeconds="a while",
+        )  # fmt: skip
+        reply = await browser.submit(NEW, wrong)
+        assert reply.status == 422
+        problems = set(re.findall(r'id="problem-(.*?)-\d+"', browser.text))
+        assert problems == {
+            "name", "targetUrl", "goodsOwnerIds", "email", "headers[0].name", "retryPolicy.stepsInSeconds",
+            "timeoutInSeconds",
+        }  # fmt: skip
+        assert value_of(browser, "targetUrl") == ["ftp://erp"]
+        assert value_of(browser, "headerName")[:2] == ["Host", "X-Site"]
+        assert value_of(browser, "headerValue")[0] == "x<y"
+        assert value_of(browser, "steps") == ["soon"]
+        assert value_of(browser, "password") == ["tea-and-biscuits"]
+        assert value_of(browser, "conditionValue")[0] == "399"
+        assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
+
+
+async def test_an_edit_keeps_secrets_that_were_left_empty_and_shows_none(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        await browser.get("/administration/webhooks/1/edit")
+        assert "tea-and-biscuits" not in browser.text
+        assert "a-secret-value" not in browser.text
+        [version] = value_of(browser, "version")
+        before = (await server.admin.get("/api/v1/webhooks/1")).document
+        fields = typed(
+            version=version, name="Renamed", password="", headerLines="",
+            headerName=["X-Key"], headerValue=[""], headerKind=["kept"],
+        )  # fmt: skip
+        await browser.submit("/administration/webhooks/1/edit", fields)
+        after = (await server.admin.get("/api/v1/webhooks/1")).document
+    assert after["name"] == "Renamed"
+    assert after["authentication"] == before["authentication"]
+    assert [h for h in after["headers"] if h["secret"]] == [h for h in before["headers"] if h["secret"]]
+    assert len(after["headers"]) == 1
+
+
+async def test_who_edits_an_older_version_is_told_before_anything_is_overwritten(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        await browser.get("/administration/webhooks/1/edit")
+        [version] = value_of(browser, "version")
+        await server.admin.patch("/api/v1/webhooks/1", {"name": "The other's name"})
+        reply = await browser.submit(
+            "/administration/webhooks/1/edit", typed(version=version, name="Mine", password="")
+        )
+        assert reply.status == 422
+        assert "changed this webhook meanwhile" in browser.words
+        assert (await server.admin.get("/api/v1/webhooks/1")).document["name"] == "The other's name"
+        [version] = value_of(browser, "version")
+        await browser.submit("/administration/webhooks/1/edit", typed(version=version, name="Mine", password=""))
+        assert (await server.admin.get("/api/v1/webhooks/1")).document["name"] == "Mine"
+
+
+async def test_another_type_can_be_looked_at_without_losing_what_was_typed(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit(NEW, typed(eventType="purchase-order-line.created", look="type"))
+        assert browser.last.status == 200
+        assert "Fire when purchase order is created" in browser.words
+        assert value_of(browser, "name") == ["ERP of Nordic Tea"]
+        assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
+
+
+async def test_the_preview_says_which_of_the_last_events_would_have_matched_and_why_not(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await server.publish(type="order.picked", data=PICKED, attributes={"transporter": "DHL"})
+        await server.publish(type="order.picked", data=PICKED, attributes={"transporter": "Schenker"})
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit("/administration/webhooks/preview", typed(eventType="order.picked"))
+        assert browser.last.status == 200
+        text = re.sub(r"<[^>]*>|\s+", " ", html.unescape(browser.text))
+    assert "1 of the last 2" in " ".join(text.split())
+    assert "met Schenker" in text
+
+
+async def test_the_preview_shows_nothing_of_another_goods_owner(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.publish(type="order.picked", data=PICKED, goodsOwnerId=FJORD, attributes={"transporter": "DHL"})
+        browser = a_browser(server.app, server.parts, "goods-owner", [TEA])
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit("/administration/webhooks/preview", typed(owner=str(FJORD)))
+        assert "No event of this type" in browser.text
+
+
+async def test_a_goods_owners_user_can_neither_make_automation_webhooks_nor_choose_another_owner(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts, "goods-owner", [TEA])
+        assert (await browser.get(NEW + "?kind=automation")).status == 403
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        assert "Fjord" not in browser.words
+        assert (await browser.submit(NEW, typed(owner=str(FJORD)))).status == 422
+        assert (await browser.submit(NEW, typed(kind="automation", allOwners="yes"))).status == 403
+        assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
+
+
+async def test_a_token_over_plain_http_warns_while_one_types(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit(
+            "/administration/webhooks/preview", typed(targetUrl="http://erp.example.com/", authentication="token")
+        )
+        assert "notice waiting" in browser.text
+
+
+async def test_a_form_without_its_token_changes_nothing(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        assert (await browser.submit(NEW, [*typed(), ("csrf", "0" * 64)])).status == 403
+        assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
