@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
@@ -51,6 +52,8 @@ class Store:
     """The database with what belongs to it: schema, key ring, clock."""
 
     def __init__(self, settings: Settings) -> None:
+        self.url = f"http://{settings.server.host}:{settings.server.port}"
+        """Where this program listens; behind a proxy the world knows another address."""
         self.database: Database = open_database(settings.database)
         self.clock = SystemClock(self.database.clock_offset())
         if settings.migrate_on_start:
@@ -81,6 +84,11 @@ class Store:
             )
 
         return self.database.submit_write(make).result()
+
+    def first_link(self) -> str | None:
+        """A link that works once and makes the first administrator; None when there is one already."""
+        told = self.database.submit_write(lambda tx: sign_in.first_link(tx, now=self.clock.now())).result()
+        return None if told is None else f"{self.url}/first/{told}"
 
     def close(self) -> None:
         self.database.submit_write(lambda tx: people.leave_node(tx, self.node)).result()
@@ -262,13 +270,16 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
     first = store.first_key()
     if first is not None:
         print(f"\nAdministrator key, shown this once:\n\n    {first.key}\n", flush=True)
+    link = store.first_link()
+    if link is not None:
+        print(f"Become the first administrator in the browser, within 30 minutes:\n\n    {link}\n", flush=True)
 
     async def main() -> None:
         app = App(settings, store)
         await app.start()
 
         def listening() -> None:
-            log.info("server.started", url=f"http://{settings.server.host}:{settings.server.port}", node=store.node)
+            log.info("server.started", url=store.url, node=store.node)
             ready()
 
         await app.serve(ready=listening)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dockbell import __version__, log, settings
-from dockbell.errors import ConfigError, DockbellError, InvalidInput
+from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
 
 EX_CONFIG = 78
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="keys")
+users = typer.Typer(no_args_is_help=True, help="Links for people who sign in.")
+app.add_typer(users, name="users")
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
@@ -223,6 +225,34 @@ def revoke_key(
 
     _in_store(database, lambda tx, now: access.revoke_key(tx, SYSTEM, key_id, now=now))
     console.print(f"Key {key_id} is revoked.")
+
+
+@users.command("first-link")
+def first_link(
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Make a link for the first administrator; it works once, for 30 minutes."""
+    from dockbell.actions import sign_in
+
+    told = _in_store(database, lambda tx, now: sign_in.first_link(tx, now=now))
+    if told is None:
+        raise Conflict(
+            "There is an administrator already.", hint="`dockbell users link <e-mail>` makes a password link."
+        )
+    print(f"/first/{told}")
+
+
+@users.command("link")
+def user_link(
+    email: Annotated[str, typer.Argument(help="The user's e-mail address.")],
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Make a link with which a user chooses a new password; it works once."""
+    from dockbell.actions import users as actions
+    from dockbell.domain.permissions import SYSTEM
+
+    told = _in_store(database, lambda tx, now: actions.link_by_email(tx, SYSTEM, email, now=now))
+    print(f"/invitation/{told}")
 
 
 def _in_store(database: str | None, work: Any) -> Any:

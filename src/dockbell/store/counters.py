@@ -28,3 +28,8 @@ def pinned(tx: Transaction, name: str) -> int:
     row = tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR SHARE */", name=name)
     assert row is not None
     return int(row["value"])
+
+
+def locked(tx: Transaction, name: str) -> None:
+    """Hold the row until the commit: whoever else wants it waits."""
+    tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR UPDATE */", name=name)

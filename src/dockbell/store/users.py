@@ -157,5 +157,10 @@ def failed_sign_ins(tx: Transaction, who: str, *, since: Moment) -> int:
     return int(row["n"])
 
 
+def last_failed_sign_in(tx: Transaction, who: str) -> Moment:
+    row = tx.one("SELECT max(at) AS at FROM failed_sign_ins WHERE who = :who", who=who)
+    return int(row["at"] or 0) if row else 0
+
+
 def forget_failed_sign_ins(tx: Transaction, *, who: str = "", before: Moment = 0) -> None:
     tx.run("DELETE FROM failed_sign_ins WHERE who = :who OR at < :before", who=who, before=before)

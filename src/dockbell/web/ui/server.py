@@ -18,7 +18,7 @@ from dockbell.web.body import HungUp
 from dockbell.web.parts import Parts
 from dockbell.web.ui import render
 from dockbell.web.ui.texts import language_for
-from dockbell.web.ui.visit import Fields, Route, Routes, Visit, judge, read_form
+from dockbell.web.ui.visit import Fields, Route, Routes, Visit, address_of, judge, read_form
 
 log = structlog.get_logger()
 HOME = "/administration/webhooks"
@@ -86,7 +86,7 @@ def _answering(parts: Parts, route: Route) -> Any:
 
 async def _visit(parts: Parts, request: Request) -> Visit:
     held = request.cookies.get(cookie_name(secure=parts.secure), "")
-    address = request.client.host if request.client is not None else ""
+    address = address_of(request, behind_proxy=parts.secure)
     now = parts.clock.now()
     signed_in = None
     if 20 <= len(held) <= 100:

@@ -68,6 +68,20 @@ class Visit:
         return self.who.actor
 
     @property
+    def address(self) -> str:
+        """Where the visitor is; behind a proxy, where the proxy says."""
+        return address_of(self.request, behind_proxy=self.parts.secure)
+
+    @property
+    def browser(self) -> str:
+        return self.request.headers.get("user-agent", "")[:200]
+
+    @property
+    def origin(self) -> str:
+        """This server as the visitor's browser names it, for links to send."""
+        return f"{'https' if self.parts.secure else 'http'}://{self.request.headers.get('host', 'localhost')}"
+
+    @property
     def path(self) -> Mapping[str, str]:
         """The variables of the route's path."""
         return self.request.path_params
@@ -97,6 +111,13 @@ class Visit:
     def go(self, path: str, **query: object) -> Response:
         """On to another page; `notice` names one of the notices in notices.html."""
         return RedirectResponse(render.with_query(path, **query), 303, render.PAGE_HEADERS)
+
+
+def address_of(request: Request, *, behind_proxy: bool) -> str:
+    """The client's address. Of X-Forwarded-For only the last entry is the proxy's own word; the others anyone writes."""
+    if behind_proxy and (last := request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()):
+        return last[:64]
+    return request.client.host if request.client is not None else ""
 
 
 Page = Callable[[Visit], Awaitable[Response]]

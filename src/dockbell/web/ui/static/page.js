@@ -1,6 +1,7 @@
 // What pages gain when JavaScript runs; everything works without it.
 
-const zoned = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "short", timeStyle: "medium" });
+// Sweden writes 2026-11-24 09:05:10, which nobody takes for another day.
+const zoned = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
 
 /** Show times in the viewer's zone; the exact one stays in the title. */
 export function localTimes(root) {

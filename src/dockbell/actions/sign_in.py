@@ -1,0 +1,259 @@
+"""Signing in: passwords, one-time links, lock-out, and what users do with their own account.
+
+Hashing is slow on purpose, so it happens in a thread and never inside a transaction; two at once at most, so that
+many who sign in do not keep deliveries waiting.
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from dockbell.actions import audit, sessions
+from dockbell.clock import DAY, MINUTE, SECOND, Moment, to_text
+from dockbell.domain.credentials import problems_with_email
+from dockbell.domain.permissions import SYSTEM
+from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch
+from dockbell.store import counters, users
+from dockbell.store.database import Database, Row, Transaction
+
+FIRST_LINK_VALID = 30 * MINUTE
+INVITATION_VALID = 7 * DAY
+PASSWORD_LINK_VALID = DAY
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 1_024
+WATCHED = 15 * MINUTE
+MOST_FAILURES, MOST_FAILURES_OF_ADDRESS = 5, 50
+FIRST_LOCK_S, LONGEST_LOCK_S = 30, 900
+COMMON = frozenset(
+    {
+        "password1234", "passwordpassword", "password12345", "password123456", "passw0rd1234", "123456789012",
+        "1234567890123", "qwertyuiop12", "qwertyuiop123", "qwerty123456", "administrator", "adminadminadmin",
+        "letmeinletmein", "welcome12345", "iloveyou1234", "changeme1234", "warehouse123", "dockbell1234", "abcdefghijkl",
+    }
+)  # fmt: skip
+_hasher = PasswordHasher()
+_two_at_once = asyncio.Semaphore(2)
+
+
+@cache
+def _nobodys_hash() -> str:
+    """Checked for unknown users, so that they take as long as known ones."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
+# Signing in.
+
+
+async def sign_in(database: Database, email: str, password: str, *, address: str, browser: str, now: Moment) -> str:
+    """A session for the user, as its browser shall hold it.
+
+    Raises NotSignedIn, the same for an unknown user, a wrong password and one who was deactivated, and TooMuch after
+    too many failures: 5 of one account from one address, 50 of one address, in a quarter of an hour.
+    """
+    address_counted, account = f"address {address}", f"account {email.strip().lower()[:300]} {address}"
+    row = await database.read(lambda tx: _unless_locked(tx, email, account, address_counted, now))
+    known = None if row is None or row["deactivated_at"] is not None else row["password_hash"]
+    fits = await _fits(known or _nobodys_hash(), password) and known is not None
+    if not fits or row is None:
+        await database.write(lambda tx: users.failed_sign_in(tx, [account, address_counted], now=now))
+        raise NotSignedIn("E-mail address or password is wrong.")
+    fresh = await hashed(password) if _hasher.check_needs_rehash(row["password_hash"]) else None
+
+    def begin(tx: Transaction) -> str:
+        users.forget_failed_sign_ins(tx, who=account, before=now - WATCHED)
+        if fresh is not None:
+            users.change(tx, row["id"], {"password_hash": fresh})
+        return sessions.begin(tx, row["id"], address=address, browser=browser, now=now)
+
+    return await database.write(begin)
+
+
+def _unless_locked(tx: Transaction, email: str, account: str, address: str, now: Moment) -> Row | None:
+    failures = users.failed_sign_ins(tx, account, since=now - WATCHED)
+    if failures >= MOST_FAILURES or users.failed_sign_ins(tx, address, since=now - WATCHED) >= MOST_FAILURES_OF_ADDRESS:
+        last = users.last_failed_sign_in(tx, account if failures >= MOST_FAILURES else address)
+        lock_s = min(LONGEST_LOCK_S, FIRST_LOCK_S * 2 ** max(0, failures - MOST_FAILURES))
+        left_s = (last + lock_s * SECOND - now) // SECOND + 1
+        if left_s > 0:
+            raise TooMuch(
+                f"Too many tries. Try again in {left_s} seconds.",
+                retry_after_s=left_s,
+                code="locked",
+                hint="An administrator can make a link for a new password.",
+            )
+    return users.find_by_email(tx, email.strip().lower())
+
+
+async def hashed(password: str) -> str:
+    async with _two_at_once:
+        return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def _fits(password_hash: str, password: str) -> bool:
+    if len(password.encode()) > LONGEST_PASSWORD:
+        return False
+    async with _two_at_once:
+        try:
+            return await asyncio.to_thread(_hasher.verify, password_hash, password)
+        except (VerifyMismatchError, VerificationError, InvalidHashError):
+            return False
+
+
+def problems_with_password(password: str, email: str, field: str = "password") -> list[Problem]:
+    length = len(password.encode("utf-8", "replace"))
+    if not SHORTEST_PASSWORD <= length <= LONGEST_PASSWORD:
+        text = f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} bytes; this one has {length}."
+        return [Problem(field, "password_length", text)]
+    plain = password.lower()
+    if plain in COMMON or len(set(plain)) < 4 or plain in (email.lower(), email.lower().partition("@")[0]):
+        return [Problem(field, "password_common", "This password is among those that are tried first; choose another.")]
+    return []
+
+
+# One-time links. Whoever has one may choose a password; the database knows only its SHA-256.
+
+
+def first_link(tx: Transaction, *, now: Moment) -> str | None:
+    """A link for the first administrator; None when there is one already. Earlier ones stop working."""
+    counters.locked(tx, counters.USER_ID)  # two who begin at once must not both become the first
+    if any(
+        row["role"] == "administrator" and row["password_hash"] is not None and row["deactivated_at"] is None
+        for row in users.everyone(tx)
+    ):
+        return None
+    return new_link(tx, "first", None, expires_at=now + FIRST_LINK_VALID)
+
+
+def new_link(tx: Transaction, purpose: str, user_id: int | None, *, expires_at: Moment) -> str:
+    """A link that works once; an earlier one for the same stops working."""
+    users.forget_links(tx, purpose=purpose, user_id=user_id)
+    told = secrets.token_urlsafe(32)
+    users.insert_link(tx, digest=sessions.digest(told), purpose=purpose, user_id=user_id, expires_at=expires_at)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a one-time link is for; `email` and `name` are empty for the first administrator."""
+
+    purpose: str
+    user_id: int | None
+    email: str
+    name: str
+
+
+def link_of(tx: Transaction, told: str, *, now: Moment) -> Link:
+    row = users.link(tx, sessions.digest(told), now=now)
+    user = None if row is None or row["user_id"] is None else users.find(tx, row["user_id"])
+    if row is None or (user is not None and user["deactivated_at"] is not None):
+        raise NotFound(
+            "This link has been used, has run out, or never was.",
+            code="link",
+            hint="Ask an administrator for another; the first administrator's is printed by `dockbell users first-link`.",
+        )
+    if user is None:
+        return Link(row["purpose"], None, "", "")
+    return Link(row["purpose"], user["id"], user["email"], user["name"])
+
+
+async def use_link(
+    database: Database, told: str, *, name: str, email: str, password: str, address: str, browser: str, now: Moment
+) -> str:
+    """Choose the password that the link is for; a session. `name` and `email` count for the first administrator."""
+    link = await database.read(lambda tx: link_of(tx, told, now=now))
+    first = link.user_id is None
+    address_of_user = email.strip().lower() if first else link.email
+    problems = problems_with_password(password, address_of_user)
+    if first:
+        problems = [*problems_with_name(name), *problems_with_email(address_of_user), *problems]
+    if problems:
+        raise InvalidInput(problems)
+    password_hash = await hashed(password)
+
+    def choose(tx: Transaction) -> str:
+        link_of(tx, told, now=now)
+        if not users.use_link(tx, sessions.digest(told)):
+            raise Conflict("Somebody has used this link in this moment.", code="link")
+        user_id = link.user_id
+        if user_id is None:
+            if first_link(tx, now=now) is None:
+                raise Conflict("There is an administrator already.", code="first_taken")
+            users.forget_links(tx, purpose="first", user_id=None)
+            user_id = users.insert(
+                tx, email=address_of_user, name=name.strip(), role="administrator", goods_owners=None,
+                password_hash=None, now=now,
+            )  # fmt: skip
+            audit.note(tx, SYSTEM, "user.first", f"user/{user_id}", now=now, after={"email": address_of_user})
+        users.change(tx, user_id, {"password_hash": password_hash})
+        users.end_sessions_of(tx, user_id)
+        row = users.find(tx, user_id)
+        assert row is not None
+        actor = sessions.actor_of({**row, "user_id": user_id}, address)
+        audit.note(tx, actor, "user.password-changed", f"user/{user_id}", now=now)
+        return sessions.begin(tx, user_id, address=address, browser=browser, now=now)
+
+    return await database.write(choose)
+
+
+# One's own account.
+
+
+async def change_password(
+    database: Database, who: sessions.SignedIn, *, old: str, new: str, address: str, browser: str, now: Moment
+) -> str:
+    """A new session; all others of the user end."""
+    row = await database.read(lambda tx: users.find(tx, who.user_id))
+    problems = problems_with_password(new, who.email, "newPassword")
+    if row is None or not await _fits(row["password_hash"] or _nobodys_hash(), old):
+        problems = [Problem("oldPassword", "password_wrong", "This is not your password."), *problems]
+    if problems:
+        raise InvalidInput(problems)
+    password_hash = await hashed(new)
+
+    def change(tx: Transaction) -> str:
+        users.change(tx, who.user_id, {"password_hash": password_hash})
+        users.end_sessions_of(tx, who.user_id)
+        audit.note(tx, who.actor, "user.password-changed", f"user/{who.user_id}", now=now)
+        return sessions.begin(tx, who.user_id, address=address, browser=browser, now=now)
+
+    return await database.write(change)
+
+
+def change_account(tx: Transaction, who: sessions.SignedIn, *, name: str, language: str | None) -> None:
+    if problems := problems_with_name(name):
+        raise InvalidInput(problems)
+    users.change(tx, who.user_id, {"name": name.strip(), "language": language})
+
+
+def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]]:
+    return [_session_view(row, current=row["digest"] == who.digest) for row in users.sessions_of(tx, who.user_id)]
+
+
+def end_own_session(tx: Transaction, who: sessions.SignedIn, name: str) -> None:
+    """End one of the user's sessions, named as `own_sessions` names it."""
+    for row in users.sessions_of(tx, who.user_id):
+        if row["digest"].startswith(name) and len(name) == len(_session_view(row, current=False)["id"]):
+            users.end_session(tx, row["digest"])
+            return
+    raise NotFound("There is no such session of yours.")
+
+
+def problems_with_name(name: str) -> list[Problem]:
+    if 1 <= len(name.strip()) <= 200 and name.strip().isprintable():
+        return []
+    return [Problem("name", "name", "The name must be 1 to 200 printable characters.")]
+
+
+def _session_view(row: Row, *, current: bool) -> dict[str, Any]:
+    return {
+        "id": row["digest"][:16],
+        "address": row["address"],
+        "browser": row["browser"],
+        "createdAt": to_text(row["created_at"]),
+        "usedAt": to_text(row["used_at"]),
+        "current": current,
+    }

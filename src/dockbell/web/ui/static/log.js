@@ -1,0 +1,74 @@
+// The log while it grows: "Follow" asks for the newest rows every 2 s, as long as the tab is looked at. It keeps a few
+// hundred rows, and says when some are missing. On the page of a bulk run: how far it is.
+import { localTimes } from "./page.js";
+
+const button = document.querySelector("[data-follow]");
+const rows = document.querySelector("#log-rows");
+
+async function look() {
+  if (document.hidden) return;
+  const answer = await fetch(button.dataset.follow);
+  if (!answer.ok) return;
+  const made = document.createElement("template");
+  made.innerHTML = await answer.text(); // our own page, escaped by the server
+  const newest = [...made.content.querySelectorAll("tr[data-id]")];
+  const shown = new Set([...rows.children].map((row) => row.dataset.id));
+  let leftOut = shown.size > 0 && newest.length > 0 && !newest.some((row) => shown.has(row.dataset.id));
+  for (const row of newest.reverse()) {
+    const known = rows.querySelector(`tr[data-id="${row.dataset.id}"]`);
+    const box = known?.querySelector("input");
+    if (box?.checked) row.querySelector("input").checked = true;
+    localTimes(row);
+    if (known) known.replaceWith(row);
+    else rows.prepend(row);
+  }
+  while (rows.children.length > Number(rows.dataset.most)) {
+    rows.lastElementChild.remove();
+    leftOut = true;
+  }
+  if (leftOut) document.querySelector("[data-left-out]").hidden = false;
+}
+
+if (button && rows) {
+  let timer = 0;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    clearInterval(timer);
+    if (on) {
+      look();
+      timer = setInterval(look, 2000);
+    }
+  });
+}
+
+// Times are entered in the viewer's zone and asked for in UTC.
+const form = document.querySelector("form[data-zoned]");
+for (const input of form?.querySelectorAll('input[type="datetime-local"]') ?? []) {
+  const label = form.querySelector(`label[for="${input.id}"]`);
+  label.textContent = label.textContent.replace(" (UTC)", "");
+  const given = new Date(`${input.getAttribute("value")}Z`);
+  if (!Number.isNaN(given.getTime())) {
+    input.value = new Date(given - given.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+  }
+  form.addEventListener("formdata", (event) => {
+    if (input.value) event.formData.set(input.name, new Date(input.value).toISOString().slice(0, 16));
+  });
+}
+
+// How far a bulk run is; the page says it again every second until it has ended.
+const progress = document.querySelector("[data-progress=running]");
+
+async function renew() {
+  if (document.hidden) return;
+  const answer = await fetch(location.href);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const now = page.querySelector("[data-progress]");
+  if (!now) return;
+  progress.textContent = now.textContent;
+  if (now.dataset.progress !== "running") clearInterval(renewing);
+}
+
+const renewing = progress ? setInterval(renew, 1000) : 0;

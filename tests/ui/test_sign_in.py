@@ -1,0 +1,263 @@
+"""Who may come in: links that work once, passwords, sessions that end, and nobody who tries too often."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from dockbell.actions import sign_in, users
+from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.domain.permissions import SYSTEM
+from dockbell.testing.clock import ManualClock
+from dockbell.web.server import build_app
+from tests.support.browser_like import Browser, a_browser
+from tests.support.parts import Server, a_server
+from tests.support.rows import TEA
+
+HOME = "/administration/webhooks"
+PASSWORD = "tea, biscuits and rain"
+ANNA = "anna@example.com"
+
+
+async def with_anna(server: Server) -> None:
+    """The first administrator, made through the link."""
+    now = server.parts.clock.now()
+    link = server.parts.database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result()
+    browser = Browser(server.app)
+    await browser.get(f"/first/{link}")
+    await browser.submit(f"/first/{link}", {"name": "Anna Berg", "email": ANNA, "password": PASSWORD})
+    assert browser.where == HOME, browser.words
+
+
+async def sign_in_as(browser: Browser, email: str = ANNA, password: str = PASSWORD, **more: str) -> int:
+    await browser.get("/sign-in")
+    return (await browser.submit("/sign-in", {"email": email, "password": password, **more})).status
+
+
+def at(server: Server, clock: ManualClock) -> object:
+    return build_app(replace(server.parts, clock=clock))
+
+
+# Links.
+
+
+async def test_the_first_link_makes_an_administrator_once(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        link = database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result()
+        browser = Browser(server.app)
+        assert (await browser.get(f"/first/{link}")).status == 200
+        await browser.submit(f"/first/{link}", {"name": "Anna", "email": ANNA, "password": PASSWORD})
+        assert (await browser.get("/administration/users")).status == 200
+        assert (await Browser(server.app).get(f"/first/{link}")).status == 404
+        assert database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result() is None
+
+
+async def test_a_newer_first_link_ends_the_older_and_all_run_out(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        old, new = (database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result() for _ in range(2))
+        assert (await Browser(server.app).get(f"/first/{old}")).status == 404
+        assert (await Browser(server.app).get(f"/first/{new}")).status == 200
+        late = at(server, ManualClock(now + sign_in.FIRST_LINK_VALID + SECOND))
+        assert (await Browser(late).get(f"/first/{new}")).status == 404
+
+
+async def test_an_invitation_lets_the_person_choose_a_password_once(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        _, link = database.submit_write(
+            lambda tx: users.invite(
+                tx, SYSTEM, email="Olle@Example.com", name="Olle", role="goods-owner", goods_owners=[TEA], now=now
+            )
+        ).result()
+        browser = Browser(server.app)
+        await browser.submit(f"/invitation/{link}", {"password": "short"})
+        assert browser.last.status == 422
+        await browser.submit(f"/invitation/{link}", {"password": PASSWORD})
+        assert browser.where == HOME
+        assert (await Browser(server.app).get(f"/invitation/{link}")).status == 404
+        assert await sign_in_as(Browser(server.app), "olle@example.com") == 200
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["eleven-char", "x" * 1_025, "passwordpassword", "aaabbbaaabbb", "olle@example.com", "å" * 513],
+)
+async def test_a_bad_password_is_refused_with_the_reason_and_the_link_stays(tmp_path, database, password):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        _, link = database.submit_write(
+            lambda tx: users.invite(
+                tx, SYSTEM, email="olle@example.com", name="Olle", role="warehouse", goods_owners=[], now=now
+            )
+        ).result()
+        browser = Browser(server.app)
+        await browser.submit(f"/invitation/{link}", {"password": password})
+        assert browser.last.status == 422
+        assert 'id="problem-password-1"' in browser.text
+        assert (await browser.get(f"/invitation/{link}")).status == 200
+
+
+# Signing in.
+
+
+async def test_everything_wrong_is_answered_with_the_same_words(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        seen = set()
+        for email, password in ((ANNA, "another password"), ("nobody@example.com", PASSWORD), ("", "")):
+            browser = Browser(server.app)
+            assert await sign_in_as(browser, email, password) == 401
+            seen.add(browser.words.partition("E-mail address or")[2][:20])
+            assert "dockbell" not in browser.cookies
+        assert len(seen) == 1
+
+
+async def test_a_session_is_new_at_sign_in_and_the_cookie_is_out_of_scripts_reach(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        planted = "planted-by-somebody-else-0123456789"
+        browser = Browser(server.app, planted)
+        await browser.get("/sign-in")
+        reply = await browser.submit("/sign-in", {"email": ANNA, "password": PASSWORD}, follow=False)
+        cookie = reply.headers["set-cookie"].lower()
+        assert planted not in cookie
+        assert all(part in cookie for part in ("httponly", "samesite=lax", "path=/"))
+        assert "domain" not in cookie
+
+
+async def test_behind_tls_the_cookie_is_held_to_host_and_https(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        browser = Browser(build_app(replace(server.parts, secure=True)))
+        reply = await browser.submit("/sign-in", {"email": ANNA, "password": PASSWORD}, follow=False)
+        cookie = reply.headers["set-cookie"].lower()
+        assert cookie.startswith("__host-dockbell=")
+        assert "secure" in cookie
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "evil", "/\tx", ""]
+)
+async def test_signing_in_never_leads_to_another_site(tmp_path, database, target):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        browser = Browser(server.app)
+        await sign_in_as(browser, next=target)
+        assert browser.where == HOME
+
+
+async def test_signing_in_leads_to_the_page_that_was_asked_for(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        browser = Browser(server.app)
+        await browser.get("/administration/deliveries?status=failed")
+        assert browser.where == "/sign-in?next=%2Fadministration%2Fdeliveries%3Fstatus%3Dfailed"
+        assert 'value="/administration/deliveries?status=failed"' in browser.text
+
+
+async def test_too_many_failures_lock_the_account_for_that_address_and_say_for_how_long(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        clock = ManualClock(server.parts.clock.now())
+        app = at(server, clock)
+        for _ in range(5):
+            assert await sign_in_as(Browser(app), password="wrong password") == 401
+        browser = Browser(app)
+        assert await sign_in_as(browser) == 429
+        assert browser.last.headers["retry-after"] == "30" or "31" in browser.last.headers["retry-after"]
+        clock.advance(32 * SECOND)
+        assert await sign_in_as(Browser(app)) == 200
+        assert await sign_in_as(Browser(app), password="wrong password") == 401
+
+
+# Sessions.
+
+
+async def test_a_session_ends_after_half_an_hour_without_a_page_and_after_twelve_hours(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        clock = ManualClock(server.parts.clock.now())
+        parts = replace(server.parts, clock=clock)
+        browser = a_browser(build_app(parts), parts)
+        for _ in range(24):
+            clock.advance(29 * MINUTE)
+            assert (await browser.get(HOME)).status == 200
+        clock.advance(29 * MINUTE)
+        await browser.get(HOME)
+        assert browser.where.startswith("/sign-in")
+        browser = a_browser(build_app(parts), parts)
+        clock.advance(31 * MINUTE)
+        await browser.get(HOME)
+        assert browser.where.startswith("/sign-in")
+        assert clock.now() - server.parts.clock.now() > 12 * HOUR
+
+
+async def test_signing_out_ends_the_session_for_whoever_kept_the_cookie(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        held = browser.cookies["dockbell"]
+        await browser.get(HOME)
+        await browser.submit("/sign-out")
+        await (again := Browser(server.app, held)).get(HOME)
+        assert again.where.startswith("/sign-in")
+
+
+async def test_a_new_password_ends_all_other_sessions(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        one, other = Browser(server.app), Browser(server.app)
+        await sign_in_as(one)
+        await sign_in_as(other)
+        before = one.cookies["dockbell"]
+        await one.get("/account")
+        fields = {"oldPassword": "wrong", "newPassword": "short"}
+        await one.submit("/account/password", fields)
+        assert one.last.status == 422
+        assert 'id="problem-oldPassword-1"' in one.text
+        assert 'id="problem-newPassword-1"' in one.text
+        await one.submit("/account/password", {"oldPassword": PASSWORD, "newPassword": "another long password"})
+        assert (await one.get("/account")).status == 200
+        assert one.cookies["dockbell"] != before
+        await other.get("/account")
+        assert other.where.startswith("/sign-in")
+
+
+async def test_a_session_can_be_ended_from_another(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        one, other = Browser(server.app), Browser(server.app)
+        await sign_in_as(one)
+        await sign_in_as(other)
+        await one.get("/account")
+        for path in re.findall(r'action="(/account/sessions/[^"]*)"', one.text):
+            await one.submit(path)
+        await other.get("/account")
+        assert other.where.startswith("/sign-in")
+
+
+# Forms of other sites.
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}],
+)
+async def test_a_form_of_another_site_is_refused(tmp_path, database, headers):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        await browser.get(HOME)
+        body = f"csrf={browser.csrf}".encode()
+        reply = await server.nobody.ask(
+            "POST", "/sign-out", body, content_type="application/x-www-form-urlencoded", authorization=[],
+            headers=[("host", "dockbell.test"), ("cookie", f"dockbell={browser.cookies['dockbell']}"), *headers.items()],
+        )  # fmt: skip
+        assert reply.status == 403
+        assert (await browser.get(HOME)).status == 200
+
+
+async def test_a_cookie_is_no_credential_for_the_api(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        held = a_browser(server.app, server.parts).cookies["dockbell"]
+        reply = await server.nobody.get("/api/v1/webhooks", headers=[("cookie", f"dockbell={held}")])
+        assert reply.status == 401

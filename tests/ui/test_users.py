@@ -1,0 +1,131 @@
+"""Users in an administrator's hands: invited, changed, deactivated; and never nobody left who can."""
+
+import re
+
+import pytest
+
+from dockbell.store import users
+from tests.support.browser_like import Browser, a_browser
+from tests.support.parts import Server, a_server
+from tests.support.rows import FJORD, TEA
+
+LIST = "/administration/users"
+
+
+def admin(server: Server) -> Browser:
+    return a_browser(server.app, server.parts)
+
+
+async def invited(browser: Browser, **changes: str | list[str]) -> str:
+    """The link that the page tells."""
+    fields: dict[str, str | list[str]] = {
+        "email": "olle@example.com", "name": "Olle Fjord", "role": "goods-owner", "owner": [str(FJORD)], **changes,
+    }  # fmt: skip
+    pairs = [(n, v) for n, value in fields.items() for v in (value if isinstance(value, list) else [value])]
+    await browser.get(LIST + "/new")
+    await browser.submit(LIST + "/new", pairs)
+    found = re.search(r"/invitation/[\w-]+", browser.text)
+    return found[0] if found else ""
+
+
+async def test_an_invited_goods_owners_user_sees_their_goods_owner_and_no_other(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(name="Of tea", goodsOwnerIds=[TEA])
+        await server.make_webhook(name="Of fjord", goodsOwnerIds=[FJORD])
+        link = await invited(admin(server))
+        olle = Browser(server.app)
+        await olle.submit(link, {"password": "a long enough password"})
+        assert "Of fjord" in olle.words
+        assert "Of tea" not in olle.words
+        assert (await olle.get(LIST)).status == 403
+
+
+async def test_everything_wrong_with_an_invitation_is_said_at_once_and_nothing_typed_is_lost(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        assert await invited(browser, email="no address", name=" ", owner=[]) == ""
+        assert browser.last.status == 422
+        assert set(re.findall(r'id="problem-(\w+)-', browser.text)) == {"email", "name", "goodsOwnerIds"}
+        assert 'value="no address"' in browser.text
+
+
+async def test_an_email_address_names_one_user_however_it_is_written(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        assert await invited(browser)
+        assert await invited(browser, email="OLLE@example.com") == ""
+        assert "already" in browser.words
+
+
+async def test_a_deactivated_users_sessions_end_at_once_and_the_password_is_none(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        olle = Browser(server.app)
+        await olle.submit(await invited(browser), {"password": "a long enough password"})
+        await browser.get(LIST)
+        await browser.submit(LIST + "/2/deactivate")
+        await olle.get("/account")
+        assert olle.where.startswith("/sign-in")
+        await olle.submit("/sign-in", {"email": "olle@example.com", "password": "a long enough password"})
+        assert olle.last.status == 401
+        await browser.submit(LIST + "/2/activate")
+        await olle.submit("/sign-in", {"email": "olle@example.com", "password": "a long enough password"})
+        assert olle.last.status == 200
+
+
+@pytest.mark.parametrize("way", ["deactivate", "change"])
+async def test_the_last_administrator_stays_one(tmp_path, database, way):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(LIST)
+        if way == "deactivate":
+            await browser.submit(LIST + "/1/deactivate")
+        else:
+            await browser.submit(LIST + "/1", {"name": "Me", "role": "warehouse"})
+        assert browser.last.status == 409
+        assert (await browser.get(LIST)).status == 200
+
+
+async def test_a_changed_role_counts_from_the_next_page_on(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser, other = admin(server), a_browser(server.app, server.parts, "warehouse")
+        assert (await other.get(LIST)).status == 403
+        await browser.get(LIST)
+        await browser.submit(LIST + "/2", {"name": "Two", "role": "administrator"})
+        assert (await other.get(LIST)).status == 200
+
+
+async def test_each_change_of_a_user_is_in_the_audit_trail_without_a_hash(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        olle = Browser(server.app)
+        await olle.submit(await invited(browser), {"password": "a long enough password"})
+        await browser.submit(LIST + "/2", [("name", "Olle F"), ("role", "goods-owner"), ("owner", str(TEA))])
+        await browser.submit(LIST + "/2/end-sessions")
+        await browser.submit(LIST + "/2/deactivate")
+        rows = await database.read(lambda tx: tx.all("SELECT * FROM audit ORDER BY id"))
+        actions = [row["action"] for row in rows if row["action"].startswith("user.")]
+        assert actions == [
+            "user.invited", "user.password-changed", "user.changed", "user.sessions-ended", "user.deactivated",
+        ]  # fmt: skip
+        user = await database.read(lambda tx: users.find(tx, 2))
+        assert user is not None
+        assert all(user["password_hash"] not in str(dict(row)) for row in rows)
+        changed = next(row for row in rows if row["action"] == "user.changed")
+        assert ("Olle Fjord" in changed["before"], "Olle F" in changed["after"]) == (True, True)
+
+
+async def test_a_password_link_replaces_a_forgotten_password(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        olle = Browser(server.app)
+        await olle.submit(await invited(browser), {"password": "a long enough password"})
+        await browser.get(LIST)
+        await browser.submit(LIST + "/2/link")
+        found = re.search(r"/invitation/[\w-]+", browser.text)
+        assert found is not None
+        await Browser(server.app).submit(found[0], {"password": "quite another password"})
+        await olle.get("/account")
+        assert olle.where.startswith("/sign-in")
+        await olle.submit("/sign-in", {"email": "olle@example.com", "password": "quite another password"})
+        assert olle.last.status == 200
