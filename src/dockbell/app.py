@@ -145,6 +145,7 @@ class App:
             system=settings.system,
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
+            risks=tuple(_risks(settings)),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -261,6 +262,16 @@ def _refuse_open_door(settings: Settings) -> None:
             f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
             "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
         )
+
+
+def _risks(settings: Settings) -> Iterator[str]:
+    """What an operator should know of these settings."""
+    if settings.egress.allow_loopback_for_tests:
+        yield "Webhooks may reach this very machine (egress.allow_loopback_for_tests). That is for tests and the demo."
+    for rule in settings.egress.allow:
+        yield f"Webhooks may reach a private network: {rule} (egress.allow)."
+    if settings.warehouse.enabled:
+        yield "The reference warehouse runs in this process (warehouse.enabled). That is for trying Dockbell."
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

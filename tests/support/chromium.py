@@ -91,20 +91,19 @@ def bring(build: Path) -> Path:
 
 def unpack(build: Path) -> Path:
     """Without being root: the packages are downloaded and unpacked in `build`; nothing is installed."""
-    package, wanted = _package_and_what_it_needs()
+    wanted = _missing_packages()
     folder = build / UNPACKED
     packages = folder / "packages"
     shutil.rmtree(folder, ignore_errors=True)
     packages.mkdir(parents=True)
-    missing = [name for name in wanted if not _is_installed(name)]
-    _run(["apt-get", "download", package, *missing], cwd=packages)
+    _run(["apt-get", "download", *wanted], cwd=packages)
     for file in sorted(packages.glob("*.deb")):
         _run(["dpkg", "-x", str(file), str(folder)])
     shutil.rmtree(packages)
     # Written last: it says that everything is there.
     (folder / "whole").touch()
     if (found := _unpacked(build)) is None:
-        raise NoChromium(f"The package {package} was unpacked in {folder}, but has no program where it was expected.")
+        raise NoChromium(f"{', '.join(wanted)} were unpacked in {folder}, but no program is where it was expected.")
     _run([str(found), "--version"], env={**os.environ, "LD_LIBRARY_PATH": str(_libraries_beside(found))})
     return found
 
@@ -131,23 +130,13 @@ def _libraries_beside(program: Path) -> str | None:
     return ":".join(str(folder / place / machine) for place in ("usr/lib", "lib"))
 
 
-def _package_and_what_it_needs() -> tuple[str, list[str]]:
-    """By the package lists that are on this machine; virtual packages are left to what provides them."""
-    answer = _run(
-        [
-            "apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
-            "--no-replaces", "--no-enhances", "chromium",
-        ]
-    )  # fmt: skip
-    names = [line for line in answer.splitlines() if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", line)]
-    if "chromium" not in names:
-        raise NoChromium("apt-get knows no package 'chromium'; an `apt-get update` by root may mend that.")
-    return "chromium", [name for name in names if name != "chromium"]
-
-
-def _is_installed(package: str) -> bool:
-    asked = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ", package], capture_output=True, text=True)
-    return "installed" in asked.stdout.split()
+def _missing_packages() -> list[str]:
+    """Chromium and what it needs that is not installed, by the package lists that are on this machine."""
+    answer = _run(["apt-get", "--simulate", "install", "--no-install-recommends", "chromium"])
+    names = re.findall(r"^Inst (\S+)", answer, re.MULTILINE)
+    if not names:
+        raise NoChromium(f"apt-get would install nothing for 'chromium':\n{answer[-400:]}")
+    return names
 
 
 def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

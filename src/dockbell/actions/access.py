@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dockbell.actions import audit
 from dockbell.clock import Moment, to_text
 from dockbell.domain.permissions import SCOPES, Actor, no_such_goods_owner
 from dockbell.errors import InvalidInput, Malformed, NotFound, NotSignedIn, Problem
@@ -78,13 +79,16 @@ def create_key(
         expires_at=expires_at,
         now=now,
     )
+    after = {"label": label, "scopes": wanted, "goodsOwnerIds": owners}
+    audit.note(tx, actor, "key.created", f"key/{key_id}", now=now, after=after)
     return NewKey(key_id, key)
 
 
 def revoke_key(tx: Transaction, actor: Actor, key_id: str, *, now: Moment) -> None:
     actor.need_everyone()
     if not people.revoke_key(tx, key_id, now=now):
-        raise NotFound(f"There is no valid key {key_id!r}.")
+        raise NotFound(f"There is no valid key {key_id[:80]!r}.")
+    audit.note(tx, actor, "key.revoked", f"key/{key_id}", now=now)
 
 
 def list_keys(tx: Transaction, actor: Actor) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dockbell.actions import audit
 from dockbell.actions.index import Index, State
 from dockbell.clock import Moment
 from dockbell.domain.catalog import Catalog, EventType, Field, event_type_from
@@ -33,7 +34,7 @@ def create(tx: Transaction, actor: Actor, index: Index, document: Mapping[str, A
             code="event_type_exists",
             hint=f"PUT /api/v1/eventTypes/{made.key} replaces one of your own.",
         )
-    return _save(tx, index, made, document, now=now)
+    return _save(tx, actor, index, made, document, now=now)
 
 
 def put(
@@ -45,10 +46,10 @@ def put(
     made = event_type_from({**document, "key": key})
     if document.get("key", key) != key:
         raise Conflict(f"The body is about {document['key']!r}, the path about {key!r}.", code="key_differs")
-    return _save(tx, index, made, document, now=now)
+    return _save(tx, actor, index, made, document, now=now)
 
 
-def delete(tx: Transaction, actor: Actor, index: Index, key: str) -> None:
+def delete(tx: Transaction, actor: Actor, index: Index, key: str, *, now: Moment) -> None:
     """Raises Conflict while a webhook is for this type: nobody would ever tell its owner."""
     actor.need_everyone()
     found = _catalog(tx, index).get(key)
@@ -64,6 +65,7 @@ def delete(tx: Transaction, actor: Actor, index: Index, key: str) -> None:
             hint="Delete them, or give them another event type, first.",
         )
     people.delete_event_type(tx, key)
+    audit.note(tx, actor, "event-type.deleted", f"event-type/{key}", now=now, before=view(found))
 
 
 def view(event_type: EventType) -> dict[str, Any]:
@@ -107,10 +109,21 @@ def _catalog(tx: Transaction, index: Index) -> Catalog:
 
 
 def _save(
-    tx: Transaction, index: Index, made: EventType, document: Mapping[str, Any], *, now: Moment
+    tx: Transaction, actor: Actor, index: Index, made: EventType, document: Mapping[str, Any], *, now: Moment
 ) -> dict[str, Any]:
     # A catalog that contradicts itself could not be loaded by any node, so it is tried before it is stored.
-    Catalog([*(each for each in index.fresh(tx).catalog if each.key != made.key), made])
+    catalog = index.fresh(tx).catalog
+    Catalog([*(each for each in catalog if each.key != made.key), made])
+    before = catalog.get(made.key)
+    audit.note(
+        tx,
+        actor,
+        "event-type.created" if before is None else "event-type.changed",
+        f"event-type/{made.key}",
+        now=now,
+        before=None if before is None else view(before),
+        after=view(made),
+    )
     people.put_event_type(tx, made.key, json.dumps({**document, "key": made.key}), now=now)
     return view(made)
 

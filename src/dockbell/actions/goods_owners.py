@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dockbell.actions import audit
 from dockbell.clock import Moment, to_text
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
@@ -25,7 +26,19 @@ def put(tx: Transaction, actor: Actor, goods_owner_id: int, name: str, *, now: M
     actor.need_everyone()
     if not (1 <= len(name.strip()) <= 200 and name.isprintable()):
         raise InvalidInput([Problem("name", "name", "The name must be 1 to 200 printable characters.")])
+    before = people.goods_owner(tx, goods_owner_id)
     people.put_goods_owner(tx, goods_owner_id, name, now=now)
+    if before is None or before["name"] != name:
+        audit.note(
+            tx,
+            actor,
+            "goods-owner.added" if before is None else "goods-owner.renamed",
+            f"goods-owner/{goods_owner_id}",
+            now=now,
+            goods_owners=[goods_owner_id],
+            before=None if before is None else {"name": before["name"]},
+            after={"name": name},
+        )
     row = people.goods_owner(tx, goods_owner_id)
     assert row is not None
     return {"id": row["id"], "name": row["name"], "createdAt": to_text(row["created_at"])}

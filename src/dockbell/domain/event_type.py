@@ -111,6 +111,20 @@ class EventType:
         return _text_at(data, self.object_number) if self.object_number else None
 
 
+def example_body(event_type: EventType) -> dict[str, Any]:
+    """A whole body as a receiver gets it: what Dockbell writes first, then the example's data."""
+    header: dict[str, Any] = {
+        event_type.id_field: 12,
+        "webhookEventId": 880123,
+        "system": "demo3pl",
+        "timestamp": "2026-02-03T12:07:31.4412310",
+        "goodsOwnerId": 114,
+        "webhookTemplate": event_type.name,
+        "goodsOwnerName": "Nordic Tea AB",
+    }
+    return {**{name: header.get(name) for name in event_type.header_fields}, **event_type.example}
+
+
 def _text_at(data: object, path: str) -> str | None:
     for name in path.split("."):
         data = data.get(name) if isinstance(data, Mapping) else None

@@ -4,6 +4,7 @@ A cookie never counts. A browser sends cookies along with what another site make
 has nothing better is refused before it can change anything.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -36,8 +37,16 @@ async def actor_of(parts: Parts, scope: Scope) -> Actor:
     return await parts.doorkeeper.actor_of(authorization, now=parts.clock.now())
 
 
+def address_of(request: Request, *, behind_proxy: bool) -> str:
+    """The client's address. Of X-Forwarded-For only the last entry is the proxy's own word; the others anyone writes."""
+    if behind_proxy and (last := request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()):
+        return last[:64]
+    return request.client.host if request.client is not None else ""
+
+
 async def acting(request: Request, parts: Here) -> Actor:
-    return await actor_of(parts, request.scope)
+    actor = await actor_of(parts, request.scope)
+    return replace(actor, address=address_of(request, behind_proxy=parts.secure))
 
 
 Acting = Annotated[Actor, Depends(acting)]

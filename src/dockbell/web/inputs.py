@@ -89,10 +89,31 @@ class EventsQuery(PageQuery):
     sort: str | None = Field(default=None, description="-id: newest first.")
 
 
+_CODE = (
+    "How the last attempt ended. A class: 2xx (delivered), 3xx, 4xx, 5xx, none (no response came); "
+    "or a code: delivered, timeout, http_500 ..."
+)
+
+
 class DeliveriesQuery(EventsQuery):
     webhook_id: str | None = Field(default=None, description="Deliveries of this webhook.")
     status: str | None = Field(default=None, description="pending, sending, delivered, failed, held, cancelled.")
-    code: str | None = Field(default=None, description="Outcome of the last attempt: timeout, http_500 ...")
+    code: str | None = Field(default=None, description=_CODE)
+
+
+class DeliveriesFilter(Input):
+    """Which deliveries are meant: those that agree with every field that is given. At least one must be."""
+
+    webhook_id: Id | None = Field(default=None, description="Deliveries of this webhook.")
+    goods_owner_id: Id | None = Field(default=None, description="Deliveries about this goods owner's goods.")
+    event_type: StrictStr | None = Field(default=None, description="Key of an event type.", max_length=LONGEST_TEXT)
+    status: StrictStr | None = Field(default=None, description="pending, sending, delivered, failed, held, cancelled.")
+    code: StrictStr | None = Field(default=None, description=_CODE, max_length=LONGEST_TEXT)
+    about: StrictStr | None = Field(
+        default=None, alias="object", description="order 12345, order/50163, or a number.", max_length=LONGEST_TEXT
+    )
+    since: StrictStr | None = Field(default=None, alias="from", description="RFC 3339 with zone.")
+    until: StrictStr | None = Field(default=None, alias="to", description="RFC 3339 with zone.")
 
 
 class AttemptsQuery(Input):

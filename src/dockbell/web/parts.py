@@ -25,3 +25,5 @@ class Parts:
     """Browsers reach us over TLS, so cookies may insist on it."""
     warehouse: bool = False
     """The reference warehouse runs in this process."""
+    risks: tuple[str, ...] = ()
+    """Settings that an operator should know to be risky, each as a sentence for the system page."""

@@ -1,4 +1,4 @@
-"""The log over the API: deliveries, their attempts, resend and cancel."""
+"""The log over the API: deliveries, their attempts, resend and cancel of one or of many."""
 
 # ruff: noqa: FAST003 - the parameter's name in the path is its alias, in IdInPath
 
@@ -6,15 +6,28 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
-from dockbell.actions import deliveries
+from dockbell.actions import bulk, deliveries
 from dockbell.domain.limits import parse_range
+from dockbell.domain.permissions import Actor
+from dockbell.errors import InvalidInput, Problem
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer
-from dockbell.web.inputs import AttemptsQuery, DeliveriesQuery, IdInPath, id_in_query, no_parameters, one_of
-from dockbell.web.openapi import answers
+from dockbell.web.body import document_of
+from dockbell.web.inputs import (
+    AttemptsQuery,
+    DeliveriesFilter,
+    DeliveriesQuery,
+    IdInPath,
+    id_in_query,
+    no_parameters,
+    one_of,
+    read_model,
+)
+from dockbell.web.openapi import answers, takes
 from dockbell.web.paging import Paging, all_of
+from dockbell.web.parts import Parts
 
 router = APIRouter(tags=["deliveries"])
 ALONE = [Depends(no_parameters)]
@@ -98,6 +111,62 @@ async def resend(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
 async def cancel(parts: Here, actor: Acting, delivery_id: IdInPath) -> Answer:
     now = parts.clock.now()
     return Answer(await parts.database.write(lambda tx: deliveries.cancel(tx, actor, delivery_id, now=now)))
+
+
+_MANY = (
+    "The filters are those of the list; at least one is needed. The run goes on in the background, also after a "
+    "restart, and means what was accepted before it began; {left_out}. GET /api/v1/bulkRuns/{{id}} tells how far it is."
+)
+
+
+@router.post(
+    "/deliveries/resend",
+    summary="Send many deliveries again",
+    description=_MANY.format(left_out="what is under way, and what the caller may not resend, is left out"),
+    dependencies=ALONE,
+    openapi_extra=takes(DeliveriesFilter),
+    status_code=202,
+    responses=answers(202, "The run that was begun.", 400, 401, 403, 413, 415, 422),
+)
+async def resend_many(parts: Here, actor: Acting, request: Request) -> Answer:
+    return await _begin(parts, actor, "resend", request)
+
+
+@router.post(
+    "/deliveries/cancel",
+    summary="Cancel many deliveries that wait",
+    description=_MANY.format(left_out="what does not wait, and what the caller may not cancel, is left out"),
+    dependencies=ALONE,
+    openapi_extra=takes(DeliveriesFilter),
+    status_code=202,
+    responses=answers(202, "The run that was begun.", 400, 401, 403, 413, 415, 422),
+)
+async def cancel_many(parts: Here, actor: Acting, request: Request) -> Answer:
+    return await _begin(parts, actor, "cancel", request)
+
+
+@router.get(
+    "/bulkRuns/{id}",
+    summary="Read how far a run over many deliveries is",
+    description="For who began it, and for administrators.",
+    dependencies=ALONE,
+    responses=answers(200, "The run: state, changed, leftOut.", 401, 403, 404),
+)
+async def get_bulk_run(parts: Here, actor: Acting, run_id: IdInPath) -> Answer:
+    return Answer(await parts.database.read(lambda tx: bulk.get(tx, actor, run_id)))
+
+
+async def _begin(parts: Parts, actor: Actor, do: str, request: Request) -> Answer:
+    wanted = read_model(DeliveriesFilter, await document_of(request.scope, request.receive))
+    filters = {name: value for name, value in wanted.model_dump().items() if value is not None}
+    if not filters:
+        text = "Name at least one filter; to mean every delivery, say `from` with an early moment."
+        raise InvalidInput([Problem("", "filter_missing", text)])
+    filters["since"], filters["until"] = parse_range(wanted.since, wanted.until)
+    now = parts.clock.now()
+    run = await parts.database.write(lambda tx: bulk.begin(tx, actor, do, now=now, **filters))
+    bulk.go_on(parts.database, parts.clock, run["id"])
+    return Answer(run, 202, [(b"location", b"/api/v1/bulkRuns/" + run["id"].encode())])
 
 
 def shown(delivery: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ async def put_event_type(parts: Here, actor: Acting, key: str, request: Request)
     responses=answers(204, "It is gone; its events and their log stay.", 401, 403, 404, 409),
 )
 async def delete_event_type(parts: Here, actor: Acting, key: str) -> Empty:
-    await parts.database.write(lambda tx: event_types.delete(tx, actor, parts.index, key))
+    now = parts.clock.now()
+    await parts.database.write(lambda tx: event_types.delete(tx, actor, parts.index, key, now=now))
     await parts.index.refresh(parts.database)
     return Empty()

@@ -1,5 +1,103 @@
-"""Events by object, and why each webhook fired or did not."""
+"""Events by object, and why each webhook fired for them or did not."""
 
-from dockbell.web.ui.visit import Routes
+from typing import Any
+
+from starlette.responses import Response
+
+from dockbell.actions import deliveries, events
+from dockbell.domain.limits import parse_range
+from dockbell.errors import InvalidInput, Problem
+from dockbell.store.database import Transaction
+from dockbell.web.inputs import id_in_path, id_in_query
+from dockbell.web.ui.visit import Routes, Visit
+from dockbell.web.ui.webhook_form import visible_owners
 
 routes = Routes()
+LIST = "/administration/events"
+A_PAGE = 50
+FILTERS = ("about", "eventType", "goodsOwnerId", "from", "to")
+
+
+@routes.get(LIST, need="read")
+async def the_list(visit: Visit) -> Response:
+    """Newest first; when one object is searched, each event with what became of it."""
+    shown = {name: visit.query.text(name) for name in FILTERS}
+    problems: tuple[Problem, ...] = ()
+    found: list[dict[str, Any]] = []
+    try:
+        filters = _filters(shown)
+        before = id_in_query(visit.query.text("before") or None, "before")
+
+        def read(tx: Transaction) -> list[dict[str, Any]]:
+            some = events.page(tx, visit.actor, **filters, before=before, limit=A_PAGE + 1)
+            if not shown["about"]:
+                return some
+            return [{**event, "webhooks": _told(tx, visit, event["id"])} for event in some]
+
+        found = await visit.parts.database.read(read)
+    except InvalidInput as refused:
+        problems = refused.problems
+    more = found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None
+    return visit.page(
+        "events.html",
+        status=422 if problems else 200,
+        problems=problems,
+        events=found[:A_PAGE],
+        filters=shown,
+        is_filtered=any(shown.values()),
+        types=[(each.key, each.name) for each in visit.parts.index.state.catalog],
+        type_names={each.key: each.name for each in visit.parts.index.state.catalog},
+        owners=visible_owners(visit),
+        older=more,
+        first=bool(visit.query.text("before")),
+    )
+
+
+@routes.get(LIST + "/{id}", need="read")
+async def one(visit: Visit) -> Response:
+    number = id_in_path(visit.path["id"], "event")
+
+    def read(tx: Transaction) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return events.get(tx, visit.actor, number), _told(tx, visit, number)
+
+    event, told = await visit.parts.database.read(read)
+    state = visit.parts.index.state
+    event_type = state.catalog.get(event["type"])
+    return visit.page(
+        "event.html",
+        event=event,
+        webhooks=told,
+        raw=bytes(event["data"]).decode(),
+        type_name=event["type"] if event_type is None else event_type.name,
+        owner_name=state.goods_owners.get(event["goodsOwnerId"], ""),
+    )
+
+
+def _told(tx: Transaction, visit: Visit, event_id: int) -> list[dict[str, Any]]:
+    """What became of the event at each webhook, with the delivery where there is one."""
+    told = []
+    for answer in events.why(tx, visit.actor, event_id):
+        delivery = None
+        if answer["fired"]:
+            delivery = deliveries.get(tx, visit.actor, f"{event_id}-{answer['webhookId']}")
+        told.append({**answer, "delivery": delivery})
+    return told
+
+
+def _filters(shown: dict[str, str]) -> dict[str, Any]:
+    """What the action takes for what was typed; raises InvalidInput."""
+    since, until = parse_range(zoned(shown["from"]), zoned(shown["to"]))
+    return {
+        "about": shown["about"] or None,
+        "event_type": shown["eventType"] or None,
+        "goods_owner_id": id_in_query(shown["goodsOwnerId"] or None, "goodsOwnerId"),
+        "since": since,
+        "until": until,
+    }
+
+
+def zoned(text: str) -> str | None:
+    """A time of a form, which has no zone, in UTC; the page's script writes the viewer's time so."""
+    if not text:
+        return None
+    return f"{text}:00Z" if len(text) == len("2026-02-03T12:07") else f"{text}Z" if "Z" not in text else text

@@ -14,11 +14,12 @@ from starlette.routing import Route as StarletteRoute
 from dockbell.actions import sessions
 from dockbell.errors import DockbellError, InvalidInput, NotSignedIn
 from dockbell.store import users
+from dockbell.web.actor import address_of
 from dockbell.web.body import HungUp
 from dockbell.web.parts import Parts
 from dockbell.web.ui import render
 from dockbell.web.ui.texts import language_for
-from dockbell.web.ui.visit import Fields, Route, Routes, Visit, address_of, judge, read_form
+from dockbell.web.ui.visit import Fields, Route, Routes, Visit, judge, read_form
 
 log = structlog.get_logger()
 HOME = "/administration/webhooks"

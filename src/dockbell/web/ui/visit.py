@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from dockbell.actions.sessions import SignedIn
 from dockbell.domain.permissions import Actor, Scope
 from dockbell.errors import InvalidInput, Malformed, NotAllowed, NotSignedIn, Problem, WrongMediaType
+from dockbell.web.actor import address_of
 from dockbell.web.body import length_of, read_body
 from dockbell.web.parts import Parts
 from dockbell.web.ui import render
@@ -111,13 +112,6 @@ class Visit:
     def go(self, path: str, **query: object) -> Response:
         """On to another page; `notice` names one of the notices in notices.html."""
         return RedirectResponse(render.with_query(path, **query), 303, render.PAGE_HEADERS)
-
-
-def address_of(request: Request, *, behind_proxy: bool) -> str:
-    """The client's address. Of X-Forwarded-For only the last entry is the proxy's own word; the others anyone writes."""
-    if behind_proxy and (last := request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()):
-        return last[:64]
-    return request.client.host if request.client is not None else ""
 
 
 Page = Callable[[Visit], Awaitable[Response]]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dockbell.actions.preview import last_events
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.catalog import Catalog
-from dockbell.domain.event_type import EventType
+from dockbell.domain.event_type import EventType, example_body
 from dockbell.domain.filters import IN_WORDS
 from dockbell.domain.limits import problems_with_steps
 from dockbell.domain.retry_policy import NAMED, RetryPolicy, own_steps
@@ -178,20 +178,6 @@ def _families(catalog: Catalog) -> dict[str, list[EventType]]:
     for each in catalog:
         families.setdefault(each.family, []).append(each)
     return families
-
-
-def example_body(event_type: EventType) -> dict[str, Any]:
-    """A whole body as a receiver gets it: what Dockbell writes first, then the example's data."""
-    header: dict[str, Any] = {
-        event_type.id_field: 12,
-        "webhookEventId": 880123,
-        "system": "demo3pl",
-        "timestamp": "2026-02-03T12:07:31.4412310",
-        "goodsOwnerId": 114,
-        "webhookTemplate": event_type.name,
-        "goodsOwnerName": "Nordic Tea AB",
-    }
-    return {**{name: header.get(name) for name in event_type.header_fields}, **event_type.example}
 
 
 async def _looked(visit: Visit, typed: Typed, kind: str) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""Every page there is, with something on it: quiet in the console, accessible, and readable on a phone.
+
+The pages come from the registry of routes. Without JavaScript and with it, light and dark, desktop and phone.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Error, Page
+
+from dockbell.actions import sessions
+from dockbell.clock import HOUR
+from dockbell.store import users
+from dockbell.web.ui.visit import Route
+from tests.browser.conftest import DESKTOP, PHONE, Visit, Watch
+from tests.support.page_addresses import address, all_routes
+from tests.support.site import FJORD, TEA, Site
+
+GETS = [route for route in all_routes() if route.method == "GET"]
+WEIGHTS = ("critical", "serious", "moderate", "minor")
+MORE = (
+    "/administration/webhooks/new?eventType=order.picked",
+    "/administration/webhooks/new?kind=automation&eventType=order.status-changed",
+    "/administration/webhooks?search=nothing-like-it",
+    "/administration/deliveries?about=12345",
+    "/administration/no-such-page",
+)
+"""Pages that look different by their query."""
+
+
+@pytest.fixture(scope="module")
+def things(site: Site) -> dict[str, Any]:
+    """One of everything a path may name: a webhook with good and bad deliveries, an event, an order, a key ..."""
+    webhook = site.make_webhook(
+        headers=[{"name": "X-Company-Id", "value": "654"}],
+        filters={"transporters": ["DHL"]},
+        authentication={"type": "basic", "username": "dockbell", "password": "tea-and-biscuits"},
+    )
+    site.make_webhook(
+        name="Shipping platform", kind="automation", goodsOwnerIds=[TEA, FJORD], eventType="order.status-changed"
+    )
+    order = site.order("12345")
+    site.do(order, "allocate", "pick")
+    site.attempted(webhook["id"])
+    site.inspector.answer = 500
+    site.do(site.new_order("12400"), "allocate", "pick")
+    delivery = site.attempted(webhook["id"], 2)
+    site.inspector.answer = 200
+    [key, *_] = site.api.get("/api/v1/apiKeys")["items"]
+    run = "0123456789abcdef"
+    site.write(
+        lambda tx: tx.run(
+            """
+            INSERT INTO bulk_runs
+                   (id, action, actor, actor_label, chosen, position_event, position_webhook, started_at, ended_at)
+            VALUES (:id, 'resend', 'user-1', 'Astrid Admin', '{"keys": []}', 1, 1, 1, 1)
+            """,
+            id=run,
+        )
+    )
+    return {
+        "link": _a_link(site, "invitation"), "first_link": _a_link(site, "first"), "session": "0" * 64,
+        "webhook": webhook["id"], "delivery": delivery["id"], "event": delivery["eventId"], "order": order,
+        "goods_owner": TEA, "key": key["id"], "user": site.people["tea"].id, "event_type": "order.picked", "bulk_run": run,
+    }  # fmt: skip
+
+
+def _a_link(site: Site, purpose: str) -> str:
+    held = secrets.token_urlsafe(32)
+    number, until = site.people["fjord"].id if purpose == "invitation" else None, site.store.clock.now() + HOUR
+    site.write(
+        lambda tx: users.insert_link(
+            tx, digest=sessions.digest(held), purpose=purpose, user_id=number, expires_at=until
+        )
+    )
+    return held
+
+
+def addresses(things: dict[str, Any]) -> list[str]:
+    return [*(address(route, things) for route in GETS), *MORE]
+
+
+def go(page: Page, place: str) -> bool:
+    """Visit it; False if it is a file to be saved or a piece of a page."""
+    try:
+        page.goto(place)
+    except Error as error:
+        if "Download is starting" in error.message:
+            return False
+        raise
+    return page.locator("main").count() == 1
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_every_page_says_nothing_in_the_console(
+    things: dict[str, Any], visit: Visit, watch: Watch, script: bool, record_property: Callable[[str, object], None]
+) -> None:
+    page = visit("administrator", java_script_enabled=script)
+    pages = sum(go(page, place) for place in addresses(things))
+    seen = {url.removeprefix(page.url.split("/administration")[0]).partition("?")[0] for _, url in watch.addresses}
+    missed = [route.path for route in GETS if not _was_seen(route, things, seen)]
+    assert not missed
+    answers = Counter(status for status, url in watch.addresses if "/static/" not in url)
+    record_property(
+        "print",
+        f"{len(GETS)} GET routes visited {'with' if script else 'without'} JavaScript ({pages} whole pages): "
+        f"answers {dict(answers)}, {len(watch.complaints)} complaints",
+    )
+    assert answers[404] == 1, [url for status, url in watch.addresses if status == 404]
+
+
+def _was_seen(route: Route, things: dict[str, Any], seen: set[str]) -> bool:
+    return any(each.endswith(address(route, things)) for each in seen)
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(
+    things: dict[str, Any], visit: Visit, colours: str, size: str, record_property: Callable[[str, object], None]
+) -> None:
+    # axe is put into the page past the policy for scripts, which the other tests judge.
+    options = {"color_scheme": colours, "viewport": PHONE if size == "phone" else DESKTOP}
+    page, signed_out = visit("administrator", **options), visit(None, **options)
+    axe = Axe()
+    counts: Counter[str] = Counter()
+    found: list[str] = []
+    pages = 0
+    for place in addresses(things):
+        at = signed_out if place.startswith("/sign-in") else page
+        if not go(at, place):
+            continue
+        pages += 1
+        for violation in axe.run(at).response["violations"]:
+            counts[violation["impact"]] += 1
+            nodes = "; ".join(
+                f"{node['target']}: {' '.join(node['failureSummary'].split())[:160]}" for node in violation["nodes"][:3]
+            )
+            found.append(f"{violation['impact']} {violation['id']} on {place}: {nodes}")
+    shown = ", ".join(f"{weight} {counts[weight]}" for weight in WEIGHTS)
+    record_property("print", f"axe-core, {colours} {size}, {pages} pages: {shown}")
+    assert counts["critical"] + counts["serious"] == 0, "\n".join(sorted(found))
+
+
+def test_no_page_is_wider_than_a_phone(things: dict[str, Any], visit: Visit) -> None:
+    page, signed_out = visit("administrator", viewport=PHONE), visit(None, viewport=PHONE)
+    too_wide = []
+    for place in addresses(things):
+        at = signed_out if place.startswith("/sign-in") else page
+        if not go(at, place):
+            continue
+        width, culprits = at.evaluate(
+            """() => [document.documentElement.scrollWidth, [...document.querySelectorAll("main *")]
+                 .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".scroll"))
+                 .slice(0, 3).map((each) => each.outerHTML.slice(0, 90))]"""
+        )
+        if width > PHONE["width"]:
+            too_wide.append(f"{place} is {width} px wide: {culprits}")
+    assert not too_wide, "\n".join(too_wide)

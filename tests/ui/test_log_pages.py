@@ -1,0 +1,276 @@
+"""The log's pages: filters find what they say, files are harmless, and nobody meets another's deliveries."""
+
+import csv
+import io
+import json
+import subprocess
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dockbell.clock import HOUR
+from dockbell.domain.permissions import SYSTEM
+from dockbell.store import deliveries
+from dockbell.store.database import Transaction
+from dockbell.web.ui import log
+from dockbell.web.ui.log_files import as_curl, attachment, csv_lines, guarded
+from tests.support.bad_inputs import cases
+from tests.support.browser_like import a_browser
+from tests.support.parts import Server, a_server
+from tests.support.rows import FJORD, TEA, a_closing, a_failure
+
+LOG = "/administration/deliveries"
+
+
+async def attempted(server: Server, webhook: int, *, failed: bool = False, **fields: Any) -> str:
+    """A delivery whose first attempt has ended; its id."""
+    event = int((await server.publish(**fields))["eventId"])
+    now = server.parts.clock.now()
+
+    def attempt(tx: Transaction) -> None:
+        [lease] = deliveries.claim_due(tx, webhook_id=webhook, now=now, lease_until=now + HOUR, node=0, limit=1)
+        made = partial(a_failure, again_at=now + HOUR) if failed else a_closing
+        deliveries.close(tx, [made(lease, ended_at=now, total_us=90_000)])
+
+    await server.parts.database.write(attempt)
+    return f"{event}-{webhook}"
+
+
+async def test_each_filter_finds_its_deliveries_alone_and_together(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        tea = await server.make_webhook(name="Tea", eventType="test.anything")
+        fjord = await server.make_webhook(name="Fjord", eventType="test.anything", goodsOwnerIds=[FJORD])
+        good = await attempted(server, tea["id"])
+        bad = await attempted(server, tea["id"], failed=True)
+        other = await attempted(server, fjord["id"], goodsOwnerId=FJORD)
+        browser = a_browser(server.app, server.parts)
+        expected = {
+            "": {good, bad, other},
+            "status=delivered": {good, other},
+            "status=pending": {bad},
+            "status=failed": set(),
+            "code=2xx": {good, other},
+            "code=3xx": set(),
+            "code=4xx": set(),
+            "code=5xx": {bad},
+            "code=none": set(),
+            "code=http_500": {bad},
+            "code=delivered": {good, other},
+            f"webhookId={fjord['id']}": {other},
+            f"goodsOwnerId={TEA}": {good, bad},
+            "eventType=test.anything": {good, bad, other},
+            "eventType=order.picked": set(),
+            "about=order+12345": set(),
+            "from=2000-01-01T00:00&to=2000-01-02T00:00": set(),
+            "from=2020-01-01T00:00": {good, bad, other},
+            f"goodsOwnerId={TEA}&code=5xx&status=pending&webhookId={tea['id']}&eventType=test.anything": {bad},
+            f"goodsOwnerId={FJORD}&code=5xx": set(),
+        }
+        for query, ids in expected.items():
+            assert (await browser.get(f"{LOG}?{query}")).status == 200, query
+            assert {one for one in (good, bad, other) if f'data-id="{one}"' in browser.text} == ids, query
+        await browser.get(f"/administration/webhooks/{fjord['id']}/logs")
+        assert f'data-id="{other}"' in browser.text
+        assert f'data-id="{good}"' not in browser.text
+        for query in ("status=x", "webhookId=x", "from=yesterday"):
+            assert (await browser.get(f"{LOG}?{query}")).status == 422, query
+
+
+async def test_an_empty_log_says_what_to_do(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        await browser.get(LOG)
+        assert "No deliveries yet" in browser.words
+        await browser.get(f"{LOG}?status=failed")
+        assert "No delivery fits" in browser.words
+
+
+async def test_nobody_meets_another_goods_owners_deliveries(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        tea = await server.make_webhook(eventType="test.anything")
+        fjord = await server.make_webhook(eventType="test.anything", goodsOwnerIds=[FJORD])
+        own = await attempted(server, tea["id"])
+        other = await attempted(server, fjord["id"], failed=True, goodsOwnerId=FJORD)
+        browser = a_browser(server.app, server.parts, "goods-owner", [TEA])
+        for page in (LOG, f"{LOG}/rows", f"{LOG}/export", f"{LOG}/export?as=json"):
+            await browser.get(page)
+            assert own in browser.text, page
+            assert other not in browser.text, page
+        await browser.get(f"{LOG}?goodsOwnerId={FJORD}")
+        assert other not in browser.text
+        assert (await browser.get(f"{LOG}/{other}")).status == 404
+        assert (await browser.get(f"{LOG}/{other}/payload")).status == 404
+        await browser.get(LOG)
+        for do in ("resend", "cancel"):
+            assert (await browser.submit(f"{LOG}/{other}/{do}")).status == 404
+
+
+async def test_a_delivery_tells_its_attempts_and_is_resent_and_cancelled(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything")
+        one = await attempted(server, webhook["id"], failed=True)
+        browser = a_browser(server.app, server.parts)
+        assert (await browser.get(f"{LOG}/{one}")).status == 200
+        for text in ("The receiver answered 500", "What to do", "curl --request POST", "Next attempt"):
+            assert text in browser.words, text
+        reply = await browser.get(f"{LOG}/{one}/payload")
+        assert reply.headers["content-type"] == "application/octet-stream"
+        assert json.loads(reply.body)["a"] == 1
+        await browser.get(f"{LOG}/{one}")
+        assert (await browser.submit(f"{LOG}/{one}/cancel")).status == 200
+        assert "cancelled" in browser.words
+        assert (await browser.submit(f"{LOG}/{one}/resend")).status == 200
+        told = {row["action"] for row in await database.read(lambda tx: tx.all("SELECT action FROM audit"))}
+        assert {"delivery.cancelled", "delivery.resent"} <= told
+
+
+async def test_the_files_say_what_the_log_says(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything")
+        made = [await attempted(server, webhook["id"]) for _ in range(3)]
+        browser = a_browser(server.app, server.parts)
+        reply = await browser.get(f"{LOG}/export")
+        assert reply.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+        assert reply.headers["content-disposition"].startswith("attachment; filename=")
+        assert [row["id"] for row in csv.DictReader(io.StringIO(browser.text))] == made[::-1]
+        reply = await browser.get(f"{LOG}/export?as=json")
+        assert [row["id"] for row in reply.document] == made[::-1]
+
+
+@pytest.mark.parametrize("case", cases("csv"), ids=str)
+def test_no_cell_is_a_formula_and_each_comes_back(case):
+    assert guarded(case.input) == ("'" if case.verdict == "guard" else "") + case.input
+    row = dict.fromkeys(("id", "acceptedAt", "webhookId", "goodsOwnerId", "eventType", "object", "status", "lastCode",
+                         "attempts", "lastDurationInMs", "nextAttemptAt", "endedAt"), "")  # fmt: skip
+    text = csv_lines([{**row, "number": case.input}])
+    [cells] = csv.reader(io.StringIO(text, newline=""))
+    assert cells[6] == guarded(case.input)
+
+
+def test_a_file_name_is_told_in_both_ways():
+    assert attachment("åäö.csv") == "attachment; filename=\"___.csv\"; filename*=UTF-8''%C3%A5%C3%A4%C3%B6.csv"
+
+
+def test_a_curl_line_holds_no_secret_and_the_shell_reads_it_as_meant():
+    headers = "Authorization: Basic *** (ab12)\nX-Company: it's $HOME `id`\nX-Own: *** (cd)\nwebhook-signature: v1,abc="
+    line = as_curl("http://127.0.0.1/a?b=c&d", headers, '{"a":"it\'s $(id)"}')
+    for secret in ("ab12", "(cd)", "v1,abc"):
+        assert secret not in line
+    assert "${AUTHORIZATION}" in line
+    assert subprocess.run(["/bin/bash", "-n", "-c", line], check=False).returncode == 0
+    shown = subprocess.run(
+        ["/bin/bash", "-c", f'curl() {{ printf "%s\\0" "$@"; }}; {line}'],
+        check=True, capture_output=True, text=True, env={"AUTHORIZATION": "Basic x", "X_OWN": "y", "HOME": "/nowhere"},
+    ).stdout.split("\0")  # fmt: skip
+    assert "http://127.0.0.1/a?b=&" in shown
+    assert "X-Company: it's $HOME `id`" in shown
+    assert '{"a":"it\'s $(id)"}' in shown
+    assert "Authorization: Basic x" in shown
+
+
+def test_a_curl_line_asks_for_the_values_of_the_query():
+    line = as_curl("https://x.example/in?api-key=s3cret&to=l'ager&bare#part", "", "{}")
+    for value in ("s3cret", "ager", "bare", "part"):
+        assert value not in line
+    shown = subprocess.run(
+        ["/bin/bash", "-c", f'curl() {{ printf "%s\\0" "$@"; }}; {line}'],
+        check=True, capture_output=True, text=True, env={"QUERY_API_KEY": "a b", "QUERY_TO": "c", "QUERY": "d"},
+    ).stdout.split("\0")  # fmt: skip
+    assert "https://x.example/in?api-key=a b&to=c&d" in shown
+
+
+SAID = ("x-from-operator", "operator body", "10.9.8.7", "operator detail", "x-to-operator")
+
+
+async def said_to(server: Server, webhook: int, **fields: Any) -> str:
+    """A failed delivery whose attempt holds what SAID lists; its id."""
+    event = int((await server.publish(**fields))["eventId"])
+    now = server.parts.clock.now()
+
+    def attempt(tx: Transaction) -> None:
+        [lease] = deliveries.claim_due(tx, webhook_id=webhook, now=now, lease_until=now + HOUR, node=0, limit=1)
+        closing = a_failure(
+            lease, again_at=now + HOUR, request_headers="x-to-operator: 1", response_headers="x-from-operator: 1",
+            response_body="operator body", address="10.9.8.7", detail="operator detail",
+        )  # fmt: skip
+        deliveries.close(tx, [closing])
+
+    await server.parts.database.write(attempt)
+    return f"{event}-{webhook}"
+
+
+@pytest.mark.parametrize("owners", [None, [TEA, FJORD]], ids=["everyone", "two"])
+async def test_a_goods_owner_learns_of_the_operators_webhook_only_what_came_of_it(tmp_path, database, owners):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(
+            kind="automation",
+            goodsOwnerIds=owners,
+            eventType="test.anything",
+            targetUrl="http://127.0.0.1:8999/operators",
+        )
+        one = await said_to(server, made["id"])
+        for key, told in ((server.as_key(["read"], [TEA]), False), (server.admin, True)):
+            for path in (
+                f"/api/v1/deliveries/{one}",
+                f"/api/v1/deliveries/{one}/attempts",
+                f"/api/v1/attempts?deliveryId={one}",
+            ):
+                reply = await key.get(path)
+                [attempt] = reply.document.get("attemptList") or reply.document["items"]
+                assert (attempt["code"], attempt["statusCode"]) == ("http_500", 500)
+                text = reply.body.decode()
+                assert [each in text for each in SAID] == [told] * len(SAID), path
+                assert told or {attempt[name] for name in ("address", "detail", "requestHeaders", "responseBody")} == {
+                    None
+                }
+        for role, goods_owners, told in (("goods-owner", [TEA], False), ("administrator", None, True)):
+            browser = a_browser(server.app, server.parts, role, goods_owners)
+            await browser.get(f"{LOG}/{one}")
+            # The detail is shown when no response came; here one did.
+            shown = [each in browser.text for each in (*SAID[:3], SAID[4], "8999/operators", "curl", 'class="main"')]
+            assert shown == [told] * 7, role
+            assert ("not shown" in browser.words) is not told
+            assert (f'href="/administration/webhooks/{made["id"]}"' in browser.text) is told
+            await browser.get(LOG)
+            assert (f'value="{one}"' in browser.text) is told, "the tick box"
+            assert f'data-id="{one}"' in browser.text
+
+
+async def test_a_goods_owners_own_webhook_hides_nothing_from_them(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(eventType="test.anything")
+        one = await said_to(server, made["id"])
+        text = (await server.as_key(["read"], [TEA]).get(f"/api/v1/deliveries/{one}")).body.decode()
+        assert all(each in text for each in SAID)
+        browser = a_browser(server.app, server.parts, "goods-owner", [TEA])
+        await browser.get(f"{LOG}/{one}")
+        assert "8999/hook" in browser.text
+        assert (await browser.submit(f"{LOG}/{one}/resend")).status == 200
+
+
+async def test_the_log_names_the_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(name="Stock to <ERP>", eventType="test.anything")
+        await server.publish()
+        browser = a_browser(server.app, server.parts)
+        await browser.get(LOG)
+        assert f'<a href="/administration/webhooks/{made["id"]}">Stock to &lt;ERP&gt;</a>' in browser.text
+
+
+@pytest.mark.parametrize(("most", "written", "is_cut"), [(4, 4, True), (5, 5, False), (6, 5, False), (3, 3, True)])
+async def test_a_long_file_is_cut_and_says_so(tmp_path, database, most, written, is_cut):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything")
+        made = [await attempted(server, webhook["id"]) for _ in range(5)][::-1]
+
+        async def file(kind: str) -> str:
+            pieces = log.portions(server.parts.database, SYSTEM, {}, kind, portion=2, most=most)
+            return "".join([piece async for piece in pieces])
+
+        rows = list(csv.DictReader(io.StringIO(await file("csv"))))
+        assert [row["id"] for row in rows[:written]] == made[:written]
+        assert [row["id"] for row in rows[written:]] == ([f"Cut after {most} deliveries; filter for less."] * is_cut)
+        rows = json.loads(await file("json"))
+        assert [row.get("id") for row in rows[:written]] == made[:written]
+        assert rows[written:] == ([{"cut": f"Cut after {most} deliveries; filter for less."}] * is_cut)

@@ -1,0 +1,196 @@
+"""Who gets which page: every route, every role, own things and another goods owner's, made from the routes themselves.
+
+What is expected follows from the route's `need` and from whose the thing is; no route is listed here.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.domain.permissions import SCOPES_OF_ROLE
+from dockbell.store import users
+from dockbell.store.database import open_database
+from dockbell.store.migrate import migrate
+from dockbell.warehouse import pages as warehouse_pages
+from dockbell.warehouse.demo_data import load_demo
+from dockbell.web.server import build_app
+from dockbell.web.ui.visit import Route
+from tests.support.asgi import Reply
+from tests.support.browser_like import Browser, a_browser
+from tests.support.page_addresses import address, all_routes, variable
+from tests.support.parts import Server, a_server
+from tests.support.rows import FJORD, TEA
+
+OF_AN_OWNER = {"webhook", "delivery", "event", "order", "goods_owner"}
+"""Things that belong to a goods owner; a key, a user and an event type belong to none."""
+PERSONAL = {"bulk_run"}
+"""Things of the user who began them; administrators see them too."""
+ROLES = ("nobody", "administrator", "warehouse", "goods-owner")
+PASSED = {200, 303, 404, 409, 410, 422}
+"""Beyond the gate: a form without its fields is wrong, but not forbidden. A thing of one's own must be found, though."""
+
+
+def expected(route: Route, role: str, whose: str) -> str:
+    """What the route must answer: in, sign-in, forbidden, unknown."""
+    if route.need == "nothing":
+        return "in"
+    if role == "nobody":
+        return "sign-in"
+    scopes = SCOPES_OF_ROLE[role]
+    if route.need == "everyone":
+        return "in" if role == "administrator" else "forbidden"
+    if route.need != "signed-in" and "admin" not in scopes and route.need not in scopes:
+        return "forbidden"
+    if role == "goods-owner" and whose != "own" and variable(route) in OF_AN_OWNER:
+        return "unknown"
+    if variable(route) in PERSONAL and whose != "own" and role != "administrator":
+        return "unknown"
+    return "in"
+
+
+def answered(reply: Reply, route: Route) -> str:
+    if reply.status < 500 and (route.need == "nothing" or (reply.status == 404 and variable(route) == "session")):
+        return "in"  # what a link or a session of nobody is answered, their own tests say
+    where = reply.headers.get("location", "")
+    if reply.status == 401 or (reply.status == 303 and where.startswith("/sign-in?next=")):
+        return "sign-in"
+    if reply.status == 403:
+        return "forbidden"
+    if reply.status == 404:
+        return "unknown"
+    return "in" if reply.status in PASSED else f"status {reply.status}"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Any:
+    opened = open_database(f"sqlite:///{tmp_path / 'data.sqlite'}")
+    migrate(opened, now=1)
+    yield opened
+    opened.close()
+
+
+class Things:
+    """Makes one of everything that a path may name, for a goods owner."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._made: dict[tuple[int, str], dict[str, Any]] = {}
+
+    async def of(self, owner: int, kind: str = "regular", *, fresh: bool) -> dict[str, Any]:
+        if fresh or (owner, kind) not in self._made:
+            self._made[owner, kind] = await self._make(owner, kind)
+        return self._made[owner, kind]
+
+    async def _make(self, owner: int, kind: str) -> dict[str, Any]:
+        server = self.server
+        webhook = await server.make_webhook(
+            name="A", kind=kind, eventType="test.anything",
+            goodsOwnerIds=[TEA, FJORD] if kind == "automation" else [owner],
+        )  # fmt: skip
+        event = (await server.publish(goodsOwnerId=owner))["eventId"]
+        [delivery] = (await server.admin.get(f"/api/v1/deliveries?webhookId={webhook['id']}")).document["items"]
+        key = server.make_key(["read"], None).split("_")[1]
+        now = server.parts.clock.now()
+        email = f"thing{webhook['id']}@example.com"
+        user = server.parts.database.submit_write(
+            lambda tx: users.insert(
+                tx, email=email, name="U", role="warehouse", goods_owners=None, password_hash=None, now=now
+            )
+        ).result()
+        order = server.parts.database.submit_write(
+            lambda tx: tx.one("SELECT min(id) AS id FROM wms_orders WHERE goods_owner_id = :owner", owner=owner)
+        ).result()
+        assert order is not None
+        return {
+            "link": "x" * 43, "first_link": "x" * 43, "session": "0" * 64,
+            "bulk_run": _a_run(server, "user-0"), "webhook": webhook["id"],
+            "event": event, "delivery": delivery["id"], "key": key, "user": user,
+            "order": int(order["id"]), "goods_owner": owner, "event_type": "test.anything",
+        }  # fmt: skip
+
+
+def _a_run(server: Server, actor: str) -> str:
+    """Many deliveries resent at once by this actor; it has ended."""
+    number = secrets.token_hex(8)
+    server.parts.database.submit_write(
+        lambda tx: tx.run(
+            """
+            INSERT INTO bulk_runs
+                   (id, action, actor, actor_label, chosen, position_event, position_webhook, started_at, ended_at)
+            VALUES (:id, 'resend', :actor, 'Somebody', '{"keys": []}', 1, 1, 1, 1)
+            """,
+            id=number,
+            actor=actor,
+        )
+    ).result()
+    return number
+
+
+def _newest_user(server: Server) -> int:
+    return max(int(row["id"]) for row in server.parts.database.submit_write(users.everyone).result())
+
+
+async def test_every_route_answers_every_role_as_its_need_says(
+    tmp_path: Path, database: Any, record_property: Callable[[str, object], None]
+) -> None:
+    wrong: list[str] = []
+    counts: Counter[str] = Counter()
+    async with a_server(database, tmp_path) as server:
+        parts = server.parts
+        now = parts.clock.now()
+        database.submit_write(lambda tx: load_demo(tx, parts.publisher, now)).result()
+        app = build_app(parts, more_pages=[warehouse_pages.routes])
+        things = Things(server)
+
+        def browser_of(role: str) -> Browser:
+            if role == "nobody":
+                return Browser(app)
+            return a_browser(app, parts, role, [TEA] if role == "goods-owner" else None)
+
+        for route in sorted(all_routes(), key=lambda each: each.method):
+            for role in ROLES:
+                whoses = ["own"]
+                if variable(route) in OF_AN_OWNER | PERSONAL:
+                    whoses += ["another's"]
+                if variable(route) == "webhook":
+                    whoses += ["automation of both"]
+                for whose in whoses:
+                    owner = FJORD if whose == "another's" else TEA
+                    kind = "automation" if whose == "automation of both" else "regular"
+                    # A form may delete the thing it is about.
+                    made = await things.of(owner, kind, fresh=route.method == "POST")
+                    browser = browser_of(role)
+                    if whose == "own" and role != "nobody":
+                        made = {**made, "bulk_run": _a_run(server, f"user-{_newest_user(server)}")}
+                    place = address(route, made)
+                    what = f"{route.method} {route.path} (need {route.need}) as {role}, {whose}"
+                    want = expected(route, role, whose)
+                    if route.method == "GET":
+                        got = answered(await browser.get(place, follow=False), route)
+                    else:
+                        if route.need != "nothing":
+                            reply = await browser.submit(place, {"csrf": ""}, follow=False)
+                            without = "sign-in" if role == "nobody" else "forbidden"
+                            counts["forms without token"] += 1
+                            if answered(reply, route) != without:
+                                wrong.append(f"{what}, no token: {without} expected, {reply.status} answered")
+                        foreign = await browser.submit(place, {"csrf": "0" * 64}, follow=False)
+                        if route.need != "nothing" and role != "nobody" and foreign.status != 403:
+                            wrong.append(f"{what}, wrong token: 403 expected, {foreign.status} answered")
+                        if role != "nobody":
+                            await browser.get("/administration/webhooks", follow=False)
+                        got = answered(await browser.submit(place, {}, follow=False), route)
+                    counts[f"{role}: {got}"] += 1
+                    if got != want:
+                        wrong.append(f"{what}: {want} expected, {got} answered")
+    total = sum(number for name, number in counts.items() if ":" in name)
+    shown = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+    record_property(
+        "print", f"permission matrix: {len(all_routes())} routes, {total} visits, {len(wrong)} wrong; {shown}"
+    )
+    assert not wrong, "\n".join(wrong)
+    assert total > 4 * len(all_routes()) - 1
