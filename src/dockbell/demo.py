@@ -6,6 +6,7 @@ the order, and the log tells what happened. Everything goes over HTTP, as any wa
 
 import asyncio
 import json
+import secrets
 import socket
 import sys
 import tempfile
@@ -18,9 +19,13 @@ import uvloop
 from rich.console import Console
 
 from dockbell.actions.access import create_key
+from dockbell.actions.sign_in import hashed
 from dockbell.app import SWITCH_INTERVAL_S, App, Store, a_server
+from dockbell.clock import Moment
 from dockbell.domain.permissions import SYSTEM
 from dockbell.settings import EgressSettings, ServerSettings, Settings, WarehouseSettings
+from dockbell.store import users
+from dockbell.store.database import Transaction
 from dockbell.testing.client import Client
 from dockbell.testing.inspector import Inspector, Received
 from dockbell.warehouse.demo_data import load_demo
@@ -28,6 +33,11 @@ from dockbell.warehouse.demo_data import load_demo
 TEA, FJORD = 114, 207
 ORDER = "12345"
 PATIENCE_S = 15.0
+USERS = (
+    ("admin@example.com", "Anna, administrator", "administrator", None),
+    ("warehouse@example.com", "Omar, warehouse", "warehouse", None),
+    ("tea@example.com", "Ellen of Nordic Tea", "goods-owner", f"[{TEA}]"),
+)
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -40,6 +50,7 @@ class _Scene:
     inspector: Inspector
     admin: str
     callback: str
+    password: str
     arrived: threading.Event
 
 
@@ -68,8 +79,11 @@ def _run_in(folder: Path, *, once: bool, answer: int, port: int) -> int:
     callback = _make_key(store, "The receiver's fetch-back", ["read"], [TEA])
     arrived = threading.Event()
     inspector = Inspector(answer=answer, on_request=lambda _: arrived.set())
+    password = secrets.token_urlsafe(12)
+    password_hash = asyncio.run(hashed(password))
+    store.database.submit_write(lambda tx: _let_in(tx, password_hash, store.clock.now())).result()
     scene = _Scene(
-        f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", inspector, admin, callback, arrived
+        f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", inspector, admin, callback, password, arrived
     )  # fmt: skip
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_play(settings, store, scene, ports, once=once))
@@ -230,15 +244,24 @@ def _verdict(delivery: Any, came: Received, fetched: Any, order_id: int) -> int:
 
 
 def _tell_what_next(scene: _Scene) -> None:
-    console.print("\n[bold]What next?[/bold] Everything stays up until Ctrl-C. In another terminal:\n")
+    console.print("\n[bold]What next?[/bold] Everything stays up until Ctrl-C.\n")
     console.print(
-        f"""  export KEY={scene.admin}
-  curl -s -H "Authorization: Bearer $KEY" {scene.url}/api/v1/deliveries        # the log
-  curl -s -H "Authorization: Bearer $KEY" '{scene.url}/api/v1/orders?goodsOwnerId={TEA}'   # the warehouse's orders
-  curl -s {scene.receiver_url}/                    # what the receiver got
-  curl -s -X PUT {scene.receiver_url}/answer/500   # break the receiver, then pick another order:
-  curl -s -X POST -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{{}}' \\
-       {scene.url}/api/v1/warehouse/orders/<orderId>/allocate    # and .../pick
+        f"""  In the browser: {scene.url}/
+    sign in as admin@example.com (or warehouse@example.com, or tea@example.com, who sees only Nordic Tea's own)
+    password: {scene.password}
+    1. Webhooks => Create new regular webhook, to {scene.receiver_url}/mine; press Test.
+    2. Warehouse => an order => Allocate, Pick: its page shows what each webhook did, or why it did nothing.
+    3. {scene.receiver_url}/ shows what the receiver got; there you can also break it: 500.
+    4. Pick another order; Logs show the failure and the next attempt. Mend the receiver, press Resend.
+
+  In another terminal:
+    export KEY={scene.admin}
+    curl -s -H "Authorization: Bearer $KEY" {scene.url}/api/v1/deliveries        # the log
+    curl -s -H "Authorization: Bearer $KEY" '{scene.url}/api/v1/orders?goodsOwnerId={TEA}'   # the warehouse's orders
+    curl -s {scene.receiver_url}/                    # what the receiver got
+    curl -s -X PUT {scene.receiver_url}/answer/500   # break the receiver, then pick another order:
+    curl -s -X POST -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{{}}' \\
+         {scene.url}/api/v1/warehouse/orders/<orderId>/allocate    # and .../pick
 """,
         markup=False,
     )
@@ -254,6 +277,16 @@ def _short(order: Any) -> Any:
             for line in order["orderLines"]
         ],
     }
+
+
+def _let_in(tx: Transaction, password_hash: str, now: Moment) -> None:
+    """One user of each role, all with the password of this run."""
+    for email, name, role, owners in USERS:
+        found = users.find_by_email(tx, email)
+        user_id = found["id"] if found is not None else users.insert(
+            tx, email=email, name=name, role=role, goods_owners=owners, password_hash=None, now=now
+        )  # fmt: skip
+        users.change(tx, user_id, {"password_hash": password_hash})
 
 
 def _make_key(store: Store, label: str, scopes: list[str], goods_owners: list[int] | None) -> str:

@@ -1,6 +1,7 @@
 """Events and event types in the browser: what happened to an order, and why a webhook did not fire, in a minute."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def admin(server: Server) -> Browser:
     return a_browser(server.app, server.parts)
 
 
-async def picked(server: Server, number: str, **more: object) -> int:
+async def picked(server: Server, number: str, **more: Any) -> int:
     data = {**PICKED, "orderNumber": number, "orderId": int(number)}
     return int((await server.publish(type="order.picked", data=data, **more))["eventId"])
 

@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+import re
 import subprocess
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from dockbell.clock import HOUR
 from dockbell.domain.permissions import SYSTEM
-from dockbell.store import deliveries
-from dockbell.store.database import Transaction
+from dockbell.store import deliveries, delivery_log
+from dockbell.store.database import Transaction, open_database
+from dockbell.store.migrate import migrate
 from dockbell.web.ui import log
 from dockbell.web.ui.log_files import as_curl, attachment, csv_lines, guarded
 from tests.support.bad_inputs import cases
@@ -274,3 +277,49 @@ async def test_a_long_file_is_cut_and_says_so(tmp_path, database, most, written,
         rows = json.loads(await file("json"))
         assert [row.get("id") for row in rows[:written]] == made[:written]
         assert rows[written:] == ([{"cut": f"Cut after {most} deliveries; filter for less."}] * is_cut)
+
+
+async def test_a_webhook_that_changed_its_event_type_is_found_by_both(tmp_path, database):
+    other = {"key": "test.other", "name": "Other", "schema": {"type": "object"}, "example": {"a": 1}}
+    async with a_server(database, tmp_path) as server:
+        assert (await server.admin.post("/api/v1/eventTypes", other)).status == 201
+        webhook = await server.make_webhook(eventType="test.anything")
+        before = (await server.publish())["eventId"]
+        reply = await server.admin.patch(f"/api/v1/webhooks/{webhook['id']}", {"eventType": "test.other"})
+        assert reply.status == 200, reply.body
+        after = (await server.publish(type="test.other"))["eventId"]
+        for event_type, event in (("test.anything", [before]), ("test.other", [after]), ("test.%", []), ('a"\\', [])):
+            reply = await server.admin.get("/api/v1/deliveries?eventType=" + quote(event_type))
+            assert [one["eventId"] for one in reply.document["items"]] == event, event_type
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "deliveries_1"),
+        ({"status": "failed"}, "deliveries_at_rest"),
+        ({"status": "held", "webhook_id": 1}, "deliveries_at_rest"),
+        ({"status": "pending", "goods_owners": [TEA]}, "deliveries_at_rest"),
+        ({"status": "sending"}, "deliveries_sending"),
+        ({"code": "http_500"}, "deliveries_of_code"),
+        ({"code": "http_500", "webhook_id": 1}, "deliveries_of_code"),
+        ({"webhook_id": 1}, "deliveries_of_webhook"),
+        ({"goods_owner_id": TEA}, "events_of_goods_owner"),
+        ({"object_key": "order/1", "object_number": "1"}, "events_of_object"),
+    ],
+    ids=str,
+)
+def test_the_log_walks_the_index_that_its_filters_lead_to(tmp_path, filters, index):
+    """SQLite's plans are the same however much is stored, as it has no statistics; a sort would read all there is."""
+    opened = open_database(f"sqlite:///{tmp_path / 'data.sqlite'}")
+    migrate(opened, now=1)
+    where, order, params = delivery_log.conditions(delivery_log.Search(**filters), (1 << 62, 0))
+    text = (
+        "EXPLAIN QUERY PLAN SELECT d.due_at, e.head FROM deliveries d JOIN events e ON e.id = d.event_id "
+        f"WHERE {where} ORDER BY {order} LIMIT 51"
+    )
+    plan = opened.submit_read(lambda tx: [str(row["detail"]) for row in tx.all(text, **params)]).result()
+    opened.close()
+    assert any(re.search(rf"USING (COVERING )?INDEX \w*{index} ?", step) for step in plan), plan
+    assert index == "events_of_object" or not any("FOR ORDER BY" in step for step in plan), plan
+    assert not any(step.startswith("SCAN") and "sending" not in step for step in plan), plan

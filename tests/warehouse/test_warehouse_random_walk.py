@@ -58,9 +58,9 @@ class Walk(RuleBasedStateMachine):
 
     def reach(self, status: int) -> None:
         if status != self.status:
-            self.status = status
+            left, self.status = self.status, status
             self.events.append("order.status-changed")
-            if status >= 400 and any(self.picked.values()):
+            if left < 400 <= status and any(self.picked.values()):
                 self.events.append("order.picked")
 
     @rule()

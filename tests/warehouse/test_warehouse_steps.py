@@ -79,9 +79,7 @@ def test_each_step_from_creation_to_collection_is_told_field_by_field(floor: Flo
         change("order.status-changed", 320, 400, [], []),
         change("order.picked", 320, 400, [], []),
         change("order.status-changed", 400, 450, tracking, parcels),
-        change("order.picked", 400, 450, tracking, parcels),
         change("order.status-changed", 450, 500, tracking, parcels),
-        change("order.picked", 450, 500, tracking, parcels),
     ]
     events = floor.events(order_id)
     assert [(event["event_type"], event["attributes"], event["data"]) for event in events] == expected

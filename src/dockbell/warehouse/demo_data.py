@@ -56,7 +56,21 @@ ORDERS = (
     (TEA, "12347", "PostNord", "B2C", ANNA, (("TEA-101", 1),)),
     (FJORD, "3001", "Bring", "B2C", OLA, (("FO-1000", 1), ("FO-2001", 2))),
     (FJORD, "3002", "DHL", "B2B", CHAIN, (("FO-5000", 30), ("FO-5001", 30))),
+    (TEA, "12348", "DHL", "B2C", ANNA, (("TEA-002", 1), ("TEA-103", 1))),
+    (TEA, "12349", "DHL", "B2B", SHOP, (("TEA-006", 60), ("TEA-007", 10))),
+    (TEA, "12350", "Bring", "B2C", OLA, (("TEA-004", 3),)),
+    (TEA, "12351", "DHL", "B2C", ANNA, (("TEA-001", 1), ("TEA-101", 1))),
+    (FJORD, "3003", "PostNord", "B2C", ANNA, (("FO-3001", 2),)),
+    (FJORD, "3004", "DHL", "B2C", OLA, (("FO-1001", 1), ("FO-4000", 1), ("FO-4001", 4))),
+    (FJORD, "3005", "Bring", "B2B", CHAIN, (("FO-2000", 20), ("FO-2001", 20))),
 )
+# How far some of them have come when one first looks.
+DONE = {
+    "12349": (actions.allocate_order,),
+    "12350": (actions.allocate_order, actions.pick_order),
+    "3003": (actions.allocate_order, actions.pick_order, actions.pack_order, actions.send_order),
+    "3005": (actions.cancel_order,),
+}
 
 
 def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
@@ -80,7 +94,10 @@ def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
                 articles.count_stock(tx, SYSTEM, article_id, STOCK, now=now)
     for order in ORDERS:
         if store.lock_order_by_number(tx, order[0], order[1]) is None:
-            actions.create_order(tx, publisher, SYSTEM, read(NewOrder, _document(*order, now=now)), now=now)
+            document = read(NewOrder, _document(*order, now=now))
+            order_id, _ = actions.create_order(tx, publisher, SYSTEM, document, now=now)
+            for step in DONE.get(order[1], ()):
+                step(tx, publisher, SYSTEM, order_id, now=now)
 
 
 def _document(

@@ -195,12 +195,16 @@ Happening = Literal["order.created", "order.status-changed", "order.picked"]
 
 
 def happened(before: Order | None, after: Order) -> list[Happening]:
-    """The event types that the step from `before` (None: there was no order) to `after` fires, each once."""
+    """The event types that the step from `before` (None: there was no order) to `after` fires, each once.
+
+    `order.picked` tells that Picked or a higher status is reached with something picked; sending and collecting the
+    order later do not tell it again.
+    """
     if before is None:
         return ["order.created"]
     if before.status == after.status:
         return []
-    if after.status >= Status.PICKED and after.picked:
+    if before.status < Status.PICKED <= after.status and after.picked:
         return ["order.status-changed", "order.picked"]
     return ["order.status-changed"]
 

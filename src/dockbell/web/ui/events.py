@@ -32,7 +32,7 @@ async def the_list(visit: Visit) -> Response:
             some = events.page(tx, visit.actor, **filters, before=before, limit=A_PAGE + 1)
             if not shown["about"]:
                 return some
-            return [{**event, "webhooks": _told(tx, visit, event["id"])} for event in some]
+            return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some]
 
         found = await visit.parts.database.read(read)
     except InvalidInput as refused:
@@ -58,7 +58,7 @@ async def one(visit: Visit) -> Response:
     number = id_in_path(visit.path["id"], "event")
 
     def read(tx: Transaction) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        return events.get(tx, visit.actor, number), _told(tx, visit, number)
+        return events.get(tx, visit.actor, number), told_of(tx, visit, number)
 
     event, told = await visit.parts.database.read(read)
     state = visit.parts.index.state
@@ -73,7 +73,7 @@ async def one(visit: Visit) -> Response:
     )
 
 
-def _told(tx: Transaction, visit: Visit, event_id: int) -> list[dict[str, Any]]:
+def told_of(tx: Transaction, visit: Visit, event_id: int) -> list[dict[str, Any]]:
     """What became of the event at each webhook, with the delivery where there is one."""
     told = []
     for answer in events.why(tx, visit.actor, event_id):

@@ -17,7 +17,8 @@ async function look() {
   for (const row of newest.reverse()) {
     const known = rows.querySelector(`tr[data-id="${row.dataset.id}"]`);
     const box = known?.querySelector("input");
-    if (box?.checked) row.querySelector("input").checked = true;
+    const newBox = row.querySelector("input");
+    if (newBox && box) newBox.checked = box.checked;
     localTimes(row);
     if (known) known.replaceWith(row);
     else rows.prepend(row);
