@@ -91,5 +91,8 @@ def webhook_id_of(site: Site, name: str) -> int:
 
 
 def pick(page: Page, site: Site, order: int) -> None:
-    """Over the warehouse's API."""
-    site.do(order, "allocate", "pick")
+    """On the order's page in the warehouse."""
+    page.goto(f"/warehouse/orders/{order}")
+    press(page, "Allocate")
+    press(page, "Pick")
+    expect(page.locator("main")).to_contain_text("400 Picked")

@@ -59,6 +59,8 @@ def as_written() -> tuple[dict[str, list[tuple[str, str, bool]]], set[str]]:
             words = statement.split()
             if words[:2] == ["CREATE", "TABLE"]:
                 tables[words[2]] = _columns_of(statement)
+            elif words[:2] == ["DROP", "INDEX"]:
+                names.remove(words[2].rstrip(";"))
             elif "INDEX" in words[:3]:
                 names.add(words[words.index("INDEX") + 1])
     return tables, names

@@ -1,27 +1,33 @@
 """Resend or cancel many deliveries: chosen once, then done in batches, each delivery at most once.
 
-A run is a row that says what was chosen and how far it is; a batch is one transaction that holds that row. So it goes
-on wherever someone asks for the next batch: in the process that began it, or, after a restart, in one where its page
-is looked at. Deliveries accepted after it began are no part of it.
+A run is a row that says what was chosen and how far it is; a batch is one transaction that holds that row. Whoever
+does a batch leases the run for a while, so that nodes do not do each other's work; when a lease ends before the run
+does, because its node was stopped, any worker takes it up. Deliveries accepted after it began are no part of it, and
+what its actor may not change is left out.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
+
+import structlog
 
 from dockbell.actions import audit, deliveries
-from dockbell.clock import Moment, to_text
+from dockbell.clock import SECOND, Clock, Moment, to_text
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, NotFound, Problem
 from dockbell.store import delivery_log
-from dockbell.store.database import Row, Transaction
+from dockbell.store.database import Database, Row, Transaction
 
 A_BATCH = 200
 MOST_TICKED = 1_000
-Do = Literal["resend", "cancel"]
+LEASE = 30 * SECOND
+TAKEN_UP_AT_ONCE = 4
 _DONE = {"resend": "deliveries.resent", "cancel": "deliveries.cancelled"}
+log = structlog.get_logger()
 
 
 def begin(
@@ -33,51 +39,68 @@ def begin(
     ticked: Sequence[str] | None = None,
     **filters: Any,
 ) -> dict[str, Any]:
-    """A run over the deliveries of `ticked`, or over all that fit the filters of `deliveries.page`."""
+    """A run over the deliveries of `ticked`, or over all that fit the filters of `deliveries.page`.
+
+    Raises NotAllowed if one that is ticked, or the one webhook filtered for, is the operator's.
+    """
     actor.need("manage")
     if do not in _DONE:
         raise InvalidInput([Problem("do", "do", f"There is no action {do[:40]!r}. Actions: resend, cancel.")])
     chosen, before = deliveries.search_of(actor, **filters)
+    chosen["own_of"] = deliveries.own_of(actor)
     before = min(before, (first_id_at(now + 1000), 0))
     shown: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     if ticked is not None:
         if not 0 < len(ticked) <= MOST_TICKED:
             raise InvalidInput([Problem("ids", "count", f"Choose 1 to {MOST_TICKED:,} deliveries, not {len(ticked)}.")])
         keys = sorted({deliveries.parse_delivery_id(each) for each in ticked}, reverse=True)
-        for each in ticked:
-            deliveries.get_plain(tx, actor, each)
+        deliveries.need_visible(tx, actor, ticked)
+        deliveries.need_own(tx, actor, sorted({webhook for _, webhook in keys}))
         chosen, before, shown = {"keys": keys}, (deliveries.NEWEST, 0), {"ids": list(ticked)}
         count = len(keys)
     else:
+        if filters.get("webhook_id") is not None:
+            deliveries.need_own(tx, actor, [filters["webhook_id"]])
         count = delivery_log.count(tx, **chosen, before=before, most=deliveries.MOST_COUNTED + 1)
     number = secrets.token_hex(8)
     tx.run(
         """
-        INSERT INTO bulk_runs (id, action, actor, actor_label, chosen, position_event, position_webhook, started_at)
-        VALUES (:id, :action, :actor, :actor_label, :chosen, :event, :webhook, :now)
+        INSERT INTO bulk_runs (id, action, actor, actor_label, actor_address, goods_owners, chosen, position_event,
+                               position_webhook, lease_until, started_at)
+        VALUES (:id, :action, :actor, :actor_label, :actor_address, :goods_owners, :chosen, :event, :webhook, :until, :now)
         """,
         id=number,
         action=do,
         actor=actor.id,
         actor_label=actor.label,
+        actor_address=actor.address,
+        goods_owners=json.dumps(deliveries.own_of(actor)),
         chosen=json.dumps(chosen),
         event=before[0],
         webhook=before[1],
+        until=now + LEASE,
         now=now,
     )
     audit.note(
         tx, actor, _DONE[do], f"bulk-run/{number}", now=now, goods_owners=actor.goods_owners,
         after={"filter": shown, "count": count if count <= deliveries.MOST_COUNTED else "more than 10,000"},
     )  # fmt: skip
-    return get(tx, actor, number)
+    row = _find(tx, number)
+    assert row is not None
+    return _view(row)
 
 
 def get(tx: Transaction, actor: Actor, number: str) -> dict[str, Any]:
     """How far a run is; its own actor and administrators for all goods owners may know."""
-    actor.need("read")
     row = _find(tx, number)
-    if row is None or (row["actor"] != actor.id and not (actor.may("admin") and actor.goods_owners is None)):
-        raise NotFound(f"There is no bulk run {number[:40]!r}.")
+    if row is None or row["actor"] != actor.id:
+        actor.need("read")
+        if row is None or not (actor.may("admin") and actor.goods_owners is None):
+            raise NotFound(f"There is no bulk run {number[:40]!r}.")
+    return _view(row)
+
+
+def _view(row: Row) -> dict[str, Any]:
     return {
         "id": row["id"],
         "action": row["action"],
@@ -90,10 +113,12 @@ def get(tx: Transaction, actor: Actor, number: str) -> dict[str, Any]:
     }
 
 
-def next_batch(tx: Transaction, number: str, *, now: Moment, batch: int = A_BATCH) -> bool:
-    """Do a batch; False when nothing is left to do."""
+def next_batch(tx: Transaction, number: str, *, now: Moment, holder: str = "", batch: int = A_BATCH) -> bool:
+    """Do a batch and lease the run to `holder`; False when nothing is left to do, or another holder does it."""
     run = _find(tx, number, lock="/*pg FOR UPDATE */")
     if run is None or run["ended_at"] is not None:
+        return False
+    if run["lease_holder"] not in ("", holder) and run["lease_until"] > now:
         return False
     position = (run["position_event"], run["position_webhook"])
     chosen = json.loads(run["chosen"])
@@ -109,7 +134,7 @@ def next_batch(tx: Transaction, number: str, *, now: Moment, batch: int = A_BATC
     tx.run(
         """
         UPDATE bulk_runs SET position_event = :event, position_webhook = :webhook, changed = changed + :changed,
-               left_out = left_out + :left_out, ended_at = :ended_at
+               left_out = left_out + :left_out, lease_holder = :holder, lease_until = :until, ended_at = :ended_at
          WHERE id = :id
         """,
         id=number,
@@ -117,9 +142,63 @@ def next_batch(tx: Transaction, number: str, *, now: Moment, batch: int = A_BATC
         webhook=last[1],
         changed=changed,
         left_out=len(keys) - changed,
+        holder=holder,
+        until=now + LEASE,
         ended_at=now if ended else None,
     )
+    if ended:
+        _note_end(tx, run, changed=run["changed"] + changed, left_out=run["left_out"] + len(keys) - changed, now=now)
     return not ended
+
+
+def _note_end(tx: Transaction, run: Row, *, changed: int, left_out: int, now: Moment) -> None:
+    owners = None if run["goods_owners"] is None else json.loads(run["goods_owners"])
+    actor = Actor(
+        run["actor"], run["actor_label"], frozenset(), None if owners is None else frozenset(owners),
+        address=run["actor_address"],
+    )  # fmt: skip
+    audit.note(
+        tx, actor, f"{_DONE[run['action']]}.ended", f"bulk-run/{run['id']}", now=now, goods_owners=owners,
+        after={"changed": changed, "leftOut": left_out},
+    )  # fmt: skip
+
+
+def abandoned(tx: Transaction, *, now: Moment) -> list[str]:
+    """Runs that have not ended and that nobody touched for the time of a lease."""
+    rows = tx.all(
+        "SELECT r.id FROM bulk_runs r WHERE r.ended_at IS NULL AND r.lease_until <= :now ORDER BY r.lease_until LIMIT :most",
+        now=now,
+        most=TAKEN_UP_AT_ONCE,
+    )
+    return [row["id"] for row in rows]
+
+
+async def take_up(database: Database, clock: Clock) -> None:
+    """Go on, in the background, with what other nodes, or this one before its restart, have left."""
+    now = clock.now()
+    for number in await database.read(lambda tx: abandoned(tx, now=now)):
+        go_on(database, clock, number)
+
+
+_running: dict[tuple[Database, str], asyncio.Task[None]] = {}
+
+
+def go_on(database: Database, clock: Clock, number: str) -> None:
+    """Let a run go on in the background of this process, unless it does already."""
+    key = (database, number)
+    if key not in _running:
+        _running[key] = asyncio.create_task(_work(database, clock, number))
+        _running[key].add_done_callback(lambda _: _running.pop(key, None))
+
+
+async def _work(database: Database, clock: Clock, number: str) -> None:
+    holder = secrets.token_hex(8)
+    try:
+        going_on = True
+        while going_on:
+            going_on = await database.write(lambda tx: next_batch(tx, number, now=clock.now(), holder=holder))
+    except Exception as error:  # noqa: BLE001 - nobody waits for this task
+        log.warning("bulk.stopped", run=number, error=str(error), hint="A worker goes on with it in half a minute.")
 
 
 def _find(tx: Transaction, number: str, lock: str = "") -> Row | None:

@@ -1,14 +1,17 @@
 """Reading the log, and what people do to deliveries: resend, cancel."""
 
+import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from dockbell.actions import audit
+from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
-from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
+from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem
 from dockbell.store import delivery_log, events, webhooks
 from dockbell.store.database import Row, Transaction
 
@@ -43,6 +46,7 @@ def page(
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Deliveries, newest first. `about` finds an object: `order 12345`, `order/50163`, or just a number."""
+    actor.need("read")
     filters, last = search_of(
         actor, webhook_id=webhook_id, goods_owner_id=goods_owner_id, event_type=event_type, status=status, code=code,
         about=about, since=since, until=until,
@@ -64,7 +68,6 @@ def search_of(
     until: Moment | None = None,
 ) -> tuple[dict[str, Any], tuple[int, int]]:
     """The filters as the store wants them, limited to what the actor may read, and the pair all of them are below."""
-    actor.need("read")
     if status is not None and status not in STATUSES:
         raise InvalidInput(
             [Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")]
@@ -82,10 +85,31 @@ def search_of(
     return filters, (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
 
 
-def count(tx: Transaction, actor: Actor, *, most: int = MOST_COUNTED, **filters: Any) -> int:
-    """How many deliveries fit the filters of `page`; one more than `most` stands for all beyond."""
+def count(tx: Transaction, actor: Actor, *, most: int = MOST_COUNTED, to_change: bool = False, **filters: Any) -> int:
+    """How many deliveries fit the filters of `page`; one more than `most` stands for all beyond.
+
+    With `to_change` only those that the actor may resend or cancel.
+    """
+    actor.need("read")
     wanted, before = search_of(actor, **filters)
+    if to_change:
+        wanted["own_of"] = own_of(actor)
     return delivery_log.count(tx, **wanted, before=before, most=most + 1)
+
+
+def with_webhooks(tx: Transaction, actor: Actor, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Views with the webhook's name, whether its page is there for this actor, and whether they may resend or cancel."""
+    rows = delivery_log.webhooks_of(tx, [one["webhookId"] for one in found])
+    own = _changeable(tx, actor, {one["webhookId"] for one in found}) if actor.may("manage") else set()
+    return [
+        {
+            **one,
+            "webhookName": rows[one["webhookId"]]["name"] if one["webhookId"] in rows else None,
+            "webhookShown": _is_shown(actor, rows.get(one["webhookId"])),
+            "mayChange": one["webhookId"] in own,
+        }
+        for one in found
+    ]
 
 
 def with_durations(tx: Transaction, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -93,8 +117,7 @@ def with_durations(tx: Transaction, found: list[dict[str, Any]]) -> list[dict[st
     took = delivery_log.last_durations(tx, [(one["eventId"], one["webhookId"]) for one in found])
     durations = [took.get((one["eventId"], one["webhookId"])) for one in found]
     return [
-        {**one, "lastDurationInMs": None if us is None else us / 1000}
-        for one, us in zip(found, durations, strict=True)
+        {**one, "lastDurationInMs": None if us is None else us / 1000} for one, us in zip(found, durations, strict=True)
     ]
 
 
@@ -109,16 +132,21 @@ def searched_object(about: str | None) -> dict[str, str | None]:
 
 
 def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
-    """One delivery with its attempts; one that is under way is the last of them."""
+    """One delivery with its attempts; one that is under way is the last of them.
+
+    Of a webhook that the actor may not see, where it sends to and what was said there is left out (None).
+    """
     actor.need("read")
     row = _visible(tx, actor, text_id)
-    attempts = [attempt_view(attempt) for attempt in delivery_log.attempts_of(tx, row["event_id"], row["webhook_id"])]
+    webhook = webhooks.find(tx, row["webhook_id"])
+    left_out = {} if webhook is not None and may_read_exchange(actor, webhook) else _OPERATORS
+    made = delivery_log.attempts_of(tx, row["event_id"], row["webhook_id"])
+    attempts = [{**attempt_view(attempt), **left_out} for attempt in made]
     if row["status"] == "sending" and row["attempt_started_at"] is not None:
         attempts.append(
             {"attemptNo": row["attempts"], "startedAt": to_text(row["attempt_started_at"]), "code": "sending"},
         )
     event = events.find(tx, row["event_id"])
-    webhook = webhooks.find(tx, row["webhook_id"])
     assert event is not None
     return {
         **view(row),
@@ -133,6 +161,7 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     """New attempts by a person's wish, also after success. The `webhook-id` stays, so a receiver can tell."""
     actor.need("manage")
     row = _visible(tx, actor, text_id, for_update=True)
+    need_own(tx, actor, [row["webhook_id"]])
     webhook = webhooks.find(tx, row["webhook_id"])
     if webhook is None or webhook["deleted_at"] is not None:
         raise Conflict("The webhook was deleted, so there is nowhere to send to.", code="webhook_deleted")
@@ -146,10 +175,44 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
 def cancel(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[str, Any]:
     actor.need("manage")
     row = _visible(tx, actor, text_id, for_update=True)
+    need_own(tx, actor, [row["webhook_id"]])
     if not delivery_log.cancel(tx, row["event_id"], row["webhook_id"], now=now):
         raise Conflict(f"The delivery is {row['status']}; only one that waits can be cancelled.", code="not_waiting")
     _note(tx, actor, "delivery.cancelled", row, now=now)
     return view(_visible(tx, actor, text_id))
+
+
+def need_own(tx: Transaction, actor: Actor, webhook_ids: Collection[int]) -> None:
+    """Raises NotAllowed if the deliveries to one of these webhooks are the operator's to resend or cancel."""
+    own = _changeable(tx, actor, webhook_ids)
+    for webhook_id in webhook_ids:
+        if webhook_id not in own:
+            raise NotAllowed(
+                f"Deliveries to webhook {webhook_id} are the operator's: you see them, but may not resend or cancel them.",
+                hint="An administrator does it.",
+            )
+
+
+def own_of(actor: Actor) -> list[int] | None:
+    """Whose webhooks alone the actor may resend and cancel for; None: everyone's."""
+    return None if actor.goods_owners is None else sorted(actor.goods_owners)
+
+
+def _changeable(tx: Transaction, actor: Actor, webhook_ids: Collection[int]) -> set[int]:
+    owners = own_of(actor)
+    return set(webhook_ids) if owners is None else delivery_log.own_webhooks(tx, set(webhook_ids), owners)
+
+
+def _is_shown(actor: Actor, webhook: Row | None) -> bool:
+    return webhook is not None and webhook["deleted_at"] is None and may_read_exchange(actor, webhook)
+
+
+def may_read_exchange(actor: Actor, webhook: Row) -> bool:
+    """Whether the actor may know where this webhook sends to, and what was said there."""
+    return actor.goods_owners is None or may_see(actor, json.loads(webhook["settings"]))
+
+
+_OPERATORS = dict.fromkeys(("detail", "address", "requestHeaders", "responseHeaders", "responseBody"))
 
 
 def _note(tx: Transaction, actor: Actor, action: str, row: Row, *, now: Moment) -> None:
@@ -202,9 +265,10 @@ def attempt_view(row: Row) -> dict[str, Any]:
     }
 
 
-def get_plain(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
-    """One delivery as in a list; another goods owner's is not found."""
-    return view(_visible(tx, actor, text_id))
+def need_visible(tx: Transaction, actor: Actor, text_ids: Collection[str]) -> None:
+    """Raises NotFound if one of them is unknown or another goods owner's."""
+    for text_id in text_ids:
+        _visible(tx, actor, text_id)
 
 
 def _visible(tx: Transaction, actor: Actor, text_id: str, *, for_update: bool = False) -> Row:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from dockbell.actions import statistics
+from dockbell.actions import bulk, statistics
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
@@ -316,10 +316,9 @@ class Worker:
                     limit=limit,
                 )
                 leases += found
-                if found:
-                    behind.add(
-                        webhook_id
-                    )  # without room it may be a dead node's leases: fresh events need not wait for those
+                # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
+                if found or self._lanes[webhook_id].places >= webhook.max_concurrency:
+                    behind.add(webhook_id)
             if len(due) < WEBHOOKS_A_ROUND:
                 break
             after = due[-1]
@@ -339,6 +338,7 @@ class Worker:
             try:
                 await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
                 await statistics.roll_up(self._database, now=now)
+                await bulk.take_up(self._database, self._clock)
             except Exception as error:
                 log.error("worker.tick_failed", error=str(error))
             await self._clock.sleep(TICK_S)

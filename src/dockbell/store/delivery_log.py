@@ -1,7 +1,7 @@
 """Reading deliveries and attempts, and what people do to deliveries: resend, cancel, hold, release."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dockbell.clock import Moment
@@ -48,27 +48,109 @@ class Search:
     object_kind: str | None = None
     object_number: str | None = None
     from_id: int = 0
+    own_of: Iterable[int] | None = None
+    """Only of regular webhooks that serve nobody but these goods owners."""
 
 
-CLASSES: Mapping[str, str] = {
-    "2xx": "d.last_code = 'delivered'",
-    "3xx": "d.last_code <> 'delivered' AND (d.last_code = 'http_redirect' OR substr(d.last_code, 1, 6) = 'http_3')",
-    "4xx": "d.last_code <> 'delivered' AND substr(d.last_code, 1, 6) = 'http_4'",
-    "5xx": "d.last_code <> 'delivered' AND substr(d.last_code, 1, 6) = 'http_5'",
-    "none": "d.last_code <> 'delivered' AND substr(d.last_code, 1, 5) <> 'http_'",
+CLASSES: Mapping[str, Callable[[str], bool]] = {
+    "2xx": lambda code: code == "delivered",
+    "3xx": lambda code: code == "http_redirect" or code.startswith("http_3"),
+    "4xx": lambda code: code.startswith("http_4"),
+    "5xx": lambda code: code.startswith("http_5"),
+    "none": lambda code: code != "delivered" and not code.startswith("http_"),
 }
-# Literals, not parameters: they let the planner use the partial indexes.
+# Literals, not parameters, and the very words of the index: they let the planner use the partial indexes.
+_AT_REST = "d.status IN ('pending', 'failed', 'held', 'cancelled')"
 _STATUS = {
-    status: f"d.status = '{status}'" for status in ("pending", "sending", "delivered", "failed", "held", "cancelled")
+    **{status: f"d.status = '{status}' AND {_AT_REST}" for status in ("pending", "failed", "held", "cancelled")},
+    # Few, and in an index of another order: SQLite takes it only where no order is asked for.
+    "sending": "d.event_id IN (SELECT s.event_id FROM deliveries s WHERE s.status = 'sending') AND d.status = 'sending'",
+    "delivered": "d.status = 'delivered'",
 }
+# SQLite would walk all that a webhook ever had, instead of what is rare: + 0 keeps it from that index.
+_RARE_OF_WEBHOOK = "d.webhook_id /*pg = :webhook_id AND d.webhook_id */ + 0 = :webhook_id"
 _BY_KEY = "SELECT k.id FROM events k WHERE k.object_key = :object_key"
 _BY_NUMBER = "SELECT n.id FROM events n WHERE n.object_number = :object_number"
 _OF_KIND = " AND substr(n.object_key, 1, length(:object_kind) + 1) = :object_kind || '/'"
+_MOST_ARMS = 32
+"""Beyond that, one walk over everybody's deliveries is the shorter way."""
 
 
-def conditions(search: Search, before: tuple[int, int]) -> tuple[str, dict[str, Any]]:
-    """A WHERE made of constants of this file, and its parameters; what people typed is in the parameters alone."""
-    parts = ["(d.event_id, d.webhook_id) < (:before_event, :before_webhook)", "d.event_id <= :before_event"]
+def _arms(tx: Transaction, search: Search) -> list[Search]:
+    """The search as searches that each walk one index, newest first, and stop where the page is full.
+
+    A class of codes is several codes, an event type has several webhooks, and a user may see several goods owners: no
+    index has those in the order of time, so that one statement would have to read and sort all there are.
+    """
+    arms = [search]
+    if search.code is not None and search.code in CLASSES:
+        fits = CLASSES[search.code]
+        arms = [replace(search, code=code) for code in ("delivered", *_codes(tx)) if fits(code)]
+    if search.event_type is not None and search.webhook_id is None:
+        of_type = _webhooks_of_type(tx, search.event_type)
+        if len(arms) * len(of_type) <= _MOST_ARMS:
+            return [replace(arm, webhook_id=webhook_id) for arm in arms for webhook_id in of_type]
+    owners = search.goods_owners
+    if owners is not None and search.goods_owner_id is None and not _leads(search):
+        each = sorted(owners)
+        if len(arms) * len(each) <= _MOST_ARMS:
+            return [replace(arm, goods_owner_id=owner) for arm in arms for owner in each]
+    return arms
+
+
+def _webhooks_of_type(tx: Transaction, event_type: str) -> list[int]:
+    """Webhooks that are, or ever were, for an event type. Only they have deliveries of it, so that the events need no
+    index of types, which each event would pay for.
+    """
+    rows = tx.all(
+        """
+        SELECT w.id FROM webhooks w WHERE w.event_type = :event_type
+        UNION
+        SELECT v.webhook_id FROM webhook_versions v WHERE v.settings LIKE :in_settings
+        """,
+        event_type=event_type,
+        in_settings=f'%"eventType": "{event_type}"%',
+    )
+    return [int(row["id"]) for row in rows]
+
+
+def _codes(tx: Transaction) -> list[str]:
+    """Codes of deliveries that did not go well: one index step each, however many deliveries there are."""
+    rows = tx.all(
+        """
+        WITH RECURSIVE met(code) AS (
+          SELECT min(d.last_code) FROM deliveries d WHERE d.last_code <> 'delivered'
+          UNION ALL
+          SELECT (SELECT min(d.last_code) FROM deliveries d WHERE d.last_code <> 'delivered' AND d.last_code > met.code)
+            FROM met WHERE met.code IS NOT NULL
+        )
+        SELECT met.code FROM met WHERE met.code IS NOT NULL
+        """
+    )
+    return [row["code"] for row in rows]
+
+
+def _is_rare(search: Search) -> bool:
+    """Whether a partial index leads to what is wanted."""
+    return search.status not in (None, "delivered") or search.code not in (None, "delivered")
+
+
+def _leads(search: Search) -> bool:
+    """Whether deliveries are found by themselves, not by their events."""
+    return _is_rare(search) or search.webhook_id is not None or bool(search.object_key or search.object_number)
+
+
+def conditions(search: Search, before: tuple[int, int]) -> tuple[str, str, dict[str, Any]]:
+    """A WHERE made of constants of this file, an ORDER BY, and the parameters.
+
+    What people typed is in the parameters alone. The statement is written so that either database walks the index
+    that the filters lead to: SQLite keeps no statistics, and PostgreSQL's know nothing of which filters go together.
+    """
+    by_event = not _leads(search) and search.goods_owner_id is not None
+    parts = [
+        "d.event_id <= :before_event AND (d.event_id < :before_event OR d.webhook_id < :before_webhook)",
+        *(["e.id <= :before_event"] if by_event else []),
+    ]
     params: dict[str, Any] = {"before_event": before[0], "before_webhook": before[1]}
 
     def add(condition: str, **more: Any) -> None:
@@ -76,21 +158,23 @@ def conditions(search: Search, before: tuple[int, int]) -> tuple[str, dict[str, 
         params.update(more)
 
     if search.from_id:
-        add("d.event_id >= :from_id", from_id=search.from_id)
+        add("e.id >= :from_id" if by_event else "d.event_id >= :from_id", from_id=search.from_id)
     if search.goods_owners is not None:
-        owners = {f"owner_{place}": owner for place, owner in enumerate(sorted(search.goods_owners))}
-        names = ", ".join(f":{name}" for name in owners) or "NULL"
+        names, owners = _as_list("owner", search.goods_owners)
         add(f"d.goods_owner_id IN ({names})", **owners)
+    if search.own_of is not None:
+        names, owners = _as_list("own", search.own_of)
+        own = _OWN.replace("{names}", names)
+        add(f"EXISTS (SELECT 1 FROM webhooks w WHERE w.id = d.webhook_id AND {own})", **owners)  # noqa: S608 - constants
     if search.goods_owner_id is not None:
-        # The event's goods owner is the delivery's; this one has the index.
-        add("e.goods_owner_id = :goods_owner_id", goods_owner_id=search.goods_owner_id)
+        # The event's goods owner is the delivery's.
+        column = "e.goods_owner_id" if by_event else "d.goods_owner_id"
+        add(f"{column} = :goods_owner_id", goods_owner_id=search.goods_owner_id)
     if search.webhook_id is not None:
-        add("d.webhook_id = :webhook_id", webhook_id=search.webhook_id)
+        add(_RARE_OF_WEBHOOK if _is_rare(search) else "d.webhook_id = :webhook_id", webhook_id=search.webhook_id)
     if search.status is not None:
         add(_STATUS[search.status])
-    if search.code in CLASSES:
-        add(CLASSES[search.code])
-    elif search.code == "delivered":
+    if search.code == "delivered":
         add("d.last_code = 'delivered'")
     elif search.code is not None:
         add("d.last_code <> 'delivered' AND d.last_code = :code", code=search.code)
@@ -99,36 +183,78 @@ def conditions(search: Search, before: tuple[int, int]) -> tuple[str, dict[str, 
     if search.object_key or search.object_number:
         by_number = _BY_NUMBER + (_OF_KIND if search.object_kind else "")
         add(
-            f"d.event_id IN ({_BY_KEY} UNION {by_number})",  # noqa: S608 - constants of this file
+            f"d.event_id IN ({_BY_KEY} UNION {by_number})",
             object_key=search.object_key,
             object_number=search.object_number,
             **({"object_kind": search.object_kind} if search.object_kind else {}),
         )
-    return " AND ".join(parts), params
+    order = "e.id DESC, d.webhook_id DESC" if by_event else "d.event_id DESC, d.webhook_id DESC"
+    return " AND ".join(parts), order, params
+
+
+def _as_list(prefix: str, numbers: Iterable[int]) -> tuple[str, dict[str, Any]]:
+    """Names for a list in a statement, and their values. An empty list holds -1, the number of no goods owner."""
+    values = {f"{prefix}_{place}": number for place, number in enumerate(sorted(numbers))}
+    return ", ".join(f":{name}" for name in values) or "-1", values
+
+
+_OWN = """w.kind = 'regular' AND w.all_goods_owners = 0
+  AND NOT EXISTS (SELECT 1 FROM webhook_goods_owners g
+                   WHERE g.webhook_id = w.id AND g.goods_owner_id NOT IN ({names}))"""
+
+
+def own_webhooks(tx: Transaction, webhook_ids: Iterable[int], goods_owners: Iterable[int]) -> set[int]:
+    """Those of the webhooks that are regular and serve nobody but these goods owners."""
+    names, owners = _as_list("own", goods_owners)
+    wanted, ids = _as_list("id", webhook_ids)
+    rows = tx.all(
+        f"SELECT w.id FROM webhooks w WHERE w.id IN ({wanted}) AND {_OWN.replace('{names}', names)}",  # noqa: S608 - constants
+        **ids,
+        **owners,
+    )
+    return {int(row["id"]) for row in rows}
 
 
 def page(tx: Transaction, *, before: tuple[int, int], limit: int, **filters: Any) -> list[Row]:
     """Newest first by (event, webhook). `filters` are the fields of Search."""
-    where, params = conditions(Search(**filters), before)
-    return tx.all(
-        f"SELECT {FOR_PAGE} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE {where} "  # noqa: S608 - constants
-        "ORDER BY d.event_id DESC, d.webhook_id DESC LIMIT :limit",
-        limit=limit,
-        **params,
-    )
+    found: list[Row] = []
+    for arm in _arms(tx, Search(**filters)):
+        where, order, params = conditions(arm, before)
+        found += tx.all(
+            f"SELECT {FOR_PAGE} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE {where} "  # noqa: S608 - constants
+            f"ORDER BY {order} LIMIT :limit",
+            limit=limit,
+            **params,
+        )
+    return sorted(found, key=lambda row: (row["event_id"], row["webhook_id"]), reverse=True)[:limit]
 
 
 def count(tx: Transaction, *, before: tuple[int, int], most: int, **filters: Any) -> int:
     """How many there are, counted up to `most`."""
-    where, params = conditions(Search(**filters), before)
-    row = tx.one(
-        "SELECT count(*) AS n FROM (SELECT 1 AS one FROM deliveries d JOIN events e ON e.id = d.event_id "  # noqa: S608 - constants
-        f"WHERE {where} LIMIT :most) found",
-        most=most,
-        **params,
+    counted = 0
+    for arm in _arms(tx, Search(**filters)):
+        where, order, params = conditions(arm, before)
+        row = tx.one(
+            "SELECT count(*) AS n FROM (SELECT d.event_id FROM deliveries d JOIN events e ON e.id = d.event_id "  # noqa: S608 - constants
+            f"WHERE {where} ORDER BY {order} LIMIT :most) found",
+            most=most - counted,
+            **params,
+        )
+        counted += 0 if row is None else int(row["n"])
+        if counted >= most:
+            break
+    return counted
+
+
+def webhooks_of(tx: Transaction, webhook_ids: Iterable[int]) -> dict[int, Row]:
+    """Name and settings of each, also of deleted ones."""
+    rows = tx.all(
+        """
+        SELECT w.id, w.name, w.settings, w.deleted_at FROM :rows(webhook_id BIGINT) r JOIN webhooks w ON w.id = r.webhook_id
+        """,
+        rows=[(webhook_id,) for webhook_id in sorted(set(webhook_ids))],
     )
-    assert row is not None
-    return int(row["n"])
+    return {int(row["id"]): row for row in rows}
 
 
 def last_durations(tx: Transaction, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
@@ -247,16 +373,23 @@ def cancel_all(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
 
 
 def counts(tx: Transaction, webhook_ids: Iterable[int]) -> dict[int, dict[str, int]]:
-    """How many deliveries of each webhook are not delivered, by status."""
+    """How many deliveries of each webhook are not delivered, by status.
+
+    Two walks over partial indexes, over everybody's: what was delivered, which is nearly all, is never looked at.
+    """
     rows = tx.all(
-        """
-        SELECT d.webhook_id, d.status, count(*) AS n
-          FROM :rows(webhook_id BIGINT) r JOIN deliveries d ON d.webhook_id = r.webhook_id
-         WHERE d.status <> 'delivered' GROUP BY d.webhook_id, d.status
-        """,
-        rows=[(webhook_id,) for webhook_id in webhook_ids],
+        f"""
+        SELECT d.status, d.webhook_id, count(*) AS n FROM deliveries d
+         WHERE {_AT_REST} GROUP BY d.status, d.webhook_id
+        UNION ALL
+        SELECT 'sending', s.webhook_id, count(*)
+          FROM (SELECT d.webhook_id + 0 AS webhook_id FROM deliveries d WHERE d.status = 'sending') s
+         GROUP BY s.webhook_id
+        """  # noqa: S608 - a constant of this file
     )
+    wanted = set(webhook_ids)
     found: dict[int, dict[str, int]] = {}
     for row in rows:
-        found.setdefault(int(row["webhook_id"]), {})[row["status"]] = int(row["n"])
+        if row["webhook_id"] in wanted:
+            found.setdefault(int(row["webhook_id"]), {})[row["status"]] = int(row["n"])
     return found

@@ -14,7 +14,7 @@ from dockbell.warehouse.inputs import NewOrder, read
 from dockbell.warehouse.model import Status
 from dockbell.web.inputs import id_in_path, id_in_query
 from dockbell.web.ui.events import told_of
-from dockbell.web.ui.visit import Routes, Visit
+from dockbell.web.ui.visit import Page, Routes, Visit
 from dockbell.web.ui.webhook_form import visible_owners
 
 routes = Routes()
@@ -95,18 +95,23 @@ async def one(visit: Visit) -> Response:
     return await _order(visit)
 
 
-@routes.post(LIST + "/{id}/{step}", need="publish")
-async def take_step(visit: Visit) -> Response:
-    """The step and its events in one transaction; one that is impossible changes nothing."""
-    number, now = _number(visit), visit.parts.clock.now()
-    if visit.path["step"] not in STEPS:
-        raise Conflict("There is no such step.", code="impossible_step", hint=f"Steps: {', '.join(STEPS)}.")
-    step, _ = STEPS[visit.path["step"]]
-    try:
-        await visit.parts.database.write(lambda tx: step(tx, visit.parts.publisher, visit.actor, number, now=now))
-    except Conflict as refused:
-        return await _order(visit, refused)
-    return visit.go(f"{LIST}/{number}", notice="done")
+def _step_page(name: str) -> Page:
+    step, _ = STEPS[name]
+
+    async def take_step(visit: Visit) -> Response:
+        """The step and its events in one transaction; one that is impossible changes nothing."""
+        number, now = _number(visit), visit.parts.clock.now()
+        try:
+            await visit.parts.database.write(lambda tx: step(tx, visit.parts.publisher, visit.actor, number, now=now))
+        except Conflict as refused:
+            return await _order(visit, refused)
+        return visit.go(f"{LIST}/{number}", notice="done")
+
+    return take_step
+
+
+for _name in STEPS:
+    routes.post(f"{LIST}/{{id}}/{_name}", need="publish")(_step_page(_name))
 
 
 def _number(visit: Visit) -> int:
