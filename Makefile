@@ -2,7 +2,7 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench kill mutants reference lock clean venv venv-dev
+.PHONY: help demo serve test check format bench kill mutants reference pictures lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
@@ -43,6 +43,9 @@ kill: venv-dev ## kill -9 under load on both databases, and account for every ev
 
 reference: venv-dev ## write docs/reference anew from the code
 	@$(BIN)/python scripts/reference.py $(ARGS)
+
+pictures: venv-dev ## take the pictures of the pages anew (docs/pictures)
+	@$(BIN)/python scripts/pictures.py
 
 lock: ## write both lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@bash scripts/lock $(ARGS)

@@ -62,7 +62,7 @@ class Store:
         self.vault: Vault = open_vault(settings.key_path(), self.database)
         self.catalog = load_catalog()
         self.addresses = AddressPolicy(
-            parse_allow_rules(settings.egress.allow, i_know=settings.egress.allow_wide),
+            parse_allow_rules(settings.egress.allow, allow_wide=settings.egress.allow_wide),
             settings.egress.allow_loopback_for_tests,
             settings.egress.nat64_prefixes,
             private_names=settings.egress.private_names,

@@ -11,8 +11,8 @@ from tests.support.bad_inputs import cases
 OWN = frozenset({114})
 
 
-def rules(*texts: str, i_know: bool = False) -> AddressPolicy:
-    return AddressPolicy(parse_allow_rules(texts, i_know=i_know))
+def rules(*texts: str, allow_wide: bool = False) -> AddressPolicy:
+    return AddressPolicy(parse_allow_rules(texts, allow_wide=allow_wide))
 
 
 @pytest.mark.parametrize("case", cases("dns_addresses"), ids=str)
@@ -199,7 +199,7 @@ def test_the_test_setting_lets_loopback_through_and_nothing_else():
 
 @given(st.ip_addresses(), st.integers(1, 65535))
 def test_rules_only_ever_add_private_addresses(address, port):
-    with_rules = rules("* 10.0.0.0/8", "* 172.16.0.0/12", "* fc00::/7", i_know=True)
+    with_rules = rules("* 10.0.0.0/8", "* 172.16.0.0/12", "* fc00::/7", allow_wide=True)
     if with_rules.judge(address, port, None) is None and AddressPolicy().judge(address, port, None) is not None:
         inner = address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
         assert inner.is_private
@@ -252,9 +252,9 @@ def test_a_rule_that_cannot_be_meant_stops_the_start(text):
 
 @pytest.mark.parametrize("text", ["* 10.0.0.0/8", "* 10.0.0.0/15", "* fd00::/47", "* 0.0.0.0/0", "* ::/0"])
 def test_a_wide_rule_needs_to_be_confirmed(text):
-    with pytest.raises(ConfigError, match="i_know"):
+    with pytest.raises(ConfigError, match="allow_wide"):
         parse_allow_rules([text])
-    assert len(parse_allow_rules([text], i_know=True)) == 1
+    assert len(parse_allow_rules([text], allow_wide=True)) == 1
 
 
 def test_all_wrong_rules_are_named_at_once():

@@ -228,15 +228,15 @@ _RULE = re.compile(
 _WIDEST = {4: 16, 6: 48}
 
 
-def parse_allow_rules(texts: Iterable[str], *, i_know: bool = False) -> tuple[AllowRule, ...]:
+def parse_allow_rules(texts: Iterable[str], *, allow_wide: bool = False) -> tuple[AllowRule, ...]:
     """Rules as an administrator writes them: `114 10.1.0.0/16:8443,9443`, `* 192.168.4.0/24`, `* fd12:3456::/48`.
 
-    Raises ConfigError naming every wrong entry. Networks wider than /16 (IPv4) or /48 (IPv6) need `i_know`.
+    Raises ConfigError naming every wrong entry. Networks wider than /16 (IPv4) or /48 (IPv6) need `allow_wide`.
     """
     rules: list[AllowRule] = []
     wrong: list[str] = []
     for number, text in enumerate(texts):
-        rule = _parse_rule(text, i_know=i_know)
+        rule = _parse_rule(text, allow_wide=allow_wide)
         if isinstance(rule, AllowRule):
             rules.append(rule)
         else:
@@ -249,7 +249,7 @@ def parse_allow_rules(texts: Iterable[str], *, i_know: bool = False) -> tuple[Al
     return tuple(rules)
 
 
-def _parse_rule(text: str, *, i_know: bool) -> AllowRule | str:
+def _parse_rule(text: str, *, allow_wide: bool) -> AllowRule | str:
     match = _RULE.fullmatch(text.strip(" \t"))
     if match is None:
         return "is not a goods owner id or *, a blank, a network with its length, and perhaps ports"
@@ -262,7 +262,7 @@ def _parse_rule(text: str, *, i_know: bool) -> AllowRule | str:
         return "has a port outside 1 to 65535"
     if not any(network.version == home.version and network.overlaps(home) for home in _OPENABLE):
         return f"opens nothing: a rule can only open private networks ({', '.join(map(str, _OPENABLE))})"
-    if network.prefixlen < _WIDEST[network.version] and not i_know:
+    if network.prefixlen < _WIDEST[network.version] and not allow_wide:
         return f"is wider than /{_WIDEST[network.version]}; narrow it, or confirm with egress.allow_wide = true"
     return AllowRule(None if match["owner"] == "*" else int(match["owner"]), network, ports)
 
