@@ -53,7 +53,7 @@ def indexes(database: Database) -> set[str]:
 def as_written() -> tuple[dict[str, list[tuple[str, str, bool]]], set[str]]:
     """Tables and indexes as the migrations' text says them: both databases are held against it, so they are equal."""
     tables = {"schema_steps": [("number", "BIGINT", True), ("applied_at", "BIGINT", True)]}
-    names = set()
+    names: set[str] = set()
     for _, _, text in steps():
         for statement in statements_of(text, "postgres"):
             words = statement.split()

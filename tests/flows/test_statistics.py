@@ -3,8 +3,10 @@
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dockbell.actions import statistics
 from dockbell.clock import HOUR, MINUTE
@@ -31,9 +33,8 @@ LATER = NOW + 10 * HOUR
 
 
 def closing(event_id: int, *, at: int, failed: bool = False, **fields: object) -> Closing:
-    lease = a_lease(event_id, 1)
-    made = partial(a_failure, again_at=at + HOUR) if failed else a_closing
-    return made(lease, ended_at=at, **fields)
+    made = partial(a_failure, again_at=at + HOUR) if failed else partial(a_closing)
+    return made(a_lease(event_id, 1), ended_at=at, **fields)
 
 
 def prepare(database: Database, how_many: int) -> None:
@@ -161,7 +162,7 @@ def test_nodes_that_close_and_roll_up_at_once_count_each_attempt_once(
 ):
     prepare(database, 200)
     nodes = [database, open_again()]
-    tasks = []
+    tasks: list[Future[Any]] = []
     for n in range(1, 201):
         work = partial(lambda tx, one: deliveries.close(tx, [one]), one=closing(n, at=NOW + n * MINUTE))
         tasks.append(nodes[n % 2].submit_write(work))
@@ -177,13 +178,15 @@ def test_nodes_that_close_and_roll_up_at_once_count_each_attempt_once(
 
 def test_a_webhook_fails_since_its_first_failure_after_the_last_success(database: Database):
     prepare(database, 6)
-    codes = [True, False, True, True]
-    for n, failed in enumerate(codes, 1):
+    health = None
+    for n, failed in enumerate([True, False, True, True], 1):
         close(database, closing(n, at=NOW + n * MINUTE, failed=failed))
         for until in (NOW, NOW + n * MINUTE + 1):
             roll_up(database, until)
             health = read(database, lambda tx: statistics.of_webhooks(tx, [1], now=LATER))[1].health
+            assert health is not None
             assert (health.failing_since is not None) == failed
+    assert health is not None
     assert health.failing_since == NOW + 3 * MINUTE
     assert health.delivered_at == NOW + 2 * MINUTE
     assert health.tried_at == NOW + 4 * MINUTE

@@ -62,7 +62,7 @@ async def test_the_largest_body_is_taken_and_one_byte_more_is_not(tmp_path, data
             chunked = [("transfer-encoding", "chunked")]
             reply = await server.admin.post(EVENTS, pieces=halves, headers=chunked)
             assert reply.status == status
-        assert reply.code == "body_too_large"
+            assert status == 202 or reply.code == "body_too_large"
 
 
 async def test_a_body_announced_as_too_large_is_refused_unread(tmp_path, database):

@@ -67,9 +67,10 @@ async def test_no_answer_ever_holds_a_secret(tmp_path, database):
             reply = await server.admin.get(target)
             assert reply.status == 200, target
             answers.append(reply.body)
-        for bad in ({"eventType": "no.such"}, {"headers": 5}, {"targetUrl": "x"}, {"nonsense": 1}):
-            answers.append((await server.admin.patch(f"{WEBHOOKS}/{made[0]['id']}", bad)).body)
-        answers.append((await server.admin.patch(f"{WEBHOOKS}/{made[0]['id']}", {"name": "Renamed"})).body)
+        bad = ({"eventType": "no.such"}, {"headers": 5}, {"targetUrl": "x"}, {"nonsense": 1})
+        for change in (*bad, {"name": "Renamed"}):
+            reply = await server.admin.patch(f"{WEBHOOKS}/{made[0]['id']}", change)
+            answers.append(reply.body)
         answers.append(
             (await server.admin.post(f"{WEBHOOKS}/{made[0]['id']}/rotateSecret", {"signingSecret": SIGNING})).body
         )
@@ -166,14 +167,17 @@ async def test_a_goods_owners_key_has_nothing_to_do_with_automation_webhooks(tmp
         assert (await api.post(WEBHOOKS, a_webhook(kind="automation", goodsOwnerIds=None))).status == 403
         own = await server.make_webhook(api)
         assert (await api.patch(f"{WEBHOOKS}/{own['id']}", {"kind": "automation"})).status == 403
-        for owners in (None, [TEA, FJORD]):
-            made = await server.make_webhook(kind="automation", goodsOwnerIds=owners, eventType="test.anything")
+        others = [
+            await server.make_webhook(kind="automation", goodsOwnerIds=owners, eventType="test.anything")
+            for owners in (None, [TEA, FJORD])
+        ]
+        for made in others:
             for reply in await everything_done_to(api, f"{WEBHOOKS}/{made['id']}"):
                 assert reply.status == 404
             mine = (await api.get(WEBHOOKS)).document["items"]
             assert [webhook["id"] for webhook in mine] == [own["id"]]
         event = await server.publish(api)
-        delivery = f"/api/v1/deliveries/{event['eventId']}-{made['id']}"
+        delivery = f"/api/v1/deliveries/{event['eventId']}-{others[-1]['id']}"
         for verb in ("resend", "cancel"):
             assert (await api.post(f"{delivery}/{verb}")).status in (403, 404), verb
         assert (await server.admin.get(delivery)).document["status"] == "pending"
