@@ -84,7 +84,7 @@ def test_an_administrator_makes_an_automation_webhook_for_two_goods_owners(site:
     site.inspector.answer = 503
     pick(page, site, site.order("3002", FJORD))
     site.attempted(webhook, 4)
-    page.reload()
+    page.goto(f"{LIST}/{webhook}/logs")
     failed = rows.filter(has_text="3002")
     expect(failed).to_contain_text("http_503")
     failed.locator(f"a[href^='{LOG}/']").first.click()
