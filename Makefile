@@ -17,9 +17,9 @@ demo: venv ## run Dockbell with a demonstration warehouse, two goods owners and 
 serve: venv ## run Dockbell as configured (dockbell.toml, DOCKBELL_... variables)
 	@$(BIN)/dockbell serve $(ARGS)
 
-test: check ## all a commit needs: check, then every suite but browser and faults, on SQLite and a real PostgreSQL
+test: check ## all a commit needs: check, then every suite but faults, on SQLite, a real PostgreSQL and a real Chromium
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 8 --durations-min 1 \
-		--ignore tests/browser --ignore tests/faults $(ARGS)
+		--ignore tests/faults $(ARGS)
 
 check: venv-dev ## layout, lint, types, import rules, spelling; no tests
 	@$(BIN)/ruff format --check $(CODE)

@@ -3,7 +3,6 @@
 The pages come from the registry of routes. Without JavaScript and with it, light and dark, desktop and phone.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Error, Page
 
-from dockbell.actions import sessions
-from dockbell.clock import HOUR
-from dockbell.store import users
 from dockbell.web.ui.visit import Route
 from tests.browser.conftest import DESKTOP, PHONE, Visit, Watch
-from tests.support.page_addresses import address, all_routes
-from tests.support.site import FJORD, TEA, Site
+from tests.support.page_addresses import address, all_routes, one_of_everything
+from tests.support.site import Site
 
 GETS = [route for route in all_routes() if route.method == "GET"]
 WEIGHTS = ("critical", "serious", "moderate", "minor")
@@ -34,50 +30,7 @@ MORE = (
 
 @pytest.fixture(scope="module")
 def things(site: Site) -> dict[str, Any]:
-    """One of everything a path may name: a webhook with good and bad deliveries, an event, an order, a key ..."""
-    webhook = site.make_webhook(
-        headers=[{"name": "X-Company-Id", "value": "654"}],
-        filters={"transporters": ["DHL"]},
-        authentication={"type": "basic", "username": "dockbell", "password": "tea-and-biscuits"},
-    )
-    site.make_webhook(
-        name="Shipping platform", kind="automation", goodsOwnerIds=[TEA, FJORD], eventType="order.status-changed"
-    )
-    order = site.order("12345")
-    site.do(order, "allocate", "pick")
-    site.attempted(webhook["id"])
-    site.inspector.answer = 500
-    site.do(site.new_order("12400"), "allocate", "pick")
-    delivery = site.attempted(webhook["id"], 2)
-    site.inspector.answer = 200
-    [key, *_] = site.api.get("/api/v1/apiKeys")["items"]
-    run = "0123456789abcdef"
-    site.write(
-        lambda tx: tx.run(
-            """
-            INSERT INTO bulk_runs
-                   (id, action, actor, actor_label, chosen, position_event, position_webhook, started_at, ended_at)
-            VALUES (:id, 'resend', 'user-1', 'Astrid Admin', '{"keys": []}', 1, 1, 1, 1)
-            """,
-            id=run,
-        )
-    )
-    return {
-        "link": _a_link(site, "invitation"), "first_link": _a_link(site, "first"), "session": "0" * 64,
-        "webhook": webhook["id"], "delivery": delivery["id"], "event": delivery["eventId"], "order": order,
-        "goods_owner": TEA, "key": key["id"], "user": site.people["tea"].id, "event_type": "order.picked", "bulk_run": run,
-    }  # fmt: skip
-
-
-def _a_link(site: Site, purpose: str) -> str:
-    held = secrets.token_urlsafe(32)
-    number, until = site.people["fjord"].id if purpose == "invitation" else None, site.store.clock.now() + HOUR
-    site.write(
-        lambda tx: users.insert_link(
-            tx, digest=sessions.digest(held), purpose=purpose, user_id=number, expires_at=until
-        )
-    )
-    return held
+    return one_of_everything(site)
 
 
 def addresses(things: dict[str, Any]) -> list[str]:
