@@ -8,6 +8,7 @@ from typing import Any
 from dockbell.actions import audit
 from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
+from dockbell.domain import advice
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
@@ -17,6 +18,7 @@ from dockbell.store.database import Row, Transaction
 
 STATUSES = ("pending", "sending", "delivered", "failed", "held", "cancelled")
 _ID = re.compile(r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})")
+_STATUS = re.compile(r"[1-9][0-9]{2}")
 _OBJECT = re.compile(r"(?:([a-z][a-z0-9-]{0,63})[ /])?(.{1,200})")
 NEWEST = 1 << 62
 MOST_COUNTED = 10_000
@@ -78,7 +80,7 @@ def search_of(
         "goods_owner_id": goods_owner_id,
         "event_type": event_type,
         "status": status,
-        "code": code,
+        "code": None if code is None else searched_code(code),
         **searched_object(about),
         "from_id": 0 if since is None else first_id_at(since),
     }
@@ -119,6 +121,18 @@ def with_durations(tx: Transaction, found: list[dict[str, Any]]) -> list[dict[st
     return [
         {**one, "lastDurationInMs": None if us is None else us / 1000} for one, us in zip(found, durations, strict=True)
     ]
+
+
+def searched_code(text: str) -> str:
+    """A class of outcomes (`5xx`), a code (`timeout`) or a response's status (`500`), as the store looks for it."""
+    wanted = text.strip().lower()
+    status = wanted.removeprefix("http_")
+    if _STATUS.fullmatch(status):
+        return "delivered" if status[0] == "2" else "http_redirect" if status[0] == "3" else f"http_{status}"
+    if wanted in delivery_log.CLASSES or wanted in advice.CODES:
+        return wanted
+    known = f"{', '.join(delivery_log.CLASSES)}, a status such as 500, or a code such as timeout"
+    raise InvalidInput([Problem("code", "outcome", f"{text[:40]!r} is no outcome of an attempt. Write {known}.")])
 
 
 def searched_object(about: str | None) -> dict[str, str | None]:

@@ -62,10 +62,11 @@ def get(tx: Transaction, actor: Actor, event_id: int) -> dict[str, Any]:
 
 
 def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
-    """Every webhook the event could have been meant for, and why it fired or did not.
+    """Every webhook the event could have been meant for, and why it fired or did not: a code, and the reason in words.
 
     Judged by the settings that were in force when the event was accepted. Webhooks of other event types
-    could not have been meant; those of other goods owners are named only to who may see them.
+    could not have been meant; those of other goods owners are named only to who may see them. A test event was meant
+    for the webhook under test alone.
     """
     actor.need("read")
     event = visible(tx, actor, event_id)
@@ -74,35 +75,41 @@ def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
     facts = Facts(json.loads(event["data"]), json.loads(event["attributes"]))
     found = webhooks.versions_at(tx, event_id=event_id, event_type=event["event_type"], moment=event["accepted_at"])
     for row in found:
-        if not may_see(actor, json.loads(row["settings_now"])) and row["id"] not in made:
-            continue
         delivery = made.get(row["id"])
+        if delivery is None and (event["test_of"] is not None or not may_see(actor, json.loads(row["settings_now"]))):
+            continue
         if delivery is not None:
-            answer = {"fired": True, "status": delivery["status"], "reason": IN_WORDS[delivery["status"]]}
+            status = delivery["status"]
+            answer = {"fired": True, "status": status, "code": "fired", "reason": IN_WORDS[status]}
         else:
-            answer = {"fired": False, "status": None, "reason": _objection(row, event, facts)}
+            code, reason = _objection(row, event, facts)
+            answer = {"fired": False, "status": None, "code": code, "reason": reason}
         answers.append({"webhookId": row["id"], "webhookName": row["name"], "kind": row["kind"], **answer})
     return answers
 
 
-def _objection(row: Row, event: Row, facts: Facts) -> str:
-    """Why no delivery was made for this webhook."""
-    if event["test_of"] is not None:
-        return "this is a test event of another webhook"
+def _objection(row: Row, event: Row, facts: Facts) -> tuple[str, str]:
+    """Why no delivery was made for this webhook: code and words."""
     if row["version"] is None:
-        return f"it was created after the event, at {to_text(row['created_at'])}"
+        return "created_later", f"it was created after the event, at {_to_the_second(row['created_at'])}"
     if row["deleted"]:
-        return f"it was deleted before the event, at {to_text(row['since'])}"
+        return "deleted", f"it was deleted before the event, at {_to_the_second(row['since'])}"
     settings = json.loads(row["settings"])
     if settings["eventType"] != event["event_type"]:
-        return f"it was for the event type {settings['eventType']} at that time"
+        return "event_type", f"it was for the event type {settings['eventType']} at that time"
     if not row["enabled"]:
-        return f"it was disabled, since {to_text(row['since'])}"
+        return "disabled", f"it was disabled, since {_to_the_second(row['since'])}"
     owners = settings["goodsOwnerIds"]
     if owners is not None and event["goods_owner_id"] not in owners:
         mine = ", ".join(map(str, owners))
-        return f"it is for another goods owner: it serves {mine}, the event is of {event['goods_owner_id']}"
-    return filter_from(settings["filters"]).objection(facts) or "it was changed in the moment the event was accepted"
+        words = f"it is for another goods owner: it serves {mine}, the event is of {event['goods_owner_id']}"
+        return "goods_owner", words
+    found = filter_from(settings["filters"]).objection(facts)
+    return ("filter", found) if found else ("changed", "it was changed in the moment the event was accepted")
+
+
+def _to_the_second(moment: Moment) -> str:
+    return to_text(moment)[:19] + "Z"
 
 
 def visible(tx: Transaction, actor: Actor, event_id: int) -> Row:

@@ -106,7 +106,11 @@ async def _fits(password_hash: str, password: str) -> bool:
 def problems_with_password(password: str, email: str, field: str = "password") -> list[Problem]:
     length = len(password.encode("utf-8", "replace"))
     if not SHORTEST_PASSWORD <= length <= LONGEST_PASSWORD:
-        text = f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} bytes; this one has {length}."
+        text = (
+            f"A password needs at least {SHORTEST_PASSWORD} characters; this one has {len(password)}."
+            if length < SHORTEST_PASSWORD
+            else f"A password may have {LONGEST_PASSWORD:,} bytes at most; this one has {length:,}."
+        )
         return [Problem(field, "password_length", text)]
     plain = password.lower()
     if plain in COMMON or len(set(plain)) < 4 or plain in (email.lower(), email.lower().partition("@")[0]):

@@ -76,8 +76,9 @@ def _new_event(index: Index, event_type_key: str, goods_owner_id: int, past: Row
         occurred_at=None if past is None else past["occurred_at"],
         publisher_id=None,
         fingerprint="",
-        key=event_type.key_of(document),
-        number=event_type.number_of(document),
+        # The example is about no object of the warehouse, so it must not stand in the history of one.
+        key=None if past is None else past["object_key"],
+        number=None if past is None else past["object_number"],
         attributes={} if past is None else msgspec.json.decode(past["attributes"]),
         data=data,
         document=document,

@@ -109,6 +109,18 @@ class WebhookInput(_Input):
     signing_secret: StrictStr | None = Field(default=None, description="whsec_...; left out, one is made")
 
 
+_MESSAGES = {
+    "missing": "This field is missing.",
+    "extra_forbidden": "There is no such field here.",
+    "int_type": "This must be a whole number.",
+    "int_from_float": "This must be a whole number.",
+    "float_type": "This must be a number.",
+    "string_type": "This must be a text.",
+    "bool_type": "This must be true or false.",
+    "list_type": "This must be a list.",
+}
+
+
 def problems_from(error: ValidationError, *, root: str = "") -> list[Problem]:
     """A model's complaints in our form."""
     found: dict[tuple[str, str], Problem] = {}
@@ -118,10 +130,7 @@ def problems_from(error: ValidationError, *, root: str = "") -> list[Problem]:
         for part in place:
             path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
         code = {"missing": "required", "extra_forbidden": "unknown_field"}.get(complaint["type"], "type")
-        message = {
-            "required": "This field is missing.",
-            "unknown_field": "There is no such field here.",
-        }.get(code, complaint["msg"] + ".")
+        message = _MESSAGES.get(complaint["type"]) or complaint["msg"].replace("Input should be", "This must be") + "."
         found[path, code] = Problem(path, code, message)  # a number is complained of as int and as float: once will do
     return list(found.values())
 
@@ -175,7 +184,7 @@ def _problems_with_basics(sound: Mapping[str, Any], state: State) -> list[Proble
                 Problem("goodsOwnerIds", "goods_owners", "A regular webhook belongs to exactly one goods owner.")
             )
         if kind == "automation" and owners == []:
-            text = "Choose at least one goods owner, or null for all of them."
+            text = "Choose at least one goods owner, or all of them (null)."
             problems.append(Problem("goodsOwnerIds", "goods_owners", text))
     for place, owner in enumerate(owners or []):
         if owner not in state.goods_owners:
@@ -219,7 +228,9 @@ def _problems_with_headers(given: list[Mapping[str, Any]], stored: Mapping[str, 
     problems = headers.problems_with_headers(pairs)
     for place, header in enumerate(given):
         if header.get("value") is None and not (header.get("secret") and header["name"] in known):
-            problems.append(Problem(f"headers[{place}].value", "required", f"{header['name'][:80]!r} has no value."))
+            problems.append(
+                Problem(f"headers[{place}].value", "required", f"The header {header['name'][:80]!r} has no value.")
+            )
     return problems
 
 

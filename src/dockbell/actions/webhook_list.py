@@ -85,6 +85,13 @@ def one(tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, now:
     }
 
 
+def named(tx: Transaction, actor: Actor, name: str) -> list[int]:
+    """Those of the actor's webhooks with this name, whatever its case."""
+    actor.need("read")
+    rows = webhooks.page(tx, goods_owners=actor.goods_owners, limit=MOST_WEBHOOKS)
+    return [row["id"] for row in rows if row["name"].casefold() == name.casefold()]
+
+
 def state_of(enabled: bool, figures: Statistics, held: int) -> str:
     if not enabled:
         return "held" if held else "disabled"

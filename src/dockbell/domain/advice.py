@@ -74,7 +74,10 @@ _OF_CODE: Mapping[str, str] = {
     "http_405": "The path does not take POST. Check the path, and that the receiver expects a POST there.",
     "http_407": "A proxy in between asks for credentials. The operator must mend the way out of this network.",
     "http_408": "The receiver gave up waiting for the request. It is overloaded, or a proxy before it is too strict.",
-    "http_410": "The receiver asks for no more webhooks, so it was disabled. Enable it once the receiver is back.",
+    "http_410": (
+        "The receiver asks for no more webhooks; that disables the webhook, unless it was a test. Enable it once the "
+        "receiver is back."
+    ),
     "http_411": "The receiver misread the request's length. Check the proxy before it.",
     "http_413": "The payload is larger than the receiver takes. Raise its limit for request bodies.",
     "http_415": "The receiver does not take application/json. Check what it expects at this path.",
@@ -83,11 +86,13 @@ _OF_CODE: Mapping[str, str] = {
     "http_429": "The receiver asks us to slow down. Lower this webhook's attempts at once, or raise its limit.",
     "http_500": "The receiver failed while it worked on the event. Its log has the reason.",
     "http_502": "The proxy before the receiver got no proper answer from it. Check that the receiver runs.",
-    "http_503": "The receiver is not available at the moment. It is tried again by the retry policy.",
+    "http_503": "The receiver is not available at the moment. Check that it runs, and that it is not overloaded.",
     "http_504": "The proxy before the receiver waited in vain. Let the receiver answer at once and work afterwards.",
 }
+CODES = frozenset(_OF_CODE)
+"""What an attempt can be listed under, besides http_ and a status."""
 _CLIENT = "The receiver refuses the request. Its answer, and its log, should say why."
-_SERVER = "The receiver failed. Its log has the reason; the delivery is tried again by the retry policy."
+_SERVER = "The receiver failed. Its log has the reason."
 _ODD = "The receiver answered in a way that webhooks do not use. It should answer 200 to 299 when it took the event."
 _UNKNOWN = "The attempt failed. The detail beside it says what was met; ask the operator if it does not help."
 

@@ -41,11 +41,15 @@ class Actor:
         return "admin" in self.scopes or scope in self.scopes
 
     def need(self, scope: Scope) -> None:
-        if not self.may(scope):
-            raise NotAllowed(
-                f"{self._this} may not {IN_WORDS[scope]}; it lacks the scope {scope!r}.",
-                hint="Ask an administrator for that scope.",
-            )
+        if self.may(scope):
+            return
+        if self.kind == "user":
+            text = "This is for administrators." if scope == "admin" else f"Your role may not {IN_WORDS[scope]}."
+            raise NotAllowed(text, hint="Ask an administrator.")
+        raise NotAllowed(
+            f"This key may not {IN_WORDS[scope]}; it lacks the scope {scope!r}.",
+            hint="Ask an administrator for that scope.",
+        )
 
     def sees(self, goods_owner_id: int) -> bool:
         return self.goods_owners is None or goods_owner_id in self.goods_owners
@@ -59,11 +63,8 @@ class Actor:
         """For what concerns all goods owners: keys, types, automation webhooks."""
         self.need("admin")
         if self.goods_owners is not None:
-            raise NotAllowed(f"{self._this} is limited to its goods owners; this needs one for all of them.")
-
-    @property
-    def _this(self) -> str:
-        return "Your user" if self.kind == "user" else "This key"
+            this = "Your user" if self.kind == "user" else "This key"
+            raise NotAllowed(f"{this} is limited to its goods owners; this needs one for all of them.")
 
 
 def no_such_goods_owner(goods_owner_id: int) -> NotFound:

@@ -6,6 +6,7 @@ The same function judges at save, at import and again before each send.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -80,7 +81,7 @@ def parse_target_url(
         _refuse(
             field,
             "url_charset",
-            f"The URL has {bad[0]!a} at character {bad.start() + 1}. Only visible ASCII without "
+            f"The URL has {_character(bad[0])} at character {bad.start() + 1}. Only visible ASCII without "
             '\\ < > " ^ ` { | } '
             "is allowed: escape it as %XX in the path, write an international host name in its xn-- form.",
         )
@@ -117,6 +118,13 @@ def parse_target_url(
     return url
 
 
+def _character(text: str) -> str:
+    """As one reads it; what is no ASCII by its name, since letters of several scripts look alike."""
+    if text.isascii() and text.isprintable():
+        return "a blank" if text == " " else f'"{text}"' if text != '"' else f"'{text}'"
+    return f"{unicodedata.name(text, 'a character')} (U+{ord(text):04X})"
+
+
 def _host_and_port(authority: str, scheme: str, policy: AddressPolicy, field: str) -> tuple[str, int, bool]:
     """Host (lower-case, no brackets), port, and whether the host is an address."""
     match = _AUTHORITY.fullmatch(authority)
@@ -125,7 +133,9 @@ def _host_and_port(authority: str, scheme: str, policy: AddressPolicy, field: st
             field,
             "url_host",
             f"The URL has {authority[:80]!r} where a host name, an IPv4 address or an [IPv6 address] without zone id "
-            "must stand, followed at most by a colon and a port.",
+            "must stand, followed at most by a colon and a port."
+            if authority
+            else "The URL has no host: write it behind the two slashes, as in https://hooks.example.com/dockbell.",
         )
     in_brackets, name, port_text = match.groups()
     if in_brackets is not None:

@@ -45,8 +45,10 @@ def unanswered(easy: pycurl.Curl, code: int, message: str, *, dns_us: int) -> Un
 
 def reason_of(easy: pycurl.Curl, code: int, message: str) -> str:
     os_error = easy.getinfo(pycurl.OS_ERRNO)
-    connected = easy.getinfo(pycurl.CONNECT_TIME_T) > 0
-    in_handshake = connected and easy.getinfo(pycurl.APPCONNECT_TIME_T) == 0 and _is_https(easy)
+    # On a connection that was kept open nothing was connected anew: that the request went out says that it stood.
+    has_sent = easy.getinfo(pycurl.REQUEST_SIZE) > 0
+    connected = has_sent or easy.getinfo(pycurl.CONNECT_TIME_T) > 0
+    in_handshake = connected and not has_sent and easy.getinfo(pycurl.APPCONNECT_TIME_T) == 0 and _is_https(easy)
     match code:
         case pycurl.E_OPERATION_TIMEDOUT:
             return "timeout" if connected and not in_handshake else "tls_timeout" if connected else "connect_timeout"

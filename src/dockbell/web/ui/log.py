@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from dockbell.actions import bulk, deliveries
+from dockbell.actions import bulk, deliveries, webhook_list
 from dockbell.clock import Moment
 from dockbell.domain.advice import advice_for
 from dockbell.domain.event import Event, body_of
@@ -43,7 +43,7 @@ async def of_webhook(visit: Visit) -> Response:
 @routes.get("/administration/deliveries/rows", need="read")
 async def newest_rows(visit: Visit) -> Response:
     """The first page's rows alone, for those who follow the log."""
-    filters = _filters(visit.query)
+    filters = await _filters(visit, visit.query)
     found = await visit.parts.database.read(
         lambda tx: _for_rows(tx, visit, deliveries.page(tx, visit.actor, **filters, limit=A_PAGE))
     )
@@ -52,7 +52,7 @@ async def newest_rows(visit: Visit) -> Response:
 
 @routes.get("/administration/deliveries/export", need="read")
 async def export(visit: Visit) -> Response:
-    filters = _filters(visit.query)
+    filters = await _filters(visit, visit.query)
     kind = "json" if visit.query.text("as") == "json" else "csv"
     media = "application/json" if kind == "json" else "text/csv; charset=utf-8; header=present"
     headers = {**PAGE_HEADERS, "content-disposition": attachment(f"deliveries.{kind}"), "content-type": media}
@@ -67,7 +67,7 @@ async def confirm_many(visit: Visit) -> Response:
     asked = {name: visit.form.text(name) for name in FILTERS}
     if not everything and not ids:
         return await _list(visit, problems=(Problem("", "nothing_selected", visit._("Tick at least one first.")),))
-    filters = _filters(visit.form)
+    filters = await _filters(visit, visit.form)
     count = len(set(ids))
     if everything:
         count = await visit.parts.database.read(lambda tx: deliveries.count(tx, visit.actor, to_change=True, **filters))
@@ -81,7 +81,7 @@ async def confirm_many(visit: Visit) -> Response:
 async def begin_many(visit: Visit) -> Response:
     now = visit.parts.clock.now()
     ticked = None if visit.form.text("which") == "all" else visit.form.all("delivery")
-    filters = _filters(visit.form) if ticked is None else {}
+    filters = await _filters(visit, visit.form) if ticked is None else {}
     run = await visit.parts.database.write(
         lambda tx: bulk.begin(tx, visit.actor, visit.form.text("do"), now=now, ticked=ticked, **filters)
     )
@@ -132,7 +132,7 @@ async def _list(visit: Visit, webhook_id: int | None = None, problems: tuple[Pro
         webhook = await visit.parts.database.read(lambda tx: visit.parts.webhooks.get(tx, visit.actor, number))
         shown["webhookId"] = str(webhook_id)
     try:
-        filters = _filters(asked, webhook_id)
+        filters = await _filters(visit, asked, webhook_id)
         at = _CURSOR.fullmatch(visit.query.text("before"))
         before = (min(int(at[1]), deliveries.NEWEST), int(at[2])) if at else None
 
@@ -171,9 +171,14 @@ def _names(visit: Visit) -> dict[str, Any]:
     return {"type_names": {one.key: one.name for one in state.catalog}}
 
 
-def _filters(asked: Fields, webhook_id: int | None = None) -> dict[str, Any]:
-    """What the form says; raises InvalidInput with everything that is wrong."""
+async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -> dict[str, Any]:
+    """What the form says; raises InvalidInput with everything that is wrong. A webhook is found by number or name."""
     problems: list[Problem] = []
+    if webhook_id is None and asked.text("webhookId"):
+        try:
+            webhook_id = await visit.parts.database.read(lambda tx: _webhook_of(tx, visit, asked.text("webhookId")))
+        except InvalidInput as wrong:
+            problems += wrong.problems
 
     def number(name: str) -> int | None:
         text = asked.text(name)
@@ -191,6 +196,11 @@ def _filters(asked: Fields, webhook_id: int | None = None) -> dict[str, Any]:
     status, about = asked.text("status") or None, asked.text("about") or None
     if status is not None and status not in deliveries.STATUSES:
         problems.append(Problem("status", "status", f"There is no status {status[:40]!r}."))
+    code = asked.text("code") or None
+    try:
+        code = code and deliveries.searched_code(code)
+    except InvalidInput as wrong:
+        problems += wrong.problems
     since: Moment | None = None
     until: Moment | None = None
     try:
@@ -199,13 +209,25 @@ def _filters(asked: Fields, webhook_id: int | None = None) -> dict[str, Any]:
         names = {"since": "from", "until": "to"}
         problems += [Problem(names.get(each.field, each.field), each.code, each.message) for each in wrong.problems]
     found = {
-        "status": status, "code": asked.text("code") or None, "event_type": asked.text("eventType") or None,
-        "webhook_id": webhook_id or number("webhookId"), "goods_owner_id": number("goodsOwnerId"), "about": about,
+        "status": status, "code": code, "event_type": asked.text("eventType") or None,
+        "webhook_id": webhook_id, "goods_owner_id": number("goodsOwnerId"), "about": about,
         "since": since, "until": until,
     }  # fmt: skip
     if problems:
         raise InvalidInput(problems)
     return found
+
+
+def _webhook_of(tx: Transaction, visit: Visit, text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 16:
+        return int(text)
+    found = webhook_list.named(tx, visit.actor, text)
+    if len(found) == 1:
+        return found[0]
+    shown = (
+        f"There is no webhook “{text[:80]}”." if not found else f"{len(found)} webhooks are named so; write a number."
+    )
+    raise InvalidInput([Problem("webhookId", "webhook", shown)])
 
 
 async def portions(

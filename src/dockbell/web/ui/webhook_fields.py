@@ -57,9 +57,8 @@ def typed_in(form: Fields) -> Typed:
     for line in form.text("headerLines").split("\n"):
         if line.strip():
             name, colon, value = line.partition(":")
-            headers.append(
-                {"name": name.strip(), "value": value.strip() if colon else "", "secret": False, "kept": False}
-            )
+            row = {"name": name.strip(), "value": value.strip(), "secret": False, "kept": False, "lacks": not colon}
+            headers.append(row)
     statuses = [
         {"from": left.strip(), "to": reached.strip()}
         for left, reached in zip(form.all("statusFrom"), form.all("statusTo"), strict=False)
@@ -75,7 +74,7 @@ def typed_in(form: Fields) -> Typed:
     return Typed(
         texts={name: form.get(name, "") for name in TEXTS},
         ticks=frozenset(name for name in TICKS if name in form),
-        owners=frozenset(form.all("owner")),
+        owners=frozenset(filter(None, form.all("owner"))),
         headers=headers,
         statuses=statuses,
         conditions=conditions,
@@ -96,8 +95,8 @@ def document_from(typed: Typed, kind: str, event_type: EventType | None) -> dict
         "authentication": _authentication(typed),
         "headers": [_header(row) for row in typed.headers],
         "filters": {
-            "transporters": _lines(typed.text("transporters")),
-            "orderTypes": _lines(typed.text("orderTypes")),
+            "transporters": _codes(typed.text("transporters")),
+            "orderTypes": _codes(typed.text("orderTypes")),
             "statuses": [_status(row) for row in typed.statuses],
             "fireWhenPurchaseOrderIsCreated": "fireWhenPurchaseOrderIsCreated" in typed.ticks,
             "conditions": [_condition(row, event_type) for row in typed.conditions],
@@ -189,7 +188,8 @@ def _authentication(typed: Typed) -> dict[str, Any]:
 
 
 def _header(row: Mapping[str, Any]) -> dict[str, Any]:
-    value = None if row["kept"] and not row["value"] else row["value"]
+    # A line that was pasted without a colon has no value: the rules name it.
+    value = None if row.get("lacks") or (row["kept"] and not row["value"]) else row["value"]
     return {"name": row["name"], "value": value, "secret": row["secret"]}
 
 
@@ -262,5 +262,6 @@ def _number(text: str) -> Any:
     return float(text) if "." in text else int(text)
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if line.strip()]
+def _codes(text: str) -> list[str]:
+    """One on each line, or with commas between: no code of a warehouse has a comma in it."""
+    return [code.strip() for code in re.split(r"[,\n]", text) if code.strip()]

@@ -81,15 +81,15 @@ async def change(visit: Visit) -> Response:
     patch = document_from(typed, kind, visit.parts.index.state.catalog.get(typed.text("eventType")))
     now = visit.parts.clock.now()
 
-    def save(tx: Transaction) -> None:
+    def save(tx: Transaction) -> Mapping[str, Any]:
         if str(visit.parts.webhooks.get(tx, visit.actor, webhook["id"])["version"]) != typed.text("version"):
             raise Conflict(
                 "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
             )
-        visit.parts.webhooks.change(tx, visit.actor, webhook["id"], patch, now=now)
+        return visit.parts.webhooks.change(tx, visit.actor, webhook["id"], patch, now=now).webhook
 
     try:
-        await visit.parts.database.write(save)
+        saved = await visit.parts.database.write(save)
     except InvalidInput as refused:
         return await _form(visit, typed, kind, webhook=webhook, problems=refused.problems)
     except Conflict as refused:
@@ -97,7 +97,8 @@ async def change(visit: Visit) -> Response:
         problem = Problem("", refused.code, visit._(refused.message))
         return await _form(visit, typed, kind, webhook=webhook, problems=[problem])
     await visit.parts.index.refresh(visit.parts.database)
-    return visit.go(f"/administration/webhooks/{webhook['id']}", notice="saved")
+    was_moved = patch["enabled"] and not saved["enabled"]
+    return visit.go(f"/administration/webhooks/{webhook['id']}", notice="moved" if was_moved else "saved")
 
 
 @routes.post("/administration/webhooks/preview", need="manage")

@@ -81,8 +81,9 @@ async def import_them(visit: Visit) -> Response:
             )
         )
     except InvalidInput as wrong:
+        some_are_right = any(problem.field.startswith("webhook ") for problem in wrong.problems)
         return visit.page(
-            "webhook_import.html", status=422, problems=wrong.problems, document=text, some_are_right=True
+            "webhook_import.html", status=422, problems=wrong.problems, document=text, some_are_right=some_are_right
         )
     await visit.parts.index.refresh(visit.parts.database)
     return visit.go(
@@ -91,6 +92,8 @@ async def import_them(visit: Visit) -> Response:
 
 
 def _read(text: str) -> Any:
+    if not text.strip():
+        raise InvalidInput([Problem("document", "required", "Choose a file, or paste what an export gave.")])
     try:
         return read_json(text.encode("utf-8", "surrogatepass"))
     except DockbellError as error:
