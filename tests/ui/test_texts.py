@@ -26,7 +26,7 @@ from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.demo_data import load_demo
 from dockbell.warehouse.model import Status
 from dockbell.web.server import build_app
-from dockbell.web.ui.texts import LANGUAGES, language_for, texts_of
+from dockbell.web.ui.texts import LANGUAGES, language_for, messages_of, texts_of, translator
 from dockbell.web.ui.visit import Fields
 from dockbell.web.ui.webhook_fields import document_from, typed_in
 from tests.support.browser_like import Browser, a_browser
@@ -45,11 +45,10 @@ BY_NAME: Mapping[str, Iterable[str]] = {
     "info.orderStatus.text": [each.text for each in Status],
     "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, journal.GONE],
     "words": [*filters.IN_WORDS.values(), *permissions.IN_WORDS.values()],
-    "error.message": [],
-    "error.hint": [],
-    "each.message": [],
+    **dict.fromkeys(("error.message", "error.hint", "each.message", "refused.message", "refused.hint"), ()),
+    **dict.fromkeys(("each.reason", "each.objection", "warning", "text"), ()),
 }
-"""What `_(name)` may say. Refusals with a fixed text are found where they are raised."""
+"""What `_(name)` may say. Refusals with a fixed text are found where they are raised; the rest are messages."""
 REFUSED_IN = [
     *(PACKAGE / "web/ui").glob("*.py"),
     *(PACKAGE / "actions").glob("*.py"),
@@ -128,11 +127,72 @@ def test_no_translation_is_left_over(language):
     assert not left_over, "\n".join(left_over)
 
 
+@cache
+def said_anywhere() -> frozenset[str]:
+    """Every string of the program, with {} where a value comes in."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.add("".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return frozenset(found)
+
+
+def reasons() -> Iterator[str]:
+    """Why a webhook did not fire, and what is unwise about its URL: what every user reads."""
+    for file, functions in {"actions/events.py": ("_objection",), "domain/target_url.py": ("warnings_for",)}.items():
+        for function in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and function.name in functions:
+                for node in ast.walk(function):
+                    if isinstance(node, ast.JoinedStr):
+                        yield "".join(str(x.value) if isinstance(x, ast.Constant) else "{}" for x in node.values)
+
+
+def blank(message: str) -> str:
+    return BRACED.sub("{}", message)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_message_of_a_language_is_said_somewhere(language):
+    nobody = [message for message in messages_of(language) if blank(message) not in said_anywhere()]
+    assert not nobody, "\n".join(nobody)
+    too_wide = [message for message in messages_of(language) if not re.search(r"\w{3}", BRACED.sub("", message))]
+    assert not too_wide, f"These would be found in anything: {too_wide}"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_reason_and_warning_is_translated(language):
+    translated = set(map(blank, messages_of(language)))
+    wanted = [each for each in reasons() if "{}" in each and " " in each]
+    assert len(wanted) >= 7
+    assert [each for each in wanted if each not in translated] == []
+
+
+@pytest.mark.parametrize(
+    ("english", "swedish"),
+    [
+        ("it was disabled, since 2026-02-03T12:07:31Z", "den var avstängd, sedan 2026-02-03T12:07:31Z"),
+        ("filter “transporter is one of DHL” met Bring", "filtret ”transportören är någon av DHL” mötte Bring"),
+        ("filter “data.a is {b}” met nothing: the event has no such value",
+         "filtret ”data.a is {b}” mötte inget: händelsen har inget sådant värde"),
+        ("Goods owner 7 has no article the event's data; make it first.",
+         "Varuägare 7 har ingen artikel the event's data; skapa den först."),
+        ("Nobody translated this.", "Nobody translated this."),
+        ("it was disabled, since " + "x" * 1_000, "it was disabled, since " + "x" * 1_000),
+    ],
+)  # fmt: skip
+def test_a_message_is_known_by_its_words(english, swedish):
+    assert translator("sv")(english) == swedish
+    assert translator("en")(english) == english
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_a_translation_fills_in_what_the_english_text_does(language):
     wrong = [
         f"{text!r}: {translated!r}"
-        for text, translated in texts_of(language).items()
+        for text, translated in [*texts_of(language).items(), *messages_of(language).items()]
         if sorted(BRACED.findall(text)) != sorted(BRACED.findall(translated)) or not translated.strip()
     ]
     assert not wrong, "\n".join(wrong)
