@@ -98,13 +98,15 @@ def test_axe_finds_nothing_serious_on_any_page(
     assert counts["critical"] + counts["serious"] == 0, "\n".join(sorted(found))
 
 
-def test_no_page_is_wider_than_a_phone(things: dict[str, Any], visit: Visit) -> None:
-    page, signed_out = visit("administrator", viewport=PHONE), visit(None, viewport=PHONE)
+@pytest.mark.parametrize("locale", ["en-GB", "sv-SE"])
+def test_no_page_is_wider_than_a_phone(things: dict[str, Any], visit: Visit, locale: str) -> None:
+    page, signed_out = (visit(who, viewport=PHONE, locale=locale) for who in ("administrator", None))
     too_wide = []
     for place in addresses(things):
         at = signed_out if place.startswith("/sign-in") else page
         if not go(at, place):
             continue
+        assert at.locator("html").get_attribute("lang") == locale[:2]
         width, culprits = at.evaluate(
             """() => [document.documentElement.scrollWidth, [...document.querySelectorAll("main *")]
                  .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".scroll"))

@@ -16,10 +16,11 @@ _TOKEN = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 
 
 class Browser:
-    """One visitor. `last` is the newest answer, after redirects; `where` its address."""
+    """One visitor. `last` is the newest answer, after redirects; `where` its address; `language` is what it prefers."""
 
-    def __init__(self, app: Any, held: str = "") -> None:
+    def __init__(self, app: Any, held: str = "", *, language: str = "") -> None:
         self._api = Api(app)
+        self.language = language
         self.cookies = {"dockbell": held} if held else {}
         self.csrf = ""
         self.where = ""
@@ -50,6 +51,8 @@ class Browser:
 
     async def _ask(self, method: str, target: str, body: bytes | None, follow: bool) -> Reply:
         headers = [("host", "dockbell.test")]
+        if self.language:
+            headers.append(("accept-language", self.language))
         if self.cookies:
             headers.append(("cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
         if body is not None:

@@ -21,6 +21,7 @@ from dockbell.store.vault import Vault
 
 OVERLAP = 24 * HOUR
 MOST_OVERLAP_H = 7 * 24
+CLEARED = "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,7 @@ class Webhooks:
         reason = row["disabled_reason"]
         if cleared:
             settings["enabled"] = False
-            reason = (
-                "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
-            )
+            reason = CLEARED
         elif settings["enabled"]:
             reason = None
         self._save(

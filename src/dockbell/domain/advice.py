@@ -95,6 +95,8 @@ _CLIENT = "The receiver refuses the request. Its answer, and its log, should say
 _SERVER = "The receiver failed. Its log has the reason."
 _ODD = "The receiver answered in a way that webhooks do not use. It should answer 200 to 299 when it took the event."
 _UNKNOWN = "The attempt failed. The detail beside it says what was met; ask the operator if it does not help."
+TEXTS = frozenset((*_OF_CODE.values(), _CLIENT, _SERVER, _ODD, _UNKNOWN)) - {""}
+"""Every advice there is, for those who translate it."""
 
 
 def advice_for(code: str, status_code: int | None = None) -> str:

@@ -66,7 +66,7 @@ async def confirm_many(visit: Visit) -> Response:
     everything = visit.form.text("which") == "all"
     asked = {name: visit.form.text(name) for name in FILTERS}
     if not everything and not ids:
-        return await _list(visit, problems=(Problem("", "nothing_selected", visit._("Tick at least one first.")),))
+        return await _list(visit, problems=(Problem("", "nothing_selected", "Tick at least one first."),))
     filters = await _filters(visit, visit.form)
     count = len(set(ids))
     if everything:

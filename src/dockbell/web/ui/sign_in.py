@@ -35,7 +35,9 @@ async def sign_in(visit: Visit) -> Response:
             now=visit.parts.clock.now(),
         )
     except (NotSignedIn, TooMuch) as refused:
-        text = visit._(refused.message)
+        text = refused.message
+        if isinstance(refused, TooMuch):
+            text = visit._("Too many tries. Try again in {n} seconds.", n=refused.retry_after_s)
         answer = visit.page(
             "sign_in.html",
             status=refused.status,

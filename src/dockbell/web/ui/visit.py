@@ -93,6 +93,7 @@ class Visit:
 
     def page(self, template: str, *, status: int = 200, problems: Sequence[Problem] = (), **values: Any) -> Response:
         """The template with what every page shows, `values`, and the problems of a form by field."""
+        problems = [Problem(each.field, each.code, self._(each.message)) for each in problems]
         by_field: dict[str, list[Problem]] = {}
         for problem in problems:
             by_field.setdefault(problem.field, []).append(problem)

@@ -13,10 +13,13 @@ from typing import Any
 from dockbell.domain.event_json import read_json
 from dockbell.domain.event_type import EventType
 from dockbell.errors import DockbellError, Problem
+from dockbell.web.ui.texts import LANGUAGES, translator
 from dockbell.web.ui.visit import Fields
 
 SPARE_ROWS = 2
 UNITS_S = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+NO = frozenset({"false", "0", *(translator(language)("no") for language in LANGUAGES)})
+"""What says that a field shall not exist, in any language."""
 _STEP = re.compile(r"(\d{1,9})\s*([a-z]*)")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,6})?")
 _INDEX = re.compile(r"\[\d+\]$")
@@ -202,7 +205,7 @@ def _condition(row: Mapping[str, str], event_type: EventType | None) -> dict[str
     kind = _kind_of(row["field"], event_type)
     value: Any
     if operator == "exists":
-        value = text.lower() not in ("no", "false", "0")
+        value = text.lower() not in NO
     elif operator == "isOneOf":
         value = [_value(part.strip(), kind) for part in text.split(",") if part.strip()]
     else:

@@ -94,7 +94,7 @@ async def change(visit: Visit) -> Response:
         return await _form(visit, typed, kind, webhook=webhook, problems=refused.problems)
     except Conflict as refused:
         typed.texts["version"] = str(webhook["version"])
-        problem = Problem("", refused.code, visit._(refused.message))
+        problem = Problem("", refused.code, refused.message)
         return await _form(visit, typed, kind, webhook=webhook, problems=[problem])
     await visit.parts.index.refresh(visit.parts.database)
     was_moved = patch["enabled"] and not saved["enabled"]

@@ -33,8 +33,7 @@ async def with_selected(visit: Visit) -> Response:
     """Enable, disable or export the ticked webhooks."""
     numbers = [id_in_path(text, "webhook") for text in dict.fromkeys(visit.form.all("webhook"))][:MOST_SELECTED]
     if not numbers:
-        text = visit._("Tick at least one webhook first.")
-        return await _list(visit, problems=[Problem("", "nothing_selected", text)])
+        return await _list(visit, problems=[Problem("", "nothing_selected", "Tick at least one webhook first.")])
     wanted = visit.form.text("do")
     if wanted == "export":
         return await _file(visit, numbers)
