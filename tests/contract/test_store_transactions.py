@@ -253,7 +253,7 @@ def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Databas
     assert pinned.wait(PATIENCE_S)
     changing = another.submit_write(lambda tx: save_webhook(tx, 1))
     with pytest.raises(TimeoutError):
-        changing.result(0.05)
+        changing.result(1.0)
     go_on.set()
     assert accepting.result(PATIENCE_S) == 0
     changing.result(PATIENCE_S)
