@@ -165,13 +165,13 @@ async def test_each_reason_for_not_firing_is_told(database: Database, tmp_path: 
         why = await node.why(event)
         assert why == {
             fired: "delivered",
-            disabled: "it was disabled, since 2026-11-24T06:00:00.000000Z",
+            disabled: "it was disabled, since 2026-11-24T06:00:00Z",
             others: "it is for another goods owner: it serves 207, the event is of 114",
             filtered: "filter “transporter is one of DHL, UPS” met PostNord",
             unmet: "filter “order type is one of B2C” met nothing: the event has no such value",
-            deleted: "it was deleted before the event, at 2026-11-24T06:00:01.000000Z",
+            deleted: "it was deleted before the event, at 2026-11-24T06:00:01Z",
             other_type: "it was for the event type order.created at that time",
-            late: "it was created after the event, at 2026-11-24T06:00:03.000000Z",
+            late: "it was created after the event, at 2026-11-24T06:00:03Z",
         }
         assert unrelated not in why
         assert others not in await node.why(event, TEA_ONLY)
