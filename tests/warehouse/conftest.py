@@ -7,6 +7,7 @@ import pytest
 from dockbell.store.database import Database
 from tests.warehouse.caller import Caller
 from tests.warehouse.floor import Floor
+from tests.warehouse.hall import Hall
 
 
 @pytest.fixture
@@ -17,3 +18,8 @@ def floor(database: Database, tmp_path: Path) -> Floor:
 @pytest.fixture
 def call(floor: Floor) -> Caller:
     return Caller(floor)
+
+
+@pytest.fixture
+def hall(floor: Floor, call: Caller) -> Hall:
+    return Hall(floor, call)
