@@ -38,7 +38,7 @@ from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
-from dockbell.warehouse.api import build_warehouse_api
+from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -186,7 +186,7 @@ class App:
         if not self.settings.warehouse.enabled:
             return ()
         warehouse = build_warehouse_api(parts)
-        return [(f"/api/v1/{name}", warehouse) for name in ("orders", "articles", "warehouse")]
+        return [(f"/api/v1/{name}", warehouse) for name in PREFIXES]
 
     def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
         def deliver(batch: list[tuple[object, Outcome]]) -> None:
