@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from dockbell.actions.index import Index, State
@@ -35,8 +36,7 @@ GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
 Verdict = Accepted | DockbellError
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A leased delivery with everything an attempt needs."""
 
     lease: Lease
