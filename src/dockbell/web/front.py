@@ -79,7 +79,7 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
             """Not while an earlier request of the connection waits for its answer, and no protocol of its own."""
             return (
                 self.parser.get_method() == b"POST"
-                and (self.cycle is None or self.cycle.response_complete)
+                and not self._is_answering()
                 and self.parser.get_http_version() == "1.1"
                 and not self.expect_100_continue
                 and not self.parser.should_upgrade()
@@ -89,6 +89,10 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
                     name == b"content-length" and int(value) > LARGEST_EVENT_BYTES for name, value in self.headers
                 )
             )
+
+        def _is_answering(self) -> bool:
+            earlier: Any = self.cycle  # None before the first request
+            return earlier is not None and not earlier.response_complete
 
         def _go_on(self) -> None:
             """To the application, with what was read of the head."""
