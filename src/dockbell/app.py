@@ -6,6 +6,7 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 """
 
 import asyncio
+import functools
 import gc
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
@@ -39,6 +41,8 @@ from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
+from dockbell.web.api import publish as hot
+from dockbell.web.front import front_for
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -150,6 +154,7 @@ class App:
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
         self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
+        self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = asyncio.create_task(self.journal.run())
         self._worker_task = asyncio.create_task(self.worker.run())
         gc.collect()
@@ -163,7 +168,7 @@ class App:
 
     async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until a signal comes, then stop in order; what was accepted is kept."""
-        server = a_server(self.asgi, self.settings.server.host, self.settings.server.port)
+        server = a_server(self.asgi, self.settings.server.host, self.settings.server.port, protocol=self.front)
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
             await server.serve()
@@ -229,14 +234,14 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-def a_server(asgi: Any, host: str, port: int) -> HttpServer:
+def a_server(asgi: Any, host: str, port: int, *, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> HttpServer:
     """uvicorn with the fast parser and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
             port=port,
-            http="httptools",
+            http=protocol,
             loop="none",
             lifespan="off",
             log_config=None,

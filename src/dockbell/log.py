@@ -14,6 +14,7 @@ NAMES = {
     "server.started": "Dockbell listens and works.",
     "server.stopped": "Everything taken was written; the program ends.",
     "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
+    "journal.not_told": "An answer could not be given to who had asked; its events are stored all the same.",
     "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
     "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",
     "worker.tick_failed": "The regular look at leases failed; tried again in a few seconds.",

@@ -9,7 +9,7 @@ One SQL text serves SQLite and PostgreSQL:
 - `:name` is a parameter;
 - `/*pg FOR UPDATE SKIP LOCKED */` is a comment to SQLite and a clause to PostgreSQL;
 - `:rows(event_id BIGINT, status TEXT)` stands for a table made of the parameter `rows`, a list of
-  tuples: many rows cost one statement, never one each.
+  tuples: many rows cost one statement, never one each. Its first column is never NULL.
 
 Types are TEXT and BIGINT alone, moments are microseconds, booleans are 0 and 1.
 """
@@ -33,6 +33,14 @@ SLOW_S = 0.1
 
 class ConstraintFailed(Exception):
     """A unique, foreign-key or check rule of the schema refused the write."""
+
+
+def in_columns(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The columns of rows; the first one is a key, and a row without it is refused."""
+    columns = list(zip(*rows, strict=True))
+    if columns and None in columns[0]:
+        raise ValueError("The first column of rows must have a value in each row")
+    return columns
 
 
 class Transaction(Protocol):

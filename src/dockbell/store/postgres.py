@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work
+from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work, in_columns
 from dockbell.store.futures import awaited
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class PostgresTransaction:
         if rows is not None:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            params = {f"column_{place}": list(column) for place, column in enumerate(zip(*rows, strict=True))}
+            params = {f"column_{place}": list(column) for place, column in enumerate(in_columns(rows))}
         try:
             return self._connection.execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:
