@@ -11,7 +11,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.sender import Sender
-from dockbell.errors import ConfigError
+from dockbell.errors import ConfigError, Unavailable
 from dockbell.settings import Settings
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
@@ -111,6 +111,9 @@ class App:
         self.settings = settings
         self.store = store
         self._tasks: list[asyncio.Task[Any]] = []
+        self._server: uvicorn.Server | None = None
+        self._stopping = False
+        self._ended: str | None = None
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
@@ -149,14 +152,15 @@ class App:
             system=settings.system,
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
+            ended=lambda: self._ended,
             risks=tuple(_risks(settings)),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
         self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
-        self._journal_task = asyncio.create_task(self.journal.run())
-        self._worker_task = asyncio.create_task(self.worker.run())
+        self._journal_task = self._watched("journal", self.journal.run())
+        self._worker_task = self._watched("worker", self.worker.run())
         gc.collect()
         gc.freeze()
 
@@ -167,25 +171,51 @@ class App:
             pass
 
     async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
-        """Answer requests until a signal comes, then stop in order; what was accepted is kept."""
-        server = a_server(self.asgi, self.settings.server.host, self.settings.server.port, protocol=self.front)
+        """Answer requests until a signal comes, then stop in order; what was accepted is kept.
+
+        Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
+        """
+        self._server = server = a_server(
+            self.asgi, self.settings.server.host, self.settings.server.port, protocol=self.front
+        )
+        server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
             await server.serve()
         finally:
             listening.cancel()
             await self.stop()
+        if self._ended is not None:
+            text = f"The {self._ended} ended by a mistake of Dockbell's, so this node stopped."
+            raise Unavailable(text, hint="The log has the reason as server.broken. Start the node again.")
 
     async def stop(self) -> None:
-        grace_s = self.settings.worker.shutdown_s
+        self._stopping = True
+        grace_s = self.settings.worker.shutdown_s if self._ended is None else 0.0
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
-        await self._journal_task
+        await asyncio.wait({self._journal_task})
         self.store.close()
         log.info("server.stopped")
+
+    def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task without which the node is none: it would take connections and answer nothing."""
+
+        def note_end(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or (self._stopping and task.exception() is None):
+                return
+            self._ended = name
+            log.error("server.broken", part=name, exc_info=task.exception())
+            self.journal.stop()
+            if self._server is not None:
+                self._server.should_exit = True
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(note_end)
+        return task
 
     def _mounts(self, parts: Parts) -> Sequence[tuple[str, Any]]:
         if not self.settings.warehouse.enabled:

@@ -7,8 +7,9 @@ import pytest
 
 from dockbell.clock import HOUR, SECOND
 from dockbell.domain.permissions import SYSTEM, Actor
-from dockbell.errors import Conflict
-from dockbell.store.database import Database
+from dockbell.errors import Conflict, Unavailable
+from dockbell.store import counters
+from dockbell.store.database import Database, Transaction
 from tests.support.node import FJORD, TEA, Node, a_node, an_event
 
 TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read"}), frozenset({TEA}))
@@ -248,4 +249,47 @@ async def test_a_repeated_id_answers_the_first_event_and_adds_nothing(database: 
         assert isinstance(three, Conflict)
         await node.rest()
         assert len(node.sender.requests) == 2
+        assert all(lane.places == 0 for lane in node.worker._lanes.values())
+
+
+# What nobody should be able to store, stored all the same.
+
+
+async def test_a_filter_that_cannot_judge_an_event_costs_its_own_webhook_alone(database: Database, tmp_path: Path):
+    """R7"""
+    async with a_node(database, tmp_path) as node:
+        condition = {"field": "data.orderId", "operator": "isOneOf", "value": [5]}
+        broken = node.make_webhook(name="broken", filters={"conditions": [condition]}).webhook["id"]
+        sound = node.make_webhook(name="sound").webhook["id"]
+
+        def spoil(tx: Transaction) -> None:
+            number = counters.grow(tx, counters.WEBHOOKS_CHANGED)
+            tables = ("UPDATE webhooks SET changed_no = :number, settings = replace(settings, '[5]', '5') WHERE id = :id",
+                      "UPDATE webhook_versions SET settings = replace(settings, '[5]', '5') WHERE webhook_id = :id")  # fmt: skip
+            assert tx.run(tables[0], id=broken, number=number) == tx.run(tables[1], id=broken) == 1
+
+        database.submit_write(spoil).result()
+        assert await reached(node) == {sound}
+        assert await reached(node, goodsOwnerId=FJORD) == set()
+        accepted = await node.publish()
+        assert (await node.why(accepted.event_id))[
+            broken
+        ] == "its filter cannot judge this event; save the filter again"
+
+
+async def test_a_mistake_while_matching_refuses_those_events_and_the_journal_goes_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """R7"""
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+
+        def mistaken(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("on purpose")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(node.publisher, "row", mistaken)
+            with pytest.raises(Unavailable):
+                await node.publish()
+        assert await reached(node) == {webhook}
         assert all(lane.places == 0 for lane in node.worker._lanes.values())

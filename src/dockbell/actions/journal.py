@@ -164,8 +164,9 @@ class Journal:
         requests = self._take_requests()
         closings, self._closings = self._closings[:CLOSINGS_A_COMMIT], self._closings[CLOSINGS_A_COMMIT:]
         while True:
-            plan = self._plan(requests, closings)
+            plan = _Plan(self._index.state, requests, closings=closings)
             try:
+                self._fill(plan)
                 repeats = await self._database.write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
             except _Stale:
                 self._give_back(plan)
@@ -190,18 +191,15 @@ class Journal:
         self._queued -= count
         return requests
 
-    def _plan(self, requests: list[_Request], closings: list[Closing]) -> _Plan:
-        state = self._index.state
-        plan = _Plan(state, requests, closings=closings)
+    def _fill(self, plan: _Plan) -> None:
         now = self._clock.now()
-        for request in requests:
+        for request in plan.requests:
             for new in request.events:
                 row = self._publisher.row(new, now=now, test_of=request.test_of.id if request.test_of else None)
                 plan.rows.append(row)
                 plan.sources.append(new)
-                wanted = [request.test_of] if request.test_of else matching(new, state)
+                wanted = [request.test_of] if request.test_of else matching(new, plan.state)
                 self._plan_deliveries(plan, row, wanted, now)
-        return plan
 
     def _plan_deliveries(self, plan: _Plan, row: events.EventRow, wanted: list[Webhook], now: Moment) -> None:
         if not wanted:

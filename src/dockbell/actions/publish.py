@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from dockbell.actions.index import Index, State
 from dockbell.clock import Moment
@@ -25,6 +26,7 @@ from dockbell.errors import Conflict, InvalidInput, Problem
 from dockbell.store import deliveries, events
 from dockbell.store.database import Transaction
 
+log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -149,10 +151,18 @@ def _goods_owner_of(envelope: Envelope, actor: Actor, state: State) -> int:
 
 
 def matching(event: NewEvent, state: State) -> list[Webhook]:
-    """The webhooks that want the event."""
+    """The webhooks that want the event. A filter that cannot judge it wants it not: that is its webhook's loss alone."""
     candidates = state.webhooks_for(event.event_type.key, event.goods_owner_id)
     facts = Facts(event.document, event.attributes)
-    return [webhook for webhook in candidates if webhook.filter.objection(facts) is None]
+    return [webhook for webhook in candidates if _wants(webhook, facts)]
+
+
+def _wants(webhook: Webhook, facts: Facts) -> bool:
+    try:
+        return webhook.filter.objection(facts) is None
+    except Exception:
+        log.exception("filter.failed", webhook_id=webhook.id, hint="Save the webhook's filter again.")
+        return False
 
 
 def repeated(tx: Transaction, event: NewEvent) -> Accepted:
