@@ -219,6 +219,7 @@ async def change_password(
     password_hash = await hashed(new)
 
     def change(tx: Transaction) -> str:
+        _need_active(tx, who)
         users.change(tx, who.user_id, {"password_hash": password_hash})
         users.end_sessions_of(tx, who.user_id)
         audit.note(tx, who.actor, "user.password-changed", f"user/{who.user_id}", now=now)
@@ -230,7 +231,15 @@ async def change_password(
 def change_account(tx: Transaction, who: sessions.SignedIn, *, name: str, language: str | None) -> None:
     if problems := problems_with_name(name):
         raise InvalidInput(problems)
+    _need_active(tx, who)
     users.change(tx, who.user_id, {"name": name.strip(), "language": language})
+
+
+def _need_active(tx: Transaction, who: sessions.SignedIn) -> None:
+    """Raises NotSignedIn if the user was deactivated since the page was asked for; until the commit nobody can."""
+    row = users.find(tx, who.user_id, for_update=True)
+    if row is None or row["deactivated_at"] is not None:
+        raise NotSignedIn("Sign in first.")
 
 
 def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]]:
