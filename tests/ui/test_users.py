@@ -203,3 +203,53 @@ async def test_a_deactivated_user_is_not_deactivated_twice(tmp_path, database):
         await browser.submit(LIST + "/2/deactivate")
         assert (await browser.submit(LIST + "/2/deactivate")).status == 409
         assert "deactivated already" in browser.words
+
+
+async def password_link(browser: Browser) -> str:
+    await browser.get(LIST)
+    await browser.submit(LIST + "/2/link")
+    found = re.search(r"/invitation/[\w-]+", browser.text)
+    assert found is not None
+    return found[0]
+
+
+async def test_a_password_link_is_dead_once_the_user_has_chosen_a_password(tmp_path, database):
+    """U-2: a link that lies in a mailbox must not take an account back that its user has just secured."""
+    async with a_server(database, tmp_path) as server:
+        browser, olle = admin(server), Browser(server.app)
+        await olle.submit(await invited(browser), {"password": "a long enough password"})
+        link = await password_link(browser)
+        await olle.get("/account")
+        await olle.submit(
+            "/account/password", {"oldPassword": "a long enough password", "newPassword": "another long password"}
+        )
+        assert olle.last.status == 200
+        assert (await Browser(server.app).get(link)).status == 404
+        assert (await Browser(server.app).submit(link, {"password": "somebody else's password"})).status == 404
+
+
+async def test_a_link_dies_with_another_link_that_was_used(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        link = await invited(browser := admin(server))
+        await Browser(server.app).submit(link, {"password": "a long enough password"})
+        link = await password_link(browser)
+        database.submit_write(
+            lambda tx: users.insert_link(
+                tx, digest=sessions.digest("older"), purpose="invitation", user_id=2, expires_at=NOW * 2
+            )
+        ).result()
+        assert (await Browser(server.app).get("/invitation/older")).status == 200
+        await Browser(server.app).submit(link, {"password": "quite another password"})
+        assert (await Browser(server.app).get("/invitation/older")).status == 404
+
+
+async def test_a_deactivated_users_link_stays_dead_when_they_are_activated_again(tmp_path, database):
+    """U-2"""
+    async with a_server(database, tmp_path) as server:
+        link = await invited(browser := admin(server))
+        await browser.get(LIST)
+        await browser.submit(LIST + "/2/deactivate")
+        await browser.submit(LIST + "/2/activate")
+        assert (await Browser(server.app).get(link)).status == 404
+        assert (await Browser(server.app).submit(link, {"password": "a long enough password"})).status == 404
+        assert (await Browser(server.app).get(await password_link(browser))).status == 200

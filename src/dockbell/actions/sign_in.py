@@ -179,6 +179,8 @@ async def use_link(
     password_hash = await hashed(password)
 
     def choose(tx: Transaction) -> str:
+        if link.user_id is not None:
+            users.find(tx, link.user_id, for_update=True)  # nobody deactivates them between this look and the commit
         link_of(tx, told, now=now)
         if not users.use_link(tx, sessions.digest(told)):
             raise Conflict("Somebody has used this link in this moment.", code="link")
@@ -192,8 +194,7 @@ async def use_link(
                 password_hash=None, now=now,
             )  # fmt: skip
             audit.note(tx, SYSTEM, "user.first", f"user/{user_id}", now=now, after={"email": address_of_user})
-        users.change(tx, user_id, {"password_hash": password_hash})
-        users.end_sessions_of(tx, user_id)
+        _take_over(tx, user_id, password_hash)
         row = users.find(tx, user_id)
         assert row is not None
         actor = sessions.actor_of({**row, "user_id": user_id}, address)
@@ -201,6 +202,13 @@ async def use_link(
         return sessions.begin(tx, user_id, address=address, browser=browser, now=now)
 
     return await database.write(choose)
+
+
+def _take_over(tx: Transaction, user_id: int, password_hash: str) -> None:
+    """A new password ends what anyone may hold of the account: its sessions, and links for yet another password."""
+    users.change(tx, user_id, {"password_hash": password_hash})
+    users.end_sessions_of(tx, user_id)
+    users.forget_links_of(tx, user_id)
 
 
 # One's own account.
@@ -220,8 +228,7 @@ async def change_password(
 
     def change(tx: Transaction) -> str:
         _need_active(tx, who)
-        users.change(tx, who.user_id, {"password_hash": password_hash})
-        users.end_sessions_of(tx, who.user_id)
+        _take_over(tx, who.user_id, password_hash)
         audit.note(tx, who.actor, "user.password-changed", f"user/{who.user_id}", now=now)
         return sessions.begin(tx, who.user_id, address=address, browser=browser, now=now)
 

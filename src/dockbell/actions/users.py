@@ -57,7 +57,7 @@ def change_user(
 
 
 def deactivate(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> None:
-    """The user can do nothing any more, from this moment on."""
+    """The user can do nothing any more, from this moment on; links for a password are dead also after activation."""
     actor.need_everyone()
     row = _must_find(tx, user_id, for_update=True)
     if row["deactivated_at"] is not None:
@@ -66,6 +66,7 @@ def deactivate(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> N
         _need_another_administrator(tx, user_id)
     users.change(tx, user_id, {"deactivated_at": now})
     users.end_sessions_of(tx, user_id)
+    users.forget_links_of(tx, user_id)
     _note(tx, actor, "user.deactivated", user_id, now=now)
 
 
@@ -77,7 +78,7 @@ def activate(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> Non
 
 
 def password_link(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> str:
-    """A link for a new password, to send to the person; the old password works until it is used."""
+    """A link for a new password, to send to the person; it works until a password was chosen in whichever way."""
     actor.need_everyone()
     row = _must_find(tx, user_id, for_update=True)
     if row["deactivated_at"] is not None:

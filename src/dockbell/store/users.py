@@ -148,6 +148,11 @@ def forget_links(tx: Transaction, *, purpose: str, user_id: int | None) -> None:
     )
 
 
+def forget_links_of(tx: Transaction, user_id: int) -> None:
+    """No link that the user was ever sent works any more."""
+    tx.run("DELETE FROM links WHERE user_id = :user_id", user_id=user_id)
+
+
 def failed_sign_in(tx: Transaction, counted: list[str], *, now: Moment) -> None:
     tx.run(
         "INSERT INTO failed_sign_ins (who, at) SELECT r.who, r.at FROM :rows(who TEXT, at BIGINT) r",
