@@ -173,3 +173,7 @@ def last_failed_sign_in(tx: Transaction, who: str) -> Moment:
 
 def forget_failed_sign_ins(tx: Transaction, *, who: str = "", before: Moment = 0) -> None:
     tx.run("DELETE FROM failed_sign_ins WHERE who = :who OR at < :before", who=who, before=before)
+
+
+def forget_failed_sign_in(tx: Transaction, who: str, *, at: Moment) -> None:
+    tx.run("DELETE FROM failed_sign_ins WHERE who = :who AND at = :at", who=who, at=at)
