@@ -11,6 +11,7 @@ import gc
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -73,8 +74,19 @@ class Store:
         )
         self.index = Index(self.catalog, self.vault, self.addresses)
         self.webhooks = Webhooks(self.index, self.vault, self.addresses)
-        self.node, newest = self.database.submit_write(self._join).result()
-        self.publisher = Publisher(self.index, EventIds(self.node, newest=newest), system=settings.system)
+        self._staying = threading.Lock()
+        self._looked_at = 0
+        self.publisher = Publisher(self.index, self._join(), system=settings.system)
+
+    @contextmanager
+    def inside(self, connection: object) -> Iterator[Transaction]:
+        """The transaction that an application has open on its own psycopg connection, to publish in.
+
+        What is published is committed or rolled back with everything else the application does in it.
+        """
+        self._stay()
+        with self.database.inside(connection) as tx:
+            yield tx
 
     def first_key(self) -> NewKey | None:
         """The administrator key of a database that has none yet."""
@@ -95,12 +107,36 @@ class Store:
         return None if told is None else f"{self.url}/first/{told}"
 
     def close(self) -> None:
-        self.database.submit_write(lambda tx: people.leave_node(tx, self.node)).result()
+        self.database.submit_write(lambda tx: people.leave_node(tx, self.node, joined_at=self._joined_at)).result()
         self.database.close()
 
-    def _join(self, tx: Transaction) -> tuple[int, int]:
-        name = f"{socket.gethostname()}"
-        return people.join_node(tx, name=name, now=self.clock.now()), events.newest_id(tx)
+    def _join(self) -> EventIds:
+        now = self.clock.now()
+
+        def join(tx: Transaction) -> tuple[int, int]:
+            return people.join_node(tx, name=socket.gethostname(), now=now), events.newest_id(tx)
+
+        self.node, newest = self.database.submit_write(join).result()
+        self._joined_at = now
+        return EventIds(self.node, newest=newest)
+
+    def _stay(self) -> None:
+        """Keep our node number, and the index fresh, in a program that has no worker to do it.
+
+        One that stood idle for a minute may have lost its number to another, and two that make ids with
+        one number make them twice.
+        """
+        with self._staying:
+            now = self.clock.now()
+            if 0 <= now - self._looked_at < people.NODE_GONE_AFTER // 2:
+                return
+            keep = self.database.submit_write(
+                lambda tx: people.keep_node(tx, self.node, joined_at=self._joined_at, now=now)
+            )
+            if not keep.result():
+                self.publisher.use_ids(self._join())
+            self.index.adopt(self.database.submit_read(self.index.fresh).result())
+            self._looked_at = now
 
 
 class App:

@@ -48,6 +48,11 @@ class Publisher:
         # The journal makes ids on the loop thread, `publish` in the database's.
         self._one_at_a_time = threading.Lock()
 
+    def use_ids(self, event_ids: EventIds) -> None:
+        """Go on under another node number."""
+        with self._one_at_a_time:
+            self._event_ids = event_ids
+
     def publish(self, tx: Transaction, actor: Actor, event: Mapping[str, Any] | bytes, *, now: Moment) -> Accepted:
         """Accept one event within the caller's transaction; nothing is sent before that commits.
 

@@ -17,6 +17,7 @@ Types are TEXT and BIGINT alone, moments are microseconds, booleans are 0 and 1.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from dockbell.errors import ConfigError
@@ -76,6 +77,12 @@ class Database(Protocol):
 
     def serve_alone(self) -> bool:
         """Become the only program that serves this database, until the program ends; False if others may serve it."""
+
+    def inside(self, connection: object) -> AbstractContextManager[Transaction]:
+        """The transaction that an application has open on a psycopg connection of its own, as one of ours.
+
+        Begun, committed and rolled back by the application alone. PostgreSQL only, and only the database of ours.
+        """
 
     def close(self) -> None: ...
 

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ import apsw
 import structlog
 
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Work, in_columns
+from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, in_columns
 from dockbell.store.futures import awaited
 
 T = TypeVar("T")
@@ -157,6 +158,12 @@ class SqliteDatabase:
             return False
         self._serving = lock
         return True
+
+    def inside(self, connection: object) -> AbstractContextManager[Transaction]:  # noqa: ARG002
+        raise ConfigError(
+            "Dockbell's database is a SQLite file: only PostgreSQL can be shared with an application's own connection.",
+            hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish over HTTP after the commit.",
+        )
 
     def close(self) -> None:
         if self._serving is not None:
