@@ -50,7 +50,7 @@ class Webhooks:
         noted: str = "webhook.created",
         disabled_reason: str | None = None,
     ) -> Saved:
-        settings, secrets = self._checked(actor, document, self._index.fresh(tx), stored={})
+        settings, secrets = self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
         webhook_id = webhooks.next_id(tx)
         self._save(
             tx, actor, webhook_id, 1, settings, secrets,
@@ -60,7 +60,7 @@ class Webhooks:
 
     def judge(self, tx: Transaction, actor: Actor, document: Mapping[str, Any]) -> None:
         """Raises what `create` would raise, and makes nothing."""
-        self._checked(actor, document, self._index.fresh(tx), stored={})
+        self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
 
     def change(self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment) -> Saved:
         """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
@@ -69,7 +69,7 @@ class Webhooks:
         the webhook is disabled: whoever can move a webhook must not harvest its secrets.
         """
         row = self._own(tx, actor, webhook_id, for_update=True)
-        state = self._index.fresh(tx)
+        state = self._index.fresh_catalog(tx)
         stored = self._secrets_of(row)
         before = json.loads(row["settings"])
         document = {**before, **patch}
@@ -122,7 +122,7 @@ class Webhooks:
         fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
         checked_settings(
             {**settings, "signingSecret": fresh},
-            state=self._index.fresh(tx), addresses=self._addresses, stored_secrets=secrets,
+            state=self._index.fresh_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
         )  # fmt: skip
         until = now + (OVERLAP if overlap_h is None else int(overlap_h * HOUR))
         old = [
