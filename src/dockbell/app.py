@@ -7,6 +7,7 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -39,12 +40,14 @@ from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api import build_warehouse_api
+from dockbell.web.connection import Limits, protocol_with
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 REQUESTS_END_S = 5
+MOST_FILES = 65_536
 END_OF_TIME = 2**62
 
 
@@ -170,7 +173,9 @@ class App:
 
         Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
         """
-        self._server = server = a_server(self.asgi, self.settings.server.host, self.settings.server.port)
+        mine = self.settings.server
+        limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or _files_to_open() // 3)
+        self._server = server = a_server(self.asgi, mine.host, mine.port, limits)
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
@@ -257,14 +262,14 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-def a_server(asgi: Any, host: str, port: int) -> HttpServer:
-    """uvicorn with the fast parser and without a log line per request."""
+def a_server(asgi: Any, host: str, port: int, limits: Limits | None = None) -> HttpServer:
+    """uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
             port=port,
-            http="httptools",
+            http=protocol_with(limits or Limits()),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
             log_config=None,
@@ -282,6 +287,16 @@ async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) 
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
     ready()
+
+
+def _files_to_open() -> int:
+    """How many files and connections this process may have open; the limit is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 
 
 def _refuse_open_door(settings: Settings) -> None:
