@@ -22,6 +22,7 @@ from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
@@ -71,7 +72,9 @@ class Store:
             private_names=settings.egress.private_names,
         )
         self.index = Index(self.catalog, self.vault, self.addresses)
-        self.webhooks = Webhooks(self.index, self.vault, self.addresses)
+        self.webhooks = Webhooks(
+            self.index, self.vault, self.addresses, most_of_an_owner=settings.limits.webhooks_per_owner
+        )
         self.node, newest = self.database.submit_write(self._join).result()
         self.publisher = Publisher(self.index, EventIds(self.node, newest=newest), system=settings.system)
 
@@ -152,6 +155,7 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            tests=Pace(store.clock, settings.limits.tests_per_minute),
             risks=tuple(_risks(settings)),
         )
         self.parts = parts

@@ -75,6 +75,15 @@ class EgressSettings(_Part):
     )
 
 
+class LimitSettings(_Part):
+    webhooks_per_owner: int = Field(
+        default=100, ge=1, le=100_000, description="Regular webhooks that one goods owner may have."
+    )
+    tests_per_minute: int = Field(
+        default=10, ge=1, le=10_000, description="Test events that one user or key may send in a minute, on each node."
+    )
+
+
 class WarehouseSettings(_Part):
     enabled: bool = Field(
         default=False, description="Run the reference warehouse and its fetch-back API in the same process."
@@ -101,6 +110,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     worker: WorkerSettings = WorkerSettings()
     egress: EgressSettings = EgressSettings()
+    limits: LimitSettings = LimitSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
 
     @classmethod
