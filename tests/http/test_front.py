@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from dockbell.web.api import publish as hot
+from dockbell.web.connection import Connection, Limits
 from dockbell.web.front import front_for
 from tests.support.parts import Server, a_server, an_event
 
@@ -48,17 +48,17 @@ async def one_answer(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def a_door(server: Server, protocol: type[HttpToolsProtocol]) -> AsyncIterator[Door]:
+async def a_door(server: Server, protocol: type[Connection]) -> AsyncIterator[Door]:
     door = Door(0, ServerState())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         door.asked.append(scope["path"])
         await server.app(scope, receive, send)
 
-    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
     config.load()
     listening = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=door.state, app_state={}), "127.0.0.1", 0
+        lambda: protocol(Limits(), config=config, server_state=door.state, app_state={}), "127.0.0.1", 0
     )
     door.port = listening.sockets[0].getsockname()[1]
     async with listening:
@@ -134,7 +134,7 @@ async def test_whatever_comes_the_answer_is_the_applications(database, tmp_path,
     headers, body = UNUSUAL[what]
     async with a_server(database, tmp_path) as server, a_front(server) as front:
         await server.publish(id="again")
-        async with a_door(server, HttpToolsProtocol) as plain:
+        async with a_door(server, Connection) as plain:
             request = a_request(server, body, **headers)
             [here], [there] = await front.ask(request), await plain.ask(request)
             assert comparable(here) == comparable(there)
