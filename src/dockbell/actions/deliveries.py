@@ -9,6 +9,7 @@ from dockbell.actions import audit
 from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain import advice
+from dockbell.domain.delivery import NOT_SERVED
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
@@ -179,6 +180,13 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     webhook = webhooks.find(tx, row["webhook_id"])
     if webhook is None or webhook["deleted_at"] is not None:
         raise Conflict("The webhook was deleted, so there is nowhere to send to.", code="webhook_deleted")
+    owners = json.loads(webhook["settings"])["goodsOwnerIds"]
+    if owners is not None and row["goods_owner_id"] not in owners:
+        raise Conflict(
+            "The webhook does not serve this delivery's goods owner any more, so nothing of theirs is sent to it.",
+            code=NOT_SERVED,
+            hint="Add the goods owner to the webhook again, or make another webhook for them.",
+        )
     status = "pending" if webhook["enabled"] else "held"
     if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
         raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")

@@ -2,6 +2,7 @@
 
 import json
 import secrets as random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
+from dockbell.domain.delivery import NOT_SERVED
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import masked, parse_target_url, same_origin, warnings_for
-from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
 from dockbell.store import delivery_log, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
@@ -62,13 +64,28 @@ class Webhooks:
         """Raises what `create` would raise, and makes nothing."""
         self._checked(actor, document, self._index.fresh(tx), stored={})
 
-    def change(self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment) -> Saved:
+    def change(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        webhook_id: int,
+        patch: Mapping[str, Any],
+        *,
+        now: Moment,
+        expected_version: int | None = None,
+    ) -> Saved:
         """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
+
+        Raises Conflict if it is not of the `expected_version` any more: somebody was quicker.
 
         When the URL's scheme, host or port changes, credentials that are not entered again are cleared and
         the webhook is disabled: whoever can move a webhook must not harvest its secrets.
         """
         row = self._own(tx, actor, webhook_id, for_update=True)
+        if expected_version not in (None, row["version"]):
+            raise Conflict(
+                "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
+            )
         state = self._index.fresh(tx)
         stored = self._secrets_of(row)
         before = json.loads(row["settings"])
@@ -92,11 +109,33 @@ class Webhooks:
             created_at=row["created_at"], disabled_reason=reason, now=now, noted=_kind_of_change(before, settings),
             before=row,
         )  # fmt: skip
+        self._cancel_for_removed(tx, actor, webhook_id, before, settings, now=now)
         if bool(row["enabled"]) and not settings["enabled"]:
             delivery_log.hold_all(tx, webhook_id)
         elif settings["enabled"] and not row["enabled"]:
             delivery_log.release_all(tx, webhook_id, now=now)
         return Saved(self.view(_must_find(tx, webhook_id)))
+
+    def _cancel_for_removed(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        webhook_id: int,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        *,
+        now: Moment,
+    ) -> None:
+        """What waits for goods owners that the webhook serves no more ends: it must not go to others' receivers."""
+        if after["goodsOwnerIds"] is None or before["goodsOwnerIds"] == after["goodsOwnerIds"]:
+            return
+        cancelled = delivery_log.cancel_not_served(tx, webhook_id, now=now)
+        for owner, count in sorted(Counter(cancelled).items()):
+            # Each goods owner may read of their own deliveries, and of nobody else's.
+            audit.note(
+                tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],
+                after={"reason": NOT_SERVED, "goodsOwnerId": owner, "count": count},
+            )  # fmt: skip
 
     def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
         """Delete the webhook and cancel what waits for it; how many deliveries that were."""

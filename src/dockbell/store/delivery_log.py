@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dockbell.clock import Moment
+from dockbell.domain.delivery import NOT_SERVED
 from dockbell.store.database import Row, Transaction
 from dockbell.store.deliveries import TOPIC
 
@@ -272,7 +273,7 @@ def last_durations(tx: Transaction, keys: Sequence[tuple[int, int]]) -> dict[tup
 
 
 def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment) -> int:
-    """As `resend`, of many; those under way and those of deleted webhooks are left out."""
+    """As `resend`, of many; left out are those under way, of deleted webhooks, and of goods owners no longer served."""
     changed = tx.run(
         """
         UPDATE deliveries
@@ -281,6 +282,9 @@ def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment
           FROM :rows(event_id BIGINT, webhook_id BIGINT, due_at BIGINT) r JOIN webhooks w ON w.id = r.webhook_id
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.status <> 'sending' AND w.deleted_at IS NULL
+           AND (w.all_goods_owners = 1 OR EXISTS (
+                 SELECT 1 FROM webhook_goods_owners g
+                  WHERE g.webhook_id = r.webhook_id AND g.goods_owner_id = deliveries.goods_owner_id))
         """,
         rows=[(event_id, webhook_id, now) for event_id, webhook_id in keys],
     )
@@ -370,6 +374,24 @@ def cancel_all(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
         webhook_id=webhook_id,
         now=now,
     )
+
+
+def cancel_not_served(tx: Transaction, webhook_id: int, *, now: Moment) -> list[int]:
+    """End what waits for goods owners that the webhook, as it is saved now, does not serve; whose each of them was."""
+    rows = tx.all(
+        """
+        UPDATE deliveries SET status = 'cancelled', ended_at = :now, last_code = :code
+         WHERE webhook_id = :webhook_id AND status IN ('pending', 'held')
+           AND goods_owner_id NOT IN (
+                 SELECT g.goods_owner_id FROM webhook_goods_owners g WHERE g.webhook_id = :webhook_id)
+           AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = :webhook_id AND w.all_goods_owners = 1)
+        RETURNING goods_owner_id
+        """,
+        webhook_id=webhook_id,
+        now=now,
+        code=NOT_SERVED,
+    )
+    return [int(row["goods_owner_id"]) for row in rows]
 
 
 def counts(tx: Transaction, webhook_ids: Iterable[int]) -> dict[int, dict[str, int]]:
