@@ -9,7 +9,6 @@ from dockbell.actions import audit
 from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain import advice
-from dockbell.domain.delivery import NOT_SERVED
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
@@ -184,7 +183,7 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     if owners is not None and row["goods_owner_id"] not in owners:
         raise Conflict(
             "The webhook does not serve this delivery's goods owner any more, so nothing of theirs is sent to it.",
-            code=NOT_SERVED,
+            code="goods_owner_removed",
             hint="Add the goods owner to the webhook again, or make another webhook for them.",
         )
     status = "pending" if webhook["enabled"] else "held"

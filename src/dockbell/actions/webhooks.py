@@ -9,15 +9,15 @@ from typing import Any
 
 from dockbell.actions import audit
 from dockbell.actions.index import Index, State
+from dockbell.actions.webhook_credentials import needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
-from dockbell.domain.delivery import NOT_SERVED
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import masked, parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import delivery_log, webhooks
+from dockbell.store import deliveries, delivery_log, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
 
@@ -93,10 +93,10 @@ class Webhooks:
         if isinstance(patch.get("filters"), Mapping):
             document["filters"] = {**before["filters"], **patch["filters"]}
         moved = self._is_moved(before, document)
-        kept = _without_credentials(stored) if moved else stored
-        cleared = moved and _needs_credentials(document, kept)
+        kept = without_credentials(stored) if moved else stored
+        cleared = moved and needs_credentials(document, kept)
         if cleared:
-            document = _cleared(document, kept)
+            document = without_dropped(document, kept)
         settings, secrets = self._checked(actor, document, state, stored=kept)
         reason = row["disabled_reason"]
         if cleared:
@@ -109,33 +109,13 @@ class Webhooks:
             created_at=row["created_at"], disabled_reason=reason, now=now, noted=_kind_of_change(before, settings),
             before=row,
         )  # fmt: skip
-        self._cancel_for_removed(tx, actor, webhook_id, before, settings, now=now)
+        if settings["goodsOwnerIds"] != before["goodsOwnerIds"]:
+            _end_for_removed(tx, actor, webhook_id, now=now)
         if bool(row["enabled"]) and not settings["enabled"]:
             delivery_log.hold_all(tx, webhook_id)
         elif settings["enabled"] and not row["enabled"]:
             delivery_log.release_all(tx, webhook_id, now=now)
         return Saved(self.view(_must_find(tx, webhook_id)))
-
-    def _cancel_for_removed(
-        self,
-        tx: Transaction,
-        actor: Actor,
-        webhook_id: int,
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-        *,
-        now: Moment,
-    ) -> None:
-        """What waits for goods owners that the webhook serves no more ends: it must not go to others' receivers."""
-        if after["goodsOwnerIds"] is None or before["goodsOwnerIds"] == after["goodsOwnerIds"]:
-            return
-        cancelled = delivery_log.cancel_not_served(tx, webhook_id, now=now)
-        for owner, count in sorted(Counter(cancelled).items()):
-            # Each goods owner may read of their own deliveries, and of nobody else's.
-            audit.note(
-                tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],
-                after={"reason": NOT_SERVED, "goodsOwnerId": owner, "count": count},
-            )  # fmt: skip
 
     def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
         """Delete the webhook and cancel what waits for it; how many deliveries that were."""
@@ -218,7 +198,7 @@ class Webhooks:
         secrets = self._secrets_of(row)
         authentication = dict(settings["authentication"])
         for name in ("password", "token"):
-            if name in secrets and _uses(authentication, name):
+            if name in secrets and uses(authentication, name):
                 authentication[name] = self._set(secrets[name])
         headers = [
             {**header, "value": self._set(secrets["headers"][header["name"]])} if header["secret"] else header
@@ -360,6 +340,16 @@ def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return "webhook.enabled" if after["enabled"] else "webhook.disabled"
 
 
+def _end_for_removed(tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> None:
+    """What waits for goods owners that the webhook serves no more ends: it must not go to others' receivers."""
+    for owner, count in sorted(Counter(deliveries.cancel_not_served(tx, webhook_id, now=now)).items()):
+        # Each goods owner may read of their own deliveries, and of nobody else's.
+        audit.note(
+            tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],
+            after={"reason": "goods_owner_removed", "goodsOwnerId": owner, "count": count},
+        )  # fmt: skip
+
+
 def _no_such_webhook(webhook_id: int) -> NotFound:
     return NotFound(f"There is no webhook {webhook_id}.", hint="GET /api/v1/webhooks lists yours.")
 
@@ -368,55 +358,6 @@ def _must_find(tx: Transaction, webhook_id: int) -> Row:
     row = webhooks.find(tx, webhook_id)
     assert row is not None
     return row
-
-
-def _uses(authentication: Mapping[str, Any], name: str) -> bool:
-    return bool(authentication["type"] == {"password": "basic", "token": "token"}[name])
-
-
-def _without_credentials(secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """What stays when a webhook moves to another host: signing keys are never sent, so they may."""
-    return {"signing": secrets["signing"], "headers": {}}
-
-
-def _needs_credentials(document: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
-    """True if the document relies on a stored secret that was dropped."""
-    authentication = document.get("authentication")
-    lacks = isinstance(authentication, Mapping) and (
-        (authentication.get("type") == "basic" and authentication.get("password") is None)
-        or (authentication.get("type") == "token" and authentication.get("token") is None)
-    )
-    return lacks or any(_is_emptied(header, kept) for header in _listed(document.get("headers")))
-
-
-def _cleared(document: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The document without what relied on dropped secrets."""
-    authentication = document.get("authentication")
-    secret = {"basic": "password", "token": "token"}.get(_type_of(authentication), "")
-    gone = bool(secret) and authentication.get(secret) is None  # type: ignore[union-attr]
-    return {
-        **document,
-        "authentication": {"type": "none"} if gone else authentication,
-        "headers": [header for header in _listed(document.get("headers")) if not _is_emptied(header, kept)],
-    }
-
-
-def _type_of(authentication: Any) -> str:
-    found = authentication.get("type") if isinstance(authentication, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def _is_emptied(header: Any, kept: Mapping[str, Any]) -> bool:
-    return (
-        isinstance(header, Mapping)
-        and bool(header.get("secret"))
-        and header.get("value") is None
-        and header.get("name") not in kept["headers"]
-    )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _time(moment: Moment | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dockbell.actions.index import State
 from dockbell.actions.journal import Job
 from dockbell.clock import Moment
-from dockbell.domain.delivery import NOT_SERVED, Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
+from dockbell.domain.delivery import Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
 from dockbell.domain.request import OutgoingRequest, build_request
 from dockbell.domain.retry_policy import NONE
 from dockbell.domain.webhook import MASK, SHORTEST_MASKED
@@ -18,7 +18,7 @@ def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | 
     """The request of the attempt, and its headers as they may be shown."""
     webhook = job.webhook
     if not webhook.serves(job.event.goods_owner_id):
-        return NotSent(NOT_SERVED, "The webhook does not serve the event's goods owner any more."), ""
+        return NotSent("goods_owner_removed", "The webhook does not serve the event's goods owner any more."), ""
     if webhook.url is None:
         return NotSent("url_refused", webhook.url_problem), ""
     event_type = state.catalog.get(job.event.event_type)

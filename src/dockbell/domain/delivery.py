@@ -12,8 +12,6 @@ from dockbell.domain.retry_policy import RetryPolicy
 
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER = 2 * HOUR
-NOT_SERVED = "goods_owner_removed"
-"""The code under which a delivery stands whose webhook does not serve its goods owner any more."""
 
 Status = Literal["pending", "sending", "delivered", "failed", "held", "cancelled"]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dockbell.clock import Moment
-from dockbell.domain.delivery import NOT_SERVED
 from dockbell.store.database import Row, Transaction
 from dockbell.store.deliveries import TOPIC
 
@@ -374,24 +373,6 @@ def cancel_all(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
         webhook_id=webhook_id,
         now=now,
     )
-
-
-def cancel_not_served(tx: Transaction, webhook_id: int, *, now: Moment) -> list[int]:
-    """End what waits for goods owners that the webhook, as it is saved now, does not serve; whose each of them was."""
-    rows = tx.all(
-        """
-        UPDATE deliveries SET status = 'cancelled', ended_at = :now, last_code = :code
-         WHERE webhook_id = :webhook_id AND status IN ('pending', 'held')
-           AND goods_owner_id NOT IN (
-                 SELECT g.goods_owner_id FROM webhook_goods_owners g WHERE g.webhook_id = :webhook_id)
-           AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = :webhook_id AND w.all_goods_owners = 1)
-        RETURNING goods_owner_id
-        """,
-        webhook_id=webhook_id,
-        now=now,
-        code=NOT_SERVED,
-    )
-    return [int(row["goods_owner_id"]) for row in rows]
 
 
 def counts(tx: Transaction, webhook_ids: Iterable[int]) -> dict[int, dict[str, int]]:
