@@ -6,16 +6,19 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 """
 
 import asyncio
+import functools
 import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
@@ -31,14 +34,16 @@ from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.sender import Sender
-from dockbell.errors import ConfigError
+from dockbell.errors import ConfigError, Unavailable
 from dockbell.settings import Settings
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
-from dockbell.warehouse.api import build_warehouse_api
+from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
+from dockbell.web.api import publish as hot
+from dockbell.web.front import front_for
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -69,8 +74,19 @@ class Store:
         )
         self.index = Index(self.catalog, self.vault, self.addresses)
         self.webhooks = Webhooks(self.index, self.vault, self.addresses)
-        self.node, newest = self.database.submit_write(self._join).result()
-        self.publisher = Publisher(self.index, EventIds(self.node, newest=newest), system=settings.system)
+        self._staying = threading.Lock()
+        self._looked_at = 0
+        self.publisher = Publisher(self.index, self._join(), system=settings.system)
+
+    @contextmanager
+    def inside(self, connection: object) -> Iterator[Transaction]:
+        """The transaction that an application has open on its own psycopg connection, to publish in.
+
+        What is published is committed or rolled back with everything else the application does in it.
+        """
+        self._stay()
+        with self.database.inside(connection) as tx:
+            yield tx
 
     def first_key(self) -> NewKey | None:
         """The administrator key of a database that has none yet."""
@@ -91,12 +107,36 @@ class Store:
         return None if told is None else f"{self.url}/first/{told}"
 
     def close(self) -> None:
-        self.database.submit_write(lambda tx: people.leave_node(tx, self.node)).result()
+        self.database.submit_write(lambda tx: people.leave_node(tx, self.node, joined_at=self._joined_at)).result()
         self.database.close()
 
-    def _join(self, tx: Transaction) -> tuple[int, int]:
-        name = f"{socket.gethostname()}"
-        return people.join_node(tx, name=name, now=self.clock.now()), events.newest_id(tx)
+    def _join(self) -> EventIds:
+        now = self.clock.now()
+
+        def join(tx: Transaction) -> tuple[int, int]:
+            return people.join_node(tx, name=socket.gethostname(), now=now), events.newest_id(tx)
+
+        self.node, newest = self.database.submit_write(join).result()
+        self._joined_at = now
+        return EventIds(self.node, newest=newest)
+
+    def _stay(self) -> None:
+        """Keep our node number, and the index fresh, in a program that has no worker to do it.
+
+        One that stood idle for a minute may have lost its number to another, and two that make ids with
+        one number make them twice.
+        """
+        with self._staying:
+            now = self.clock.now()
+            if 0 <= now - self._looked_at < people.NODE_GONE_AFTER // 2:
+                return
+            keep = self.database.submit_write(
+                lambda tx: people.keep_node(tx, self.node, joined_at=self._joined_at, now=now)
+            )
+            if not keep.result():
+                self.publisher.use_ids(self._join())
+            self.index.adopt(self.database.submit_read(self.index.fresh).result())
+            self._looked_at = now
 
 
 class App:
@@ -107,6 +147,9 @@ class App:
         self.settings = settings
         self.store = store
         self._tasks: list[asyncio.Task[Any]] = []
+        self._server: uvicorn.Server | None = None
+        self._stopping = False
+        self._ended: str | None = None
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
@@ -145,13 +188,15 @@ class App:
             system=settings.system,
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
+            ended=lambda: self._ended,
             risks=tuple(_risks(settings)),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
         self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
-        self._journal_task = asyncio.create_task(self.journal.run())
-        self._worker_task = asyncio.create_task(self.worker.run())
+        self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
+        self._journal_task = self._watched("journal", self.journal.run())
+        self._worker_task = self._watched("worker", self.worker.run())
         gc.collect()
         gc.freeze()
 
@@ -162,31 +207,57 @@ class App:
             pass
 
     async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
-        """Answer requests until a signal comes, then stop in order; what was accepted is kept."""
-        server = a_server(self.asgi, self.settings.server.host, self.settings.server.port)
+        """Answer requests until a signal comes, then stop in order; what was accepted is kept.
+
+        Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
+        """
+        self._server = server = a_server(
+            self.asgi, self.settings.server.host, self.settings.server.port, protocol=self.front
+        )
+        server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
             await server.serve()
         finally:
             listening.cancel()
             await self.stop()
+        if self._ended is not None:
+            text = f"The {self._ended} ended by a mistake of Dockbell's, so this node stopped."
+            raise Unavailable(text, hint="The log has the reason as server.broken. Start the node again.")
 
     async def stop(self) -> None:
-        grace_s = self.settings.worker.shutdown_s
+        self._stopping = True
+        grace_s = self.settings.worker.shutdown_s if self._ended is None else 0.0
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
-        await self._journal_task
+        await asyncio.wait({self._journal_task})
         self.store.close()
         log.info("server.stopped")
+
+    def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task without which the node is none: it would take connections and answer nothing."""
+
+        def note_end(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or (self._stopping and task.exception() is None):
+                return
+            self._ended = name
+            log.error("server.broken", part=name, exc_info=task.exception())
+            self.journal.stop()
+            if self._server is not None:
+                self._server.should_exit = True
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(note_end)
+        return task
 
     def _mounts(self, parts: Parts) -> Sequence[tuple[str, Any]]:
         if not self.settings.warehouse.enabled:
             return ()
         warehouse = build_warehouse_api(parts)
-        return [(f"/api/v1/{name}", warehouse) for name in ("orders", "articles", "warehouse")]
+        return [(f"/api/v1/{name}", warehouse) for name in PREFIXES]
 
     def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
         def deliver(batch: list[tuple[object, Outcome]]) -> None:
@@ -229,14 +300,14 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-def a_server(asgi: Any, host: str, port: int) -> HttpServer:
+def a_server(asgi: Any, host: str, port: int, *, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> HttpServer:
     """uvicorn with the fast parser and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
             port=port,
-            http="httptools",
+            http=protocol,
             loop="none",
             lifespan="off",
             log_config=None,

@@ -1,13 +1,23 @@
 """A node as its operator runs it: started, stopped, killed, started again, on both databases."""
 
+import asyncio
+import json
+import sys
 import threading
 from pathlib import Path
 
+import pytest
 from standardwebhooks import Webhook
 
+from dockbell.actions.journal import Journal
+from dockbell.app import App, Store
+from dockbell.errors import Unavailable
+from dockbell.settings import ServerSettings, Settings
+from dockbell.testing.client import ApiError
 from dockbell.testing.receiver import Receiver, Visit, answering
+from tests.support.asgi import Api
 from tests.support.node import an_event
-from tests.support.program import Node, delivered, make_webhook
+from tests.support.program import Node, delivered, free_port, make_webhook
 
 
 class Slow:
@@ -118,3 +128,52 @@ def test_a_second_node_takes_over_what_a_killed_one_held(tmp_path: Path, fresh_s
         assert [attempt["code"] for attempt in delivery["attemptList"]] == ["interrupted", "delivered"]
         at_a.close()
         at_b.close()
+
+
+BROKEN = """
+from dockbell import cli
+from dockbell.actions.journal import Journal
+
+async def broken(journal):
+    raise RuntimeError("on purpose")
+
+Journal._commit_once = broken
+cli.main()
+"""
+
+
+def test_a_node_whose_journal_ended_says_why_and_ends_with_an_error(tmp_path: Path, database_url: str) -> None:
+    """R8"""
+    with Node(tmp_path, database_url, program=(sys.executable, "-c", BROKEN)) as node:
+        client = node.client(node.keys[0])
+        client.put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+        with pytest.raises((ApiError, OSError, ValueError)):  # nothing was accepted
+            client.post("/api/v1/events", an_event())
+        client.close()
+        assert node.process.wait(20) == 1
+        [told] = [json.loads(line) for line in node.output.splitlines() if '"server.broken"' in line]
+        assert (told["part"], "on purpose" in told["exception"]) == ("journal", True)
+        assert "The journal ended by a mistake of Dockbell's" in node.output
+
+
+async def test_a_node_whose_journal_ended_is_not_healthy(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R8"""
+
+    async def broken(_: Journal) -> None:
+        raise RuntimeError("on purpose")
+
+    settings = Settings(database=database_url, key_file=tmp_path / "key", server=ServerSettings(port=free_port()))
+    app = App(settings, Store(settings))
+    monkeypatch.setattr(Journal, "_commit_once", broken)
+    await app.start()
+    api = Api(app.asgi)
+    assert (await api.get("/api/v1/health")).status == 200
+    app.journal._requests.append(None)  # type: ignore[arg-type]
+    app.journal._work.set()
+    await asyncio.wait({app._journal_task})
+    reply = await api.get("/api/v1/health")
+    assert (reply.status, reply.code) == (503, "unavailable")
+    with pytest.raises(Unavailable, match="journal ended"):
+        await asyncio.wait_for(app.serve(), 20)

@@ -7,8 +7,9 @@ import pytest
 
 from dockbell.clock import HOUR, SECOND
 from dockbell.domain.permissions import SYSTEM, Actor
-from dockbell.errors import Conflict
-from dockbell.store.database import Database
+from dockbell.errors import Conflict, Unavailable
+from dockbell.store import counters
+from dockbell.store.database import Database, Transaction
 from tests.support.node import FJORD, TEA, Node, a_node, an_event
 
 TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read"}), frozenset({TEA}))
@@ -165,13 +166,13 @@ async def test_each_reason_for_not_firing_is_told(database: Database, tmp_path: 
         why = await node.why(event)
         assert why == {
             fired: "delivered",
-            disabled: "it was disabled, since 2026-11-24T06:00:00.000000Z",
+            disabled: "it was disabled, since 2026-11-24T06:00:00Z",
             others: "it is for another goods owner: it serves 207, the event is of 114",
             filtered: "filter “transporter is one of DHL, UPS” met PostNord",
             unmet: "filter “order type is one of B2C” met nothing: the event has no such value",
-            deleted: "it was deleted before the event, at 2026-11-24T06:00:01.000000Z",
+            deleted: "it was deleted before the event, at 2026-11-24T06:00:01Z",
             other_type: "it was for the event type order.created at that time",
-            late: "it was created after the event, at 2026-11-24T06:00:03.000000Z",
+            late: "it was created after the event, at 2026-11-24T06:00:03Z",
         }
         assert unrelated not in why
         assert others not in await node.why(event, TEA_ONLY)
@@ -248,4 +249,47 @@ async def test_a_repeated_id_answers_the_first_event_and_adds_nothing(database: 
         assert isinstance(three, Conflict)
         await node.rest()
         assert len(node.sender.requests) == 2
+        assert all(lane.places == 0 for lane in node.worker._lanes.values())
+
+
+# What nobody should be able to store, stored all the same.
+
+
+async def test_a_filter_that_cannot_judge_an_event_costs_its_own_webhook_alone(database: Database, tmp_path: Path):
+    """R7"""
+    async with a_node(database, tmp_path) as node:
+        condition = {"field": "data.orderId", "operator": "isOneOf", "value": [5]}
+        broken = node.make_webhook(name="broken", filters={"conditions": [condition]}).webhook["id"]
+        sound = node.make_webhook(name="sound").webhook["id"]
+
+        def spoil(tx: Transaction) -> None:
+            number = counters.grow(tx, counters.WEBHOOKS_CHANGED)
+            tables = ("UPDATE webhooks SET changed_no = :number, settings = replace(settings, '[5]', '5') WHERE id = :id",
+                      "UPDATE webhook_versions SET settings = replace(settings, '[5]', '5') WHERE webhook_id = :id")  # fmt: skip
+            assert tx.run(tables[0], id=broken, number=number) == tx.run(tables[1], id=broken) == 1
+
+        database.submit_write(spoil).result()
+        assert await reached(node) == {sound}
+        assert await reached(node, goodsOwnerId=FJORD) == set()
+        accepted = await node.publish()
+        assert (await node.why(accepted.event_id))[
+            broken
+        ] == "its filter cannot judge this event; save the filter again"
+
+
+async def test_a_mistake_while_matching_refuses_those_events_and_the_journal_goes_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """R7"""
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+
+        def mistaken(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("on purpose")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(node.publisher, "row", mistaken)
+            with pytest.raises(Unavailable):
+                await node.publish()
+        assert await reached(node) == {webhook}
         assert all(lane.places == 0 for lane in node.worker._lanes.values())

@@ -315,3 +315,18 @@ async def test_no_odd_value_in_any_field_is_a_crash(tmp_path, database, moving):
                 if replies[1].status == 200:  # something took: begin from a webhook with secrets again
                     webhook = (await make_with_secrets(server))[0]
         assert not wrong
+
+
+async def test_at_most_20_conditions_are_taken_and_every_one_is_judged(tmp_path, database):
+    """U-9"""
+    fine = {"field": "attributes.nothing", "operator": "exists", "value": False}
+    poison = {"field": "data.orderId", "operator": "isOneOf", "value": 5}
+    async with a_server(database, tmp_path) as server:
+        for count, status in ((20, 201), (21, 422)):
+            reply = await server.admin.post(WEBHOOKS, a_webhook(filters={"conditions": [fine] * count}))
+            assert reply.status == status, reply.document
+        for before in (19, 200, 201):
+            reply = await server.admin.post(WEBHOOKS, a_webhook(filters={"conditions": [fine] * before + [poison]}))
+            found = {(each["field"], each["code"]) for each in reply.document["problems"]}
+            assert (f"filters.conditions[{before}].value", "filter_value") in found, reply.document
+            assert (("filters.conditions", "filter_length") in found) == (before > 20)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,11 +61,11 @@ def free_port() -> int:
 class Program:
     """A `dockbell` that stays up; a context manager that kills its process, by its id, if the test left it running."""
 
-    def __init__(self, folder: Path, *words: str, **variables: str) -> None:
+    def __init__(self, folder: Path, *words: str, program: Sequence[str] = PROGRAM, **variables: str) -> None:
         self._output = folder / f"output-{time.monotonic_ns()}"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*PROGRAM, *words],
+                [*program, *words],
                 cwd=folder,
                 env=environment(**variables),
                 stdin=subprocess.DEVNULL,
@@ -102,11 +102,12 @@ class Program:
 class Node(Program):
     """`dockbell serve`, listening when the constructor returns."""
 
-    def __init__(self, folder: Path, database: str, **variables: str) -> None:
+    def __init__(self, folder: Path, database: str, *, program: Sequence[str] = PROGRAM, **variables: str) -> None:
         self.port = free_port()
         super().__init__(
             folder,
             "serve",
+            program=program,
             **{
                 "database": database,
                 "key_file": str(folder / "dockbell.key"),

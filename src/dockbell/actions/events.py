@@ -104,7 +104,10 @@ def _objection(row: Row, event: Row, facts: Facts) -> tuple[str, str]:
         mine = ", ".join(map(str, owners))
         words = f"it is for another goods owner: it serves {mine}, the event is of {event['goods_owner_id']}"
         return "goods_owner", words
-    found = filter_from(settings["filters"]).objection(facts)
+    try:
+        found = filter_from(settings["filters"]).objection(facts)
+    except Exception:  # noqa: BLE001 - said here as it was counted when the event came
+        found = "its filter cannot judge this event; save the filter again"
     return ("filter", found) if found else ("changed", "it was changed in the moment the event was accepted")
 
 

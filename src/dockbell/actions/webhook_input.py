@@ -23,6 +23,7 @@ from dockbell.errors import InvalidInput, Problem
 
 LARGEST_CONCURRENCY = 64
 MOST_LISTED = 200
+MOST_CONDITIONS = 20
 # What pydantic puts into a place besides names and numbers: which alternative it tried.
 _ALTERNATIVES = ("none", "basic", "token", "int", "float")
 
@@ -253,7 +254,11 @@ def _problems_with_filters(given: Mapping[str, Any], event_type: EventType | Non
         for place, text in enumerate(given.get(name, [])):
             if not (1 <= len(text) <= 200 and _is_storable(text)):
                 problems.append(Problem(f"filters.{name}[{place}]", "filter_value", "Write 1 to 200 characters."))
-    for place, condition in enumerate(given.get("conditions", [])[: MOST_LISTED + 1]):
+    # Each is a walk through every event of the type, and all are judged: one that was not would meet events as it is.
+    if len(given.get("conditions", [])) > MOST_CONDITIONS:
+        text = f"At most {MOST_CONDITIONS} conditions are allowed."
+        problems.append(Problem("filters.conditions", "filter_length", text))
+    for place, condition in enumerate(given.get("conditions", [])):
         problems += _problems_with_condition(condition, f"filters.conditions[{place}]", event_type)
     return problems
 

@@ -82,7 +82,8 @@ class Condition:
             case "isNot":
                 return not any(_same(value, self.value) for value in found)
             case "isOneOf":
-                return any(_same(value, wanted) for value in found for wanted in self.value)
+                wanted = {_keyed(value) for value in self.value}  # not every value found with every one wanted
+                return any(_keyed(value) in wanted for value in found if isinstance(value, str | int | float))
             case "greater":
                 return any(_comparable(value, self.value) and value > self.value for value in found)
             case "less":
@@ -161,6 +162,11 @@ def _shown(value: Any) -> str:
 def _same(found: Any, wanted: Any) -> bool:
     """Equality as JSON means it: true is not 1, "1" is not 1, but 1.0 is 1."""
     return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
+
+
+def _keyed(value: Any) -> tuple[bool, Any]:
+    """What is the same has the same key."""
+    return isinstance(value, bool), value
 
 
 def _comparable(found: Any, wanted: Any) -> bool:

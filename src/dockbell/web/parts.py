@@ -1,5 +1,6 @@
 """What the web server needs of the program it runs in, put together by the application."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dockbell.actions.access import Doorkeeper
@@ -25,5 +26,7 @@ class Parts:
     """Browsers reach us over TLS, so cookies may insist on it."""
     warehouse: bool = False
     """The reference warehouse runs in this process."""
+    ended: Callable[[], str | None] = lambda: None
+    """The part of the node that ended unasked; while all of them run, None."""
     risks: tuple[str, ...] = ()
     """Settings that an operator should know to be risky, each as a sentence for the system page."""

@@ -1,7 +1,8 @@
-"""Is it alive? One read of the store says so."""
+"""Is it alive? One read of the store says so, and that no part of the node has ended."""
 
 from fastapi import APIRouter, Depends
 
+from dockbell.errors import Unavailable
 from dockbell.web.actor import Here
 from dockbell.web.answers import Answer
 from dockbell.web.inputs import no_parameters
@@ -14,9 +15,13 @@ router = APIRouter(tags=["health"])
     "/health",
     summary="Is it alive?",
     dependencies=[Depends(no_parameters)],
-    responses=answers(200, "The store answers.", 503),
+    responses=answers(200, "The store answers, and every part of the node runs.", 503),
     openapi_extra={"security": []},
 )
 async def health(parts: Here) -> Answer:
+    if (ended := parts.ended()) is not None:
+        raise Unavailable(
+            f"The {ended} of this node ended by a mistake of Dockbell's.", hint="The node stops by itself."
+        )
     await parts.database.read(lambda tx: tx.one("SELECT 1 AS one"))
     return Answer({"status": "ok"})
