@@ -8,6 +8,7 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 import asyncio
 import functools
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -18,12 +19,12 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
@@ -43,6 +44,7 @@ from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
+from dockbell.web.connection import Connection, Limits, protocol_with
 from dockbell.web.front import front_for
 from dockbell.web.server import Parts, build_app
 
@@ -50,6 +52,7 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 REQUESTS_END_S = 5
+MOST_FILES = 65_536
 END_OF_TIME = 2**62
 
 
@@ -73,7 +76,9 @@ class Store:
             private_names=settings.egress.private_names,
         )
         self.index = Index(self.catalog, self.vault, self.addresses)
-        self.webhooks = Webhooks(self.index, self.vault, self.addresses)
+        self.webhooks = Webhooks(
+            self.index, self.vault, self.addresses, most_of_an_owner=settings.limits.webhooks_per_owner
+        )
         self._staying = threading.Lock()
         self._looked_at = 0
         self.publisher = Publisher(self.index, self._join(), system=settings.system)
@@ -189,6 +194,7 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            tests=Pace(store.clock, settings.limits.tests_per_minute),
             risks=tuple(_risks(settings)),
         )
         self.parts = parts
@@ -211,9 +217,9 @@ class App:
 
         Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
         """
-        self._server = server = a_server(
-            self.asgi, self.settings.server.host, self.settings.server.port, protocol=self.front
-        )
+        mine = self.settings.server
+        limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or _files_to_open() // 3)
+        self._server = server = a_server(self.asgi, mine.host, mine.port, limits, protocol=self.front)
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
@@ -300,14 +306,16 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-def a_server(asgi: Any, host: str, port: int, *, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> HttpServer:
-    """uvicorn with the fast parser and without a log line per request."""
+def a_server(
+    asgi: Any, host: str, port: int, limits: Limits | None = None, *, protocol: type[Connection] = Connection
+) -> HttpServer:
+    """uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
             port=port,
-            http=protocol,
+            http=protocol_with(protocol, limits or Limits()),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
             log_config=None,
@@ -325,6 +333,16 @@ async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) 
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
     ready()
+
+
+def _files_to_open() -> int:
+    """How many files and connections this process may have open; the limit is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 
 
 def _refuse_open_door(settings: Settings) -> None:

@@ -47,18 +47,31 @@ class DockbellError(Exception):
         self.hint = hint
 
 
+MOST_PROBLEMS = 100
+
+
 class InvalidInput(DockbellError):
+    """Tells the first hundred problems, and how many more there are: a small body can have ten thousand."""
+
     status = 422
     code = "invalid_input"
 
     def __init__(self, problems: Sequence[Problem], *, message: str = "", code: str | None = None) -> None:
-        self.problems = tuple(problems)
+        self.problems = _as_told(problems)
         first = f"{self.problems[0].field}: {self.problems[0].message}" if self.problems else ""
-        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(
             message or first + more,
             code=code or (self.problems[0].code if len(self.problems) == 1 else None),
         )
+
+
+def _as_told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    if len(problems) <= MOST_PROBLEMS:
+        return tuple(problems)
+    left_out = len(problems) - MOST_PROBLEMS
+    text = f"There are {left_out} more problems; mend these first."
+    return (*problems[:MOST_PROBLEMS], Problem("", "more_problems", text))
 
 
 class Malformed(DockbellError):

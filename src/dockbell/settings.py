@@ -28,6 +28,18 @@ class ServerSettings(_Part):
     behind_proxy: bool = Field(
         default=False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine."
     )
+    head_timeout_s: float = Field(
+        default=10.0, gt=0, le=300, description="Seconds in which a request's path and headers must come."
+    )
+    body_timeout_s: float = Field(
+        default=30.0, gt=0, le=3_600, description="Seconds in which a request's body must come, and an answer be read."
+    )
+    connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Connections of clients at once; a third of the files this process may open unless said.",
+    )
 
 
 class WorkerSettings(_Part):
@@ -63,6 +75,15 @@ class EgressSettings(_Part):
     )
 
 
+class LimitSettings(_Part):
+    webhooks_per_owner: int = Field(
+        default=100, ge=1, le=100_000, description="Regular webhooks that one goods owner may have."
+    )
+    tests_per_minute: int = Field(
+        default=10, ge=1, le=10_000, description="Test events that one user or key may send in a minute, on each node."
+    )
+
+
 class WarehouseSettings(_Part):
     enabled: bool = Field(
         default=False, description="Run the reference warehouse and its fetch-back API in the same process."
@@ -89,6 +110,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     worker: WorkerSettings = WorkerSettings()
     egress: EgressSettings = EgressSettings()
+    limits: LimitSettings = LimitSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
 
     @classmethod

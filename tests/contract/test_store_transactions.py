@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from dockbell.store import counters, webhooks
-from dockbell.store.database import ConstraintFailed, Database, Transaction
+from dockbell.store.database import ConstraintFailed, Database, Transaction, open_database
+from dockbell.store.migrate import migrate
 from dockbell.store.sqlite import SqliteDatabase
 from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, save_webhook, write
 
@@ -318,3 +321,27 @@ def hears(database: Database, topic: str, commit: Callable[[], object], *, tries
 
 def test_the_databases_clock_is_compared_with_ours(database: Database):
     assert abs(database.clock_offset()) < 60_000_000
+
+
+def test_only_the_programs_own_user_may_read_a_sqlite_database(tmp_path: Path):
+    """S1"""
+    path = tmp_path / "data.sqlite"
+    before = os.umask(0o022)
+    try:
+        database = open_database(f"sqlite:///{path}")
+        migrate(database, now=1)
+        assert database.serve_alone()
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+        database.close()
+    finally:
+        os.umask(before)
+    assert set(modes) == {f"data.sqlite{ending}" for ending in ("", "-wal", "-shm", "-serving")}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_database_that_others_were_allowed_to_read_stays_so(tmp_path: Path):
+    path = tmp_path / "data.sqlite"
+    path.touch()
+    path.chmod(0o640)
+    open_database(f"sqlite:///{path}").close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640

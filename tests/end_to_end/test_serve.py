@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -177,3 +179,36 @@ async def test_a_node_whose_journal_ended_is_not_healthy(
     assert (reply.status, reply.code) == (503, "unavailable")
     with pytest.raises(Unavailable, match="journal ended"):
         await asyncio.wait_for(app.serve(), 20)
+
+
+def test_unfinished_requests_are_ended_and_keep_nobody_out(tmp_path: Path) -> None:
+    """U-9: as the program itself is set up and limited by its operating system."""
+    limited = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 192)); {BROKEN.splitlines()[1]}; cli.main()"
+    )
+    database = str(tmp_path / "data.sqlite")
+    short = {"server__head_timeout_s": "3", "server__body_timeout_s": "3"}
+    with Node(tmp_path, database, program=(sys.executable, "-c", limited), **short) as node:
+        held = [socket.create_connection(("127.0.0.1", node.port), 10) for _ in range(150)]
+        for number, each in enumerate(held):
+            begun = (
+                b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+                if number % 2
+                else b"GET / HTTP/1.1\r\nX-"
+            )
+            with suppress(OSError):  # it may have had to make room
+                each.sendall(begun)
+        client = node.client(node.keys[0])
+        assert client.get("/api/v1/health") == {"status": "ok"}
+        for each in held:
+            with suppress(ConnectionResetError):
+                each.settimeout(10)
+                while each.recv(4096):
+                    pass
+            each.close()
+        client.close()
+        endless = socket.create_connection(("127.0.0.1", node.port), 10)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            endless.sendall(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 4_000_000)
+        endless.close()
+        assert node.stop() == 0

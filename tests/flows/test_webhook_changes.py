@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dockbell.actions import audit, deliveries
+from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Accepted
 from dockbell.actions.test_event import send_test_event
 from dockbell.clock import HOUR, MINUTE, SECOND
@@ -15,9 +16,9 @@ from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound
 from dockbell.store import delivery_log
-from dockbell.store.database import Database
+from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
-from tests.support.node import FJORD, TEA, Node, a_node
+from tests.support.node import FJORD, TEA, Node, a_node, a_webhook
 
 TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
 
@@ -249,7 +250,15 @@ async def test_a_webhook_that_changes_between_match_and_commit_is_matched_again(
 
 async def send_one(node: Node, webhook: int, *, actor: Actor = SYSTEM, **fields: Any) -> dict[str, Any]:
     return await send_test_event(
-        node.database, node.index, node.journal, node.webhooks, node.clock, actor, webhook, **fields
+        node.database,
+        node.index,
+        node.journal,
+        node.webhooks,
+        node.clock,
+        actor,
+        webhook,
+        pace=Pace(node.clock),
+        **fields,
     )
 
 
@@ -446,3 +455,43 @@ async def test_another_goods_owners_delivery_is_as_good_as_unknown(database: Dat
             answers.add(refused.value.message.replace(text, "ID"))
         assert len(answers) == 1
         assert await database.read(lambda tx: deliveries.page(tx, TEA_ONLY)) == []
+
+
+# Many at once.
+
+
+async def test_saving_many_webhooks_at_once_unseals_each_as_often_as_saving_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """R8"""
+    async with a_node(database, tmp_path, working=False) as node:
+        opened = 0
+        unseal = node.vault.open
+
+        def counted(*args: Any, **named: Any) -> str:
+            nonlocal opened
+            opened += 1
+            return unseal(*args, **named)
+
+        monkeypatch.setattr(node.vault, "open", counted)
+
+        def made(tx: Transaction, count: int) -> list[int]:
+            now = node.clock.now()
+            return [node.webhooks.create(tx, SYSTEM, a_webhook(), now=now).webhook["id"] for _ in range(count)]
+
+        def switched(tx: Transaction, numbers: list[int], enabled: bool) -> None:
+            for number in numbers:
+                node.webhooks.switch(tx, SYSTEM, number, enabled=enabled, now=node.clock.now())
+
+        async def costs(count: int) -> tuple[int, int]:
+            nonlocal opened
+            opened = 0
+            numbers = await database.write(lambda tx: made(tx, count))
+            saving = opened
+            await database.write(lambda tx: switched(tx, numbers, False))
+            opened = 0
+            await database.write(lambda tx: switched(tx, numbers, True))
+            return saving, opened
+
+        one, thirty = await costs(1), await costs(30)
+        assert thirty == (30 * one[0], 30 * one[1])

@@ -3,9 +3,11 @@
 import base64
 import json
 import random
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import standardwebhooks.webhooks as independent
@@ -212,6 +214,32 @@ async def test_a_secret_that_a_receiver_sends_back_is_masked_in_the_log(
         assert attempt["responseHeaders"] == "HTTP/1.1 401 Unauthorized\r\nx-echo: ***\r\n"
         everything = json.dumps([dict(row) for row in node.rows("SELECT * FROM attempts")], ensure_ascii=False)
         assert secret not in everything
+
+
+def as_hex(text: str) -> str:
+    return text.encode().hex()
+
+
+def as_upper_hex(text: str) -> str:
+    return as_hex(text).upper()
+
+
+def as_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("written", [str, str.upper, str.swapcase, as_hex, as_upper_hex, as_base64, quote])
+async def test_a_secret_is_masked_however_the_receiver_writes_it_down(
+    database: Database, tmp_path: Path, written: Callable[[str], str]
+):
+    """S7"""
+    secret = "tok/7Fq2+seCret"
+    echo = Answered(401, body=f"you sent {written(secret)}, and {written(secret)[:-2]}".encode(), body_cut=True)
+    async with a_node(database, tmp_path, script=[echo]) as node:
+        webhook = node.make_webhook(authentication={"type": "token", "token": secret}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        assert (await node.delivery(event, webhook))["attemptList"][0]["responseBody"] == "you sent ***, and ***"
 
 
 async def test_the_beginning_of_a_secret_at_the_end_of_a_cut_response_is_masked_too(database: Database, tmp_path: Path):

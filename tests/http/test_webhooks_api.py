@@ -2,11 +2,16 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from dockbell.actions.pace import Pace
+from dockbell.clock import SECOND
+from dockbell.testing.clock import ManualClock
+from dockbell.web.server import build_app
 from tests.support.bad_inputs import cases
 from tests.support.parts import Server, a_server, a_webhook
 from tests.support.rows import FJORD, TEA
@@ -330,3 +335,38 @@ async def test_at_most_20_conditions_are_taken_and_every_one_is_judged(tmp_path,
             found = {(each["field"], each["code"]) for each in reply.document["problems"]}
             assert (f"filters.conditions[{before}].value", "filter_value") in found, reply.document
             assert (("filters.conditions", "filter_length") in found) == (before > 20)
+
+
+async def test_a_goods_owner_has_a_limited_number_of_webhooks(tmp_path, database):
+    """E10"""
+    async with a_server(database, tmp_path) as server:
+        server.parts.webhooks._most_of_an_owner = 2
+        tea = server.as_key(["manage", "read"], [TEA])
+        first, second = [await server.make_webhook(tea) for _ in range(2)]
+        reply = await tea.post(WEBHOOKS, a_webhook())
+        assert (reply.status, reply.code) == (409, "webhook_limit")
+        others = [await server.make_webhook(goodsOwnerIds=[FJORD]), await server.make_webhook(kind="automation")]
+        moved = await server.admin.patch(f"{WEBHOOKS}/{others[0]['id']}", {"goodsOwnerIds": [TEA]})
+        assert (moved.status, moved.code) == (409, "webhook_limit")
+        assert (await tea.patch(f"{WEBHOOKS}/{first['id']}", {"name": "Renamed"})).status == 200
+        assert (await tea.delete(f"{WEBHOOKS}/{second['id']}")).status == 200
+        await server.make_webhook(tea)
+
+
+async def test_tests_are_limited_to_ten_a_minute_for_each_who_sends_them(tmp_path, database):
+    """E9"""
+    async with a_server(database, tmp_path) as server:
+        clock = ManualClock()
+        server.app = build_app(replace(server.parts, tests=Pace(clock)))
+        one, another = (server.as_key(["manage", "read"], [TEA]) for _ in range(2))
+        webhook = (await server.make_webhook(one))["id"]
+        target = f"{WEBHOOKS}/{webhook}/testEvent"
+        for _ in range(10):
+            assert (await one.post(target, {})).status == 200
+            clock.advance(SECOND)
+        reply = await one.post(target, {})
+        assert (reply.status, reply.code, reply.headers["retry-after"]) == (429, "too_many_tests", "50")
+        assert (await another.post(target, {})).status == 200
+        clock.advance(50 * SECOND)
+        assert (await one.post(target, {})).status == 200
+        assert (await one.post(target, {})).status == 429

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from dockbell.warehouse.model import Status
 from jinja2 import nodes
 
 import dockbell
@@ -25,6 +24,7 @@ from dockbell.store.database import Database, open_database
 from dockbell.store.migrate import migrate
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.demo_data import load_demo
+from dockbell.warehouse.rules.order import Status
 from dockbell.web.server import build_app
 from dockbell.web.ui.texts import LANGUAGES, language_for, messages_of, texts_of, translator
 from dockbell.web.ui.visit import Fields

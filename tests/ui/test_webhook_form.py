@@ -4,12 +4,15 @@ import asyncio
 import html
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 
+from dockbell.clock import SystemClock
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import Conflict
 from dockbell.store.database import Transaction
+from dockbell.web.server import build_app
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import CATALOG, Server, a_server
 from tests.support.rows import FJORD, TEA
@@ -269,6 +272,40 @@ async def test_the_preview_says_which_of_the_last_events_would_have_matched_and_
         text = re.sub(r"<[^>]*>|\s+", " ", html.unescape(browser.text))
     assert "1 of the last 2" in " ".join(text.split())
     assert "met Schenker" in text
+
+
+class Sluggish(SystemClock):
+    """Each look at it takes a third of a second."""
+
+    spent = 0.0
+
+    def monotonic(self) -> float:
+        self.spent += 1 / 3
+        return self.spent
+
+
+async def test_the_preview_judges_for_a_second_and_tells_of_what_it_judged_by_then(tmp_path, database):
+    """U-9"""
+    async with a_server(database, tmp_path) as server:
+        for _ in range(5):
+            await server.publish(type="order.picked", data=PICKED, attributes={"transporter": "DHL"})
+        server.app = build_app(replace(server.parts, clock=Sluggish()))
+        browser = admin(server)
+        await browser.get("/account")
+        await browser.submit("/administration/webhooks/preview", typed())
+        assert "2 of the last 2" in browser.words
+
+
+async def test_the_preview_judges_no_more_conditions_than_a_webhook_may_have(tmp_path, database):
+    """U-9"""
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await server.publish(type="order.picked", data=PICKED, attributes={"transporter": "DHL"})
+        await browser.get("/account")
+        one = [("conditionField", "attributes.a"), ("conditionOperator", "exists"), ("conditionValue", "no")]
+        for count, said in ((19, "1 of the last 1"), (21, "The filter is not complete yet.")):
+            await browser.submit("/administration/webhooks/preview", [*typed(), *one * count])
+            assert said in browser.words
 
 
 async def test_the_preview_shows_nothing_of_another_goods_owner(tmp_path, database):

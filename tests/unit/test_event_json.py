@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -208,3 +209,24 @@ def test_anything_else_is_refused(raw: bytes):
 def test_as_many_events_as_allowed_are_taken():
     found, many = split_events(b"[" + b",".join([GOOD] * MOST_EVENTS) + b"]")
     assert (len(found), many) == (MOST_EVENTS, True)
+
+
+def test_one_name_that_stands_twice_among_many_is_found_without_comparing_each_with_each():
+    """U-9"""
+    names = ['"00000":2', *(f'"{number:05x}":1' for number in range(20_000))]
+    began = time.process_time()
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(b'{"type":"order.picked","data":{%s}}' % ",".join(names).encode())
+    assert [(each.field, each.code) for each in refused.value.problems] == [("00000", "body_duplicate_key")]
+    assert time.process_time() - began < 1.5
+
+
+def test_the_first_hundred_problems_are_told_and_how_many_more_there_are():
+    """U-9"""
+    names = [f'"{number}":1' for number in range(5_000)] * 2
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(b'{"type":"order.picked","data":{%s}}' % ",".join(names).encode())
+    assert len(refused.value.problems) == 101
+    last = refused.value.problems[-1]
+    assert (last.code, last.message) == ("more_problems", "There are 4900 more problems; mend these first.")
+    assert refused.value.message.endswith("(and 4999 more)")

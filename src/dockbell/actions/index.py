@@ -49,12 +49,17 @@ class Index:
         if fresh.webhooks_no >= self.state.webhooks_no and fresh.catalog_no >= self.state.catalog_no:
             self.state = fresh
 
+    def fresh_catalog(self, tx: Transaction) -> State:
+        """The catalog and the goods owners as this transaction sees them, the webhooks as they are in memory.
+
+        That is what a webhook is judged by. A transaction that saves many need not unseal those it saved before.
+        """
+        catalog_no = counters.current(tx, counters.CATALOG_CHANGED)
+        return self.state if catalog_no == self.state.catalog_no else self._with_catalog(tx, self.state, catalog_no)
+
     def fresh(self, tx: Transaction) -> State:
         """The state as this transaction sees it; the one in memory if nothing changed."""
-        state = self.state
-        catalog_no = counters.current(tx, counters.CATALOG_CHANGED)
-        if catalog_no != state.catalog_no:
-            state = self._with_catalog(tx, state, catalog_no)
+        state = self.fresh_catalog(tx)
         webhooks_no = counters.current(tx, counters.WEBHOOKS_CHANGED)
         if webhooks_no != state.webhooks_no:
             changed = webhooks.changed_since(tx, state.webhooks_no)

@@ -7,6 +7,7 @@ import msgspec
 from dockbell.actions import deliveries, events
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Accepted
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SECOND, Clock
@@ -29,6 +30,7 @@ async def send_test_event(
     actor: Actor,
     webhook_id: int,
     *,
+    pace: Pace,
     past_event_id: int | None = None,
     goods_owner_id: int | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +54,7 @@ async def send_test_event(
     if past is not None and not webhook.serves(past["goods_owner_id"]):
         text = f"The webhook does not serve goods owner {past['goods_owner_id']} of that event."
         raise InvalidInput([Problem("eventId", "goods_owner", text)])
+    pace.need(actor.id)
     [verdict] = await journal.accept([_new_event(index, webhook.event_type, owner, past)], test_of=webhook)
     if not isinstance(verdict, Accepted):
         raise verdict

@@ -15,7 +15,7 @@ from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
-from dockbell.domain.target_url import masked, parse_target_url, same_origin, warnings_for
+from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
 from dockbell.store import deliveries, delivery_log, webhooks
 from dockbell.store.database import Row, Transaction
@@ -23,6 +23,7 @@ from dockbell.store.vault import Vault
 
 OVERLAP = 24 * HOUR
 MOST_OVERLAP_H = 7 * 24
+MOST_OF_AN_OWNER = 100
 CLEARED = "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
 
 
@@ -37,10 +38,13 @@ class Saved:
 class Webhooks:
     """The verbs of Administration => Webhooks."""
 
-    def __init__(self, index: Index, vault: Vault, addresses: AddressPolicy) -> None:
+    def __init__(
+        self, index: Index, vault: Vault, addresses: AddressPolicy, *, most_of_an_owner: int = MOST_OF_AN_OWNER
+    ) -> None:
         self._index = index
         self._vault = vault
         self._addresses = addresses
+        self._most_of_an_owner = most_of_an_owner
 
     def create(
         self,
@@ -52,7 +56,8 @@ class Webhooks:
         noted: str = "webhook.created",
         disabled_reason: str | None = None,
     ) -> Saved:
-        settings, secrets = self._checked(actor, document, self._index.fresh(tx), stored={})
+        settings, secrets = self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
+        self._need_room(tx, settings)
         webhook_id = webhooks.next_id(tx)
         self._save(
             tx, actor, webhook_id, 1, settings, secrets,
@@ -62,7 +67,7 @@ class Webhooks:
 
     def judge(self, tx: Transaction, actor: Actor, document: Mapping[str, Any]) -> None:
         """Raises what `create` would raise, and makes nothing."""
-        self._checked(actor, document, self._index.fresh(tx), stored={})
+        self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
 
     def change(
         self,
@@ -86,7 +91,7 @@ class Webhooks:
             raise Conflict(
                 "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
             )
-        state = self._index.fresh(tx)
+        state = self._index.fresh_catalog(tx)
         stored = self._secrets_of(row)
         before = json.loads(row["settings"])
         document = {**before, **patch}
@@ -98,6 +103,8 @@ class Webhooks:
         if cleared:
             document = without_dropped(document, kept)
         settings, secrets = self._checked(actor, document, state, stored=kept)
+        if settings["goodsOwnerIds"] != before["goodsOwnerIds"] or settings["kind"] != before["kind"]:
+            self._need_room(tx, settings)
         reason = row["disabled_reason"]
         if cleared:
             settings["enabled"] = False
@@ -141,7 +148,7 @@ class Webhooks:
         fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
         checked_settings(
             {**settings, "signingSecret": fresh},
-            state=self._index.fresh(tx), addresses=self._addresses, stored_secrets=secrets,
+            state=self._index.fresh_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
         )  # fmt: skip
         until = now + (OVERLAP if overlap_h is None else int(overlap_h * HOUR))
         old = [
@@ -232,6 +239,18 @@ class Webhooks:
         except InvalidInput as refused:
             return [f"Nothing can be sent: {refused.message}"]
         return warnings_for(url, has_credentials)
+
+    def _need_room(self, tx: Transaction, settings: Mapping[str, Any]) -> None:
+        """One goods owner's webhooks are matched with each of its events: a thousand of them would slow down everyone."""
+        if settings["kind"] != "regular":
+            return
+        [owner] = settings["goodsOwnerIds"]
+        if webhooks.regular_of(tx, owner) >= self._most_of_an_owner:
+            raise Conflict(
+                f"Goods owner {owner} has {self._most_of_an_owner} webhooks already; it may have no more.",
+                code="webhook_limit",
+                hint="Delete one that is not needed, or ask the operator to raise limits.webhooks_per_owner.",
+            )
 
     def _checked(
         self, actor: Actor, document: Mapping[str, Any], state: State, *, stored: Mapping[str, Any]
@@ -327,11 +346,6 @@ def may_see(actor: Actor, settings: Mapping[str, Any]) -> bool:
     if actor.goods_owners is None:
         return True
     return owners is not None and actor.goods_owners.issuperset(owners)
-
-
-def shown_url(settings: Mapping[str, Any]) -> str:
-    """The target URL with the values of its query masked, for logs and reasons."""
-    return masked(settings["targetUrl"])
 
 
 def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

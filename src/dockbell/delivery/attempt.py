@@ -1,5 +1,6 @@
 """One attempt, from leased job to closed log row."""
 
+import re
 from collections.abc import Sequence
 
 from dockbell.actions.index import State
@@ -75,15 +76,17 @@ def _as_text(raw: bytes, secret_texts: Sequence[str], *, cut: bool) -> str:
 
 
 def masked(text: str, secret_texts: Sequence[str], *, cut: bool) -> str:
-    """The text without our secrets: receivers like to send back the headers they got.
+    """The text without our secrets, in whatever case: receivers like to send back the headers they got.
 
     Where a cap cut the text, its end may hold a secret's beginning: that goes too.
     """
+    folded = text.lower()
     for secret in secret_texts:
-        text = text.replace(secret, MASK)
+        if secret in text or secret.lower() in folded:  # looked for first: a pattern without case is slow
+            text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
     for secret in secret_texts if cut else ():
         for length in range(len(secret) - 1, SHORTEST_MASKED - 1, -1):
-            if text.endswith(secret[:length]):
+            if text[-length:].lower() == secret[:length].lower():
                 text = text[:-length] + MASK
                 break
     return text

@@ -7,6 +7,7 @@ Sound input takes the fast path (one C decode, a few byte counts); the slow path
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,7 +140,7 @@ def _json_value(raw: bytes) -> Any:
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in members]
         if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             problems.extend(
                 Problem(_clean(n), "body_duplicate_key", f"The key {_clean(n)!r} stands twice in one object.")
                 for n in twice

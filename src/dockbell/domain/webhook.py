@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote, quote_plus
 
 from dockbell.clock import Moment
 from dockbell.domain.addresses import AddressPolicy
@@ -139,7 +140,7 @@ def header_lines(
 
 
 def secret_texts(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[str, ...]:
-    """Each secret that is sent, in the forms it is sent in.
+    """Each secret that is sent, in the forms it is sent in and those a receiver may write it down in: JSON, URL, hex, base64.
 
     Those under six characters are left out: masking "1234" would blot out half of a response and tell where it stood.
     """
@@ -148,12 +149,22 @@ def secret_texts(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tup
         pair = f"{settings['authentication']['username']}:{secrets.get('password', '')}"
         found |= {pair, base64.b64encode(pair.encode()).decode()}
     found |= {entry["secret"] for entry in secrets.get("signing", [])}
-    written = (
-        found
-        | {json.dumps(text)[1:-1] for text in found}
-        | {json.dumps(text, ensure_ascii=False)[1:-1] for text in found}
+    written = {form for text in found if len(text) >= SHORTEST_MASKED for form in _written(text)}
+    return tuple(sorted(written, key=len, reverse=True))
+
+
+def _written(secret: str) -> tuple[str, ...]:
+    plain = secret.encode()
+    return (
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        plain.hex(),
+        base64.b64encode(plain).decode().rstrip("="),
     )
-    return tuple(sorted((text for text in written if len(text) >= SHORTEST_MASKED), key=len, reverse=True))
 
 
 def filter_from(document: Mapping[str, Any]) -> Filter:

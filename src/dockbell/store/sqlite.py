@@ -9,6 +9,7 @@ Checkpoints run on a connection of their own, so that they never lengthen a comm
 import fcntl
 import functools
 import itertools
+import os
 import queue
 import threading
 import time
@@ -150,7 +151,7 @@ class SqliteDatabase:
 
     def serve_alone(self) -> bool:
         """By a lock on a file beside the database's, which the operating system gives back however we end."""
-        lock = Path(self._path + "-serving").open("ab")  # noqa: SIM115 - open as long as the program serves
+        lock = open(self._path + "-serving", "ab", opener=_ours_alone)  # noqa: SIM115 - open while we serve
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -181,10 +182,11 @@ class SqliteDatabase:
     def _connect(self) -> apsw.Connection:
         Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         try:
+            os.close(_ours_alone(self._path, os.O_RDWR | os.O_CREAT))  # SQLite gives its other files the same mode
             connection = apsw.Connection(self._path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             connection.execute("PRAGMA journal_mode = WAL")
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be opened as a SQLite database: {error}") from error
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged rows in a power cut
         connection.execute("PRAGMA foreign_keys = ON")
@@ -296,6 +298,11 @@ class SqliteDatabase:
             except apsw.Error as error:
                 log.warning("store.checkpoint_failed", error=str(error))
         connection.close()
+
+
+def _ours_alone(path: str, flags: int) -> int:
+    """Open a file; if it is made now, no other user of the machine may read it. An older one keeps its mode."""
+    return os.open(path, flags, 0o600)
 
 
 def _in_our_words(error: BaseException) -> BaseException:

@@ -76,6 +76,20 @@ def find(tx: Transaction, webhook_id: int, *, for_update: bool = False) -> Row |
     return tx.one("SELECT w.* FROM webhooks w WHERE w.id = :webhook_id", webhook_id=webhook_id)
 
 
+def regular_of(tx: Transaction, goods_owner_id: int) -> int:
+    """How many regular webhooks a goods owner has; until the commit no other is made or moved there."""
+    counters.locked(tx, counters.WEBHOOK_ID)
+    row = tx.one(
+        """
+        SELECT count(*) AS n FROM webhook_goods_owners g JOIN webhooks w ON w.id = g.webhook_id
+         WHERE g.goods_owner_id = :goods_owner_id AND w.kind = 'regular' AND w.deleted_at IS NULL
+        """,
+        goods_owner_id=goods_owner_id,
+    )
+    assert row is not None
+    return int(row["n"])
+
+
 def goods_owners_of(tx: Transaction, webhook_id: int) -> list[int]:
     rows = tx.all(
         "SELECT goods_owner_id FROM webhook_goods_owners WHERE webhook_id = :webhook_id ORDER BY goods_owner_id",

@@ -1,6 +1,7 @@
 """Request bodies: JSON by its content type, uncompressed, small, and strict.
 
-The limits are judged while the body comes in; nothing is kept of one that is too large.
+The limits are judged while the body comes in; nothing is kept of one that is too large. How long it may take is judged
+where it comes in, in `web.connection`: a body that is late ends as if its sender had hung up.
 """
 
 from collections.abc import Mapping

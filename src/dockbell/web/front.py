@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
+from dockbell.web.connection import Connection
 
 Headers = list[tuple[bytes, bytes]]
 Answer = Callable[[int, Headers, bytes], None]
@@ -23,21 +24,21 @@ AtOnce = Callable[[Headers, bytes, Answer], bool]
 class _Turn:
     """A request that is being answered here; to uvicorn it looks like a cycle of its own."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "response_complete")
+    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "response_complete", "response_started")
 
     def __init__(self, message_event: asyncio.Event, *, keep_alive: bool) -> None:
         self.message_event = message_event
         self.keep_alive = keep_alive
         self.body = b""
-        self.response_complete = False
+        self.response_started = self.response_complete = False
         self.disconnected = False
 
 
-def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
+def front_for(path: str, at_once: AtOnce) -> type[Connection]:
     """The protocol of a server whose POST requests to `path` are offered to `at_once` first."""
     url = path.encode()
 
-    class Front(HttpToolsProtocol):
+    class Front(Connection):
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self._turn: _Turn | None = None
@@ -50,9 +51,11 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
             self.headers = []
             self.expect_100_continue = False
             self._turn = None
+            self._in_head = True
 
         def on_headers_complete(self) -> None:
             if self.url == url and self._is_usual():
+                self._head_is_there()
                 self._turn = _Turn(self._nobody_waits, keep_alive=self.parser.should_keep_alive())
                 self.cycle = self._turn  # type: ignore[assignment]
             else:
@@ -63,6 +66,7 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
             if turn is None:
                 super().on_body(body)
                 return
+            self._bears = True
             turn.body = turn.body + body if turn.body else body
             if len(turn.body) > LARGEST_EVENT_BYTES:
                 self._go_on_with(turn)
@@ -71,7 +75,9 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
             turn, self._turn = self._turn, None
             if turn is None:
                 super().on_message_complete()
-            elif not at_once(self.headers, turn.body, lambda *answer: self._answer(turn, *answer)):
+                return
+            self._message_is_there()
+            if not at_once(self.headers, turn.body, lambda *answer: self._answer(turn, *answer)):
                 self._go_on_with(turn)
                 super().on_message_complete()
 
@@ -89,10 +95,6 @@ def front_for(path: str, at_once: AtOnce) -> type[HttpToolsProtocol]:
                     name == b"content-length" and int(value) > LARGEST_EVENT_BYTES for name, value in self.headers
                 )
             )
-
-        def _is_answering(self) -> bool:
-            earlier: Any = self.cycle  # None before the first request
-            return earlier is not None and not earlier.response_complete
 
         def _go_on(self) -> None:
             """To the application, with what was read of the head."""

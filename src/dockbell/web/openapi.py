@@ -26,6 +26,7 @@ _ERRORS = {
     414: "Path and query are too long.",
     415: "The body is not plain JSON by its headers.",
     422: "Something is wrong with the input; `problems` has all of it.",
+    429: "Too often; wait as long as `Retry-After` says.",
     500: "A mistake of Dockbell's.",
     503: "The store is away or the server is stopping; nothing was changed.",
     507: "The disk is full; nothing was changed.",

@@ -1,14 +1,15 @@
 """What the web server needs of the program it runs in, put together by the application."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dockbell.actions.access import Doorkeeper
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
-from dockbell.clock import Clock
+from dockbell.clock import Clock, SystemClock
 from dockbell.store.database import Database
 
 
@@ -28,5 +29,7 @@ class Parts:
     """The reference warehouse runs in this process."""
     ended: Callable[[], str | None] = lambda: None
     """The part of the node that ended unasked; while all of them run, None."""
+    tests: Pace = field(default_factory=lambda: Pace(SystemClock()))
+    """How often somebody may send a test event."""
     risks: tuple[str, ...] = ()
     """Settings that an operator should know to be risky, each as a sentence for the system page."""

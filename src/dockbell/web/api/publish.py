@@ -32,6 +32,7 @@ from dockbell.web.parts import Parts
 
 PATH = "/api/v1/events"
 JUDGED_AT_ONCE = 50
+JUDGED_AT_ONCE_BYTES = 64 * 1024
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -145,12 +146,16 @@ async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Se
     """Each event is judged on its own: one that is wrong keeps no other from being accepted."""
     judged: list[NewEvent | DockbellError] = []
     state = parts.index.state
-    for place, item in enumerate(items, start=1):
+    since_turn = since_turn_bytes = 0
+    for item in items:
         try:
             judged.append(judge(item, actor, state))
         except DockbellError as error:
             judged.append(error)
-        if place % JUDGED_AT_ONCE == 0:
+        since_turn += 1
+        since_turn_bytes += len(item)
+        if since_turn >= JUDGED_AT_ONCE or since_turn_bytes >= JUDGED_AT_ONCE_BYTES:
+            since_turn = since_turn_bytes = 0
             await _Turn()
     sound = [one for one in judged if isinstance(one, NewEvent)]
     verdicts = iter(await parts.journal.accept(sound) if sound else ())

@@ -57,7 +57,7 @@ async def list_webhooks(parts: Here, actor: Acting, asked: Annotated[WebhooksQue
     dependencies=ALONE,
     openapi_extra=takes(WebhookInput),
     status_code=201,
-    responses=answers(201, "The webhook was made.", 400, 401, 403, 413, 415, 422),
+    responses=answers(201, "The webhook was made.", 400, 401, 403, 409, 413, 415, 422),
 )
 async def create_webhook(parts: Here, actor: Acting, request: Request) -> Answer:
     document = await document_of(request.scope, request.receive)
@@ -91,7 +91,7 @@ async def get_webhook(parts: Here, actor: Acting, webhook_id: IdInPath) -> Answe
     ),
     dependencies=ALONE,
     openapi_extra=takes(WebhookInput, partly=True),
-    responses=answers(200, "The webhook as it is now.", 400, 401, 403, 404, 413, 415, 422),
+    responses=answers(200, "The webhook as it is now.", 400, 401, 403, 404, 409, 413, 415, 422),
 )
 async def change_webhook(parts: Here, actor: Acting, webhook_id: IdInPath, request: Request) -> Answer:
     number = _id(webhook_id)
@@ -145,7 +145,7 @@ async def rotate_secret(parts: Here, actor: Acting, webhook_id: IdInPath, reques
     description="The event type's example, or a past event again, to this webhook alone, also when it is disabled.",
     dependencies=ALONE,
     openapi_extra=takes(TestOrder, optional=True),
-    responses=answers(200, "The delivery with its attempt.", 400, 401, 403, 404, 409, 413, 415, 422),
+    responses=answers(200, "The delivery with its attempt.", 400, 401, 403, 404, 409, 413, 415, 422, 429),
 )
 async def test_event(parts: Here, actor: Acting, webhook_id: IdInPath, request: Request) -> Answer:
     number = _id(webhook_id)
@@ -158,6 +158,7 @@ async def test_event(parts: Here, actor: Acting, webhook_id: IdInPath, request: 
         parts.clock,
         actor,
         number,
+        pace=parts.tests,
         past_event_id=wanted.event_id,
         goods_owner_id=wanted.goods_owner_id,
     )

@@ -63,6 +63,8 @@ async def create(visit: Visit) -> Response:
         )
     except InvalidInput as refused:
         return await _form(visit, typed, kind, problems=refused.problems)
+    except Conflict as refused:
+        return await _form(visit, typed, kind, problems=[Problem("", refused.code, refused.message)])
     await visit.parts.index.refresh(visit.parts.database)
     return visit.page("webhook_made.html", webhook=saved.webhook, secret=saved.signing_secret)
 
@@ -190,7 +192,12 @@ async def _looked(visit: Visit, typed: Typed, kind: str) -> dict[str, Any]:
     chosen = None if owners is None else [owner for owner in owners if isinstance(owner, int)]
     looked = await visit.parts.database.read(
         lambda tx: last_events(
-            tx, visit.actor, event_type=document["eventType"], goods_owners=chosen or None, filters=document["filters"]
+            tx,
+            visit.actor,
+            event_type=document["eventType"],
+            goods_owners=chosen or None,
+            filters=document["filters"],
+            clock=visit.parts.clock,
         )
     )
     policies = {name: drawing(policy) for name, policy in NAMED.items()}

@@ -101,7 +101,7 @@ async def _page(visit: Visit, *, problems: tuple[Problem, ...] = ()) -> Response
         recent = deliveries.page(tx, visit.actor, webhook_id=number, limit=RECENT)
         looked = last_events(
             tx, visit.actor, event_type=webhook["eventType"], goods_owners=webhook["goodsOwnerIds"],
-            filters=webhook["filters"],
+            filters=webhook["filters"], clock=visit.parts.clock,
         )  # fmt: skip
         return recent, looked, webhook_list.history(tx, visit.actor, visit.parts.webhooks, number)
 

@@ -35,6 +35,7 @@ async def send(visit: Visit) -> Response:
     try:
         found = await send_test_event(
             parts.database, parts.index, parts.journal, parts.webhooks, parts.clock, visit.actor, number,
+            pace=parts.tests,
             past_event_id=_number(visit.form.text("event"), "event"),
             goods_owner_id=_number(visit.form.text("goodsOwner"), "goodsOwner"),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dockbell.actions import statistics, webhook_file, webhook_list
 from dockbell.domain.event_json import read_json
-from dockbell.errors import DockbellError, InvalidInput, Problem
+from dockbell.errors import Conflict, DockbellError, InvalidInput, Problem
 from dockbell.store.database import Transaction
 from dockbell.web.inputs import id_in_path
 from dockbell.web.ui import webhook_page, webhook_test
@@ -82,10 +82,11 @@ async def import_them(visit: Visit) -> Response:
                 tx, visit.actor, visit.parts.webhooks, document, only_right_ones=some, now=now
             )
         )
-    except InvalidInput as wrong:
-        some_are_right = any(problem.field.startswith("webhook ") for problem in wrong.problems)
+    except (InvalidInput, Conflict) as wrong:
+        problems = wrong.problems if isinstance(wrong, InvalidInput) else [Problem("", wrong.code, wrong.message)]
+        some_are_right = any(problem.field.startswith("webhook ") for problem in problems)
         return visit.page(
-            "webhook_import.html", status=422, problems=wrong.problems, document=text, some_are_right=some_are_right
+            "webhook_import.html", status=422, problems=problems, document=text, some_are_right=some_are_right
         )
     await visit.parts.index.refresh(visit.parts.database)
     return visit.go(

@@ -1,0 +1,189 @@
+"""What a client may do to the server before it is an honest request: real connections, in the test's own loop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from dockbell.app import a_server
+from dockbell.web.body import HungUp, read_body
+from dockbell.web.connection import LONGEST_HEAD_BYTES, Limits
+from tests.support.program import free_port
+
+SHORT_S, LONG_S = 0.3, 30.0
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+class Clients:
+    """Those of a server that answers 200, and how many bodies it waited for in vain."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.hung_up = 0
+        self._open: list[asyncio.StreamWriter] = []
+
+    async def connect(self, *sent: bytes) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._open.append(writer)
+        for each in sent:
+            await self.send(each)
+        return reader
+
+    async def send(self, sent: bytes, *, at: int = -1) -> None:
+        """On the newest connection, or that number."""
+        self._open[at].write(sent)
+        await self._open[at].drain()
+
+    async def asks(self) -> int:
+        """The status an honest client is answered with."""
+        return status_of(await head_of(await self.connect(GET + b"\r\n")))
+
+    def leave(self) -> None:
+        for each in self._open:
+            each.close()
+
+
+@asynccontextmanager
+async def a_served(**limits: Any) -> AsyncIterator[Clients]:
+    clients = Clients(free_port())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            body = await read_body(receive, None)
+        except HungUp:
+            clients.hung_up += 1
+            return
+        answer = b"x" * int(dict(scope["headers"]).get(b"x-wants", b"0")) or b"%d" % len(body)
+        headers = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    given = {"head_timeout_s": LONG_S, "body_timeout_s": LONG_S, **limits}
+    server = a_server(app, "127.0.0.1", clients.port, Limits(**given))
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.wait({serving}, timeout=0.01)
+        yield clients
+    finally:
+        clients.leave()
+        server.should_exit = True
+        await asyncio.wait_for(serving, 20)
+
+
+async def head_of(reader: asyncio.StreamReader) -> bytes:
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the server ends the connection."""
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionResetError:
+        return b""
+
+
+def status_of(said: bytes) -> int:
+    return int(said.split(b" ")[1])
+
+
+async def refused(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """Status and code of the answer with which the server ends the connection."""
+    head, _, body = (await rest_of(reader)).partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    assert b"application/problem+json" in head
+    return status_of(head), json.loads(body)["code"]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [GET + b"X-A: ", b"GET /", CHUNKED + b"0\r\nX-A: ", CHUNKED + b"1;", b"\r\n", GET + b"X: y\r\n"],
+    ids=["header", "target", "trailer", "chunk-extension", "nothing", "many-headers"],
+)
+async def test_a_head_without_end_is_refused_at_32_kib_and_its_connection_ended(begun: bytes):
+    """U-9"""
+    more = {b"\r\n": b"\r\n", GET + b"X: y\r\n": b"X: y\r\n"}.get(begun, b"a")
+    async with a_served() as clients:
+        reader = await clients.connect(begun, more * (LONGEST_HEAD_BYTES // len(more) - 100))
+        assert await clients.asks() == 200
+        await clients.send(more * (LONGEST_HEAD_BYTES // len(more)), at=0)
+        assert await refused(reader) == (431, "head_too_long")
+
+
+async def test_a_head_of_just_under_32_kib_and_a_body_beside_it_are_read():
+    """U-9"""
+    fill = LONGEST_HEAD_BYTES - len(POST) - 100
+    head = POST.replace(b"\r\n\r\n", b"\r\nX-A: " + b"a" * fill + b"\r\n\r\n").replace(b": 1000", b": 200000")
+    async with a_served() as clients:
+        request = head + b"b" * 200_000
+        reader = await clients.connect(request * 3)
+        for _ in range(3):
+            assert status_of(await head_of(reader)) == 200
+            assert await reader.readexactly(6) == b"200000"
+
+
+@pytest.mark.parametrize("begun", [b"G", GET + b"X-", b"\r\n"])
+async def test_a_head_that_does_not_come_in_time_ends_its_connection(begun: bytes):
+    """U-9"""
+    async with a_served(head_timeout_s=SHORT_S) as clients:
+        first = await clients.connect(begun)
+        told = await rest_of(first)
+        assert told == b"" if begun == b"\r\n" else (status_of(told) == 408 and b'"head_timeout"' in told)
+        assert await rest_of(await clients.connect()) == b""
+        # A second head on a connection that has been answered has no more time than the first.
+        second = await clients.connect(GET + b"\r\n")
+        assert status_of(await head_of(second)) == 200
+        await clients.send(begun)
+        assert (await rest_of(second)).startswith((b"0", b"0HTTP/1.1 408"))
+        assert await clients.asks() == 200
+
+
+async def test_a_body_that_does_not_come_in_time_ends_its_connection():
+    """U-9"""
+    async with a_served(body_timeout_s=SHORT_S) as clients:
+        assert await refused(await clients.connect(POST, b"e")) == (408, "body_timeout")
+        assert await refused(await clients.connect(CHUNKED)) == (408, "body_timeout")
+        assert clients.hung_up == 2
+        assert await clients.asks() == 200
+
+
+async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():
+    """U-9"""
+    async with a_served(head_timeout_s=SHORT_S) as clients:
+        reader = await clients.connect(POST.replace(b"1000", b"9000000") + b"e" * 300_000)
+        assert status_of(await head_of(reader)) == 500  # this small application has no words for TooLarge
+        assert isinstance(await rest_of(reader), bytes)
+
+
+async def test_an_answer_that_nobody_reads_is_broken_off():
+    """U-9"""
+    async with a_served(body_timeout_s=SHORT_S) as clients:
+        reader = await clients.connect(GET + b"X-Wants: 30000000\r\n\r\n")
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        asyncio.get_running_loop().call_later(5 * SHORT_S, reader._transport.resume_reading)  # type: ignore[attr-defined]
+        assert len(await rest_of(reader)) < 30_000_000
+
+
+async def test_half_open_connections_make_room_for_an_honest_client():
+    """U-9"""
+    async with a_served(connections=10) as clients:
+        held = [await clients.connect(GET + b"X-") for _ in range(10)]
+        for waited_longest in held[:5]:
+            assert await clients.asks() == 200
+            assert await rest_of(waited_longest) == b""
+        assert not any(each.at_eof() for each in held[5:])
+
+
+async def test_a_client_beyond_the_cap_is_refused_when_everyone_is_being_answered():
+    """U-9"""
+    async with a_served(connections=3) as clients:
+        held = [await clients.connect(POST) for _ in range(3)]
+        assert await refused(await clients.connect()) == (503, "too_many_connections")
+        await clients.send(b"b" * 1000, at=2)
+        assert status_of(await head_of(held[-1])) == 200
+        assert await clients.asks() == 200
