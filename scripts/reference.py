@@ -76,6 +76,7 @@ ATTEMPT_CODES = {
     "interrupted": "The attempt was broken off on our side, by a stop or a crash. It is made again at once.",
     "egress_denied_address": "The host leads to an address that may not be reached. Nothing was sent.",
     "url_refused": "The target URL is not allowed any more. Nothing was sent.",
+    "goods_owner_removed": "The webhook does not serve the event's goods owner any more. Nothing was sent.",
     "ca_file_unreadable": "The file named in `egress.ca_file` cannot be read.",
     "file_descriptors": "This process may open no more files; raise its limit.",
     "internal_error": "A mistake of Dockbell's; the log of the server says more.",

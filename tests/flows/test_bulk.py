@@ -12,7 +12,7 @@ from dockbell.actions import deliveries as log
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import Actor
 from dockbell.errors import NotAllowed, NotFound
-from tests.support.browser_like import a_browser
+from tests.support.browser_like import Browser, a_browser
 from tests.support.node import a_node
 from tests.support.parts import a_server
 from tests.support.rows import FJORD, NOW, TEA, put_deliveries, put_goods_owners, put_webhook, read, rows_of, write
@@ -104,10 +104,60 @@ async def test_the_page_says_how_many_and_then_how_far(tmp_path, database):
         await browser.submit(f"{LOG}/selected", {"which": "all", "do": "cancel", "status": "pending"})
         assert "This concerns 3 deliveries." in browser.words
         assert by_status(database) == {"pending": 3}
-        await browser.submit(f"{LOG}/bulk", {"which": "all", "do": "cancel", "status": "pending"})
+        await browser.submit(f"{LOG}/bulk", confirmed(browser))
         assert re.search(r"/bulk/[0-9a-f]{16}$", browser.where)
         await until(lambda: finished(browser))
         assert "Finished: 3 done, 0 left out." in browser.words
+
+
+def confirmed(browser: Browser) -> list[tuple[str, str]]:
+    """The fields of the form that says how many deliveries it would be."""
+    form = browser.text.partition(f'action="{LOG}/bulk"')[2].partition("</form>")[0]
+    return re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
+
+
+async def test_a_form_that_is_sent_five_times_begins_one_run(tmp_path, database):
+    """Whoever is impatient with the button must not have every receiver get everything five times."""
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(eventType="test.anything")
+        for _ in range(3):
+            await server.publish()
+        browser = a_browser(server.app, server.parts)
+        await browser.get(LOG)
+        await browser.submit(f"{LOG}/selected", {"which": "all", "do": "cancel", "status": "pending"})
+        fields, held = confirmed(browser), browser.cookies["dockbell"]
+        forms = [Browser(server.app, held).submit(f"{LOG}/bulk", fields, follow=False) for _ in range(5)]
+        replies = await asyncio.gather(*forms)
+        assert [reply.status for reply in replies] == [303] * 5
+        assert len({reply.headers["location"] for reply in replies}) == 1
+        await browser.get(replies[0].headers["location"])
+        await until(lambda: finished(browser))
+        assert "Finished: 3 done, 0 left out." in browser.words
+        assert len(rows_of(database, "SELECT id FROM bulk_runs")) == 1
+        begun = rows_of(database, "SELECT id FROM audit WHERE action = 'deliveries.cancelled'")
+        assert len(begun) == 1
+
+
+async def test_a_form_begins_nothing_but_what_it_was_shown_for(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(eventType="test.anything")
+        await server.publish()
+        browser = a_browser(server.app, server.parts)
+        await browser.get(LOG)
+        await browser.submit(f"{LOG}/selected", {"which": "all", "do": "cancel"})
+        fields = confirmed(browser)
+        await browser.submit(f"{LOG}/bulk", fields)
+        other = [("do", "resend") if name == "do" else (name, value) for name, value in fields]
+        assert (await browser.submit(f"{LOG}/bulk", other)).status == 409
+        another = a_browser(server.app, server.parts)
+        await another.get(LOG)
+        mine = [(name, another.csrf if name == "csrf" else value) for name, value in fields]
+        assert (await another.submit(f"{LOG}/bulk", mine)).status == 409
+        for number in ("", "x", "0" * 17):
+            none = [("run", number) if name == "run" else (name, value) for name, value in fields]
+            assert (await browser.submit(f"{LOG}/bulk", none)).status == 422
+        assert (await browser.submit(f"{LOG}/selected", {"which": "all", "do": "burn"})).status == 422
+        assert len(rows_of(database, "SELECT id FROM bulk_runs")) == 1
 
 
 def test_a_run_is_done_by_one_holder_until_its_lease_ends_and_says_at_the_end_how_many(store, open_again):
@@ -232,7 +282,8 @@ async def test_more_than_a_batch_goes_through_the_page_to_its_end(tmp_path, data
         put_deliveries(database, webhook["id"], range(1, many + 1))
         browser = a_browser(server.app, server.parts)
         await browser.get(LOG)
-        await browser.submit(f"{LOG}/bulk", {"which": "all", "do": "cancel", "status": "pending"})
+        await browser.submit(f"{LOG}/selected", {"which": "all", "do": "cancel", "status": "pending"})
+        await browser.submit(f"{LOG}/bulk", confirmed(browser))
         assert "data-progress" in browser.text
         assert '<noscript><meta http-equiv="refresh"' in browser.text.partition("</head>")[0]
         await until(lambda: finished(browser))

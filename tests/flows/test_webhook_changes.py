@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dockbell.actions import deliveries
+from dockbell.actions import audit, deliveries
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Accepted
 from dockbell.actions.test_event import send_test_event
@@ -15,6 +15,7 @@ from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound
+from dockbell.store import delivery_log
 from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
 from tests.support.node import FJORD, TEA, Node, a_node, a_webhook
@@ -132,6 +133,96 @@ async def test_moving_to_another_host_does_not_carry_the_password_along(database
         assert saved.webhook["enabled"] is False
         assert saved.webhook["authentication"] == {"type": "none"}
         assert "credentials were cleared" in saved.webhook["disabledReason"]
+
+
+# A webhook that serves a goods owner no more.
+
+
+async def test_what_waits_for_a_goods_owner_that_is_taken_off_is_cancelled_for_all_to_see(
+    database: Database, tmp_path: Path
+):
+    """U-5: what is one goods owner's must not go to the next one's receiver."""
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        waiting = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, enabled=False)
+        held = await node.status(waiting, webhook)
+        await node.change_webhook(webhook, goodsOwnerIds=[FJORD], targetUrl="http://127.0.0.1:8999/fjord", enabled=True)
+        await node.advance(3 * HOUR)
+        assert len(node.sender.requests) == 1
+        shown = await node.delivery(waiting, webhook)
+        assert (held, shown["status"], shown["lastCode"]) == ("held", "cancelled", "goods_owner_removed")
+        assert shown["endedAt"] is not None
+        assert shown["attemptList"][0]["code"] == "http_500"
+        [found] = await database.read(lambda tx: deliveries.page(tx, SYSTEM, code="goods_owner_removed"))
+        assert found["eventId"] == waiting
+
+
+async def test_the_audit_trail_tells_each_goods_owner_what_was_cancelled_of_theirs(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)] * 3) as node:
+        webhook = node.make_webhook(kind="automation", goodsOwnerIds=None).webhook["id"]
+        for owner in (TEA, TEA, FJORD):
+            await node.publish(goodsOwnerId=owner)
+        await node.rest()
+        await node.change_webhook(webhook, goodsOwnerIds=[FJORD])
+        [row] = await database.read(lambda tx: audit.page(tx, TEA_ONLY, action="deliveries.cancelled"))
+        assert (row["object"], row["after"]["goodsOwnerId"], row["after"]["count"]) == (f"webhook/{webhook}", TEA, 2)
+        fjord = Actor("k2", "Fjord", frozenset({"read"}), frozenset({FJORD}))
+        assert await database.read(lambda tx: audit.page(tx, fjord, action="deliveries.cancelled")) == []
+        statuses = node.rows("SELECT goods_owner_id, status FROM deliveries ORDER BY event_id")
+        assert [row["status"] for row in statuses] == ["cancelled", "cancelled", "pending"]
+
+
+async def test_a_change_that_takes_nobody_off_cancels_nothing(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(kind="automation").webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        for owners in ([TEA, FJORD], None):
+            await node.change_webhook(webhook, goodsOwnerIds=owners)
+            assert await node.status(event, webhook) == "pending"
+
+
+async def test_what_a_taken_off_goods_owner_once_got_cannot_be_sent_again(database: Database, tmp_path: Path):
+    """U-5"""
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        await node.change_webhook(webhook, goodsOwnerIds=[FJORD])
+        with pytest.raises(Conflict, match="does not serve") as refused:
+            await node.resend(event, webhook)
+        assert (refused.value.status, refused.value.code) == (409, "goods_owner_removed")
+        changed = await database.write(
+            lambda tx: delivery_log.resend_many(tx, [(event, webhook)], now=node.clock.now())
+        )
+        assert changed == 0
+        await node.rest()
+        assert len(node.sender.requests) == 1
+        await node.change_webhook(webhook, goodsOwnerIds=[TEA])
+        assert (await node.resend(event, webhook))["status"] == "pending"
+        await node.rest()
+        assert len(node.sender.requests) == 2
+
+
+async def test_an_attempt_under_way_when_its_goods_owner_is_taken_off_is_the_last_that_is_sent(
+    database: Database, tmp_path: Path
+):
+    """U-5: the second line, for what no change of a webhook could cancel."""
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        node.sender.hold()
+        events = [(await node.publish()).event_id for _ in range(3)]
+        await node.until(lambda: node.sender.requests)
+        await node.change_webhook(webhook, goodsOwnerIds=[FJORD])
+        node.sender.let_go()
+        await node.rest()
+        await node.advance(3 * HOUR)
+        assert len(node.sender.requests) == 1
+        shown = [await node.delivery(event, webhook) for event in events]
+        assert [(each["status"], each["lastCode"]) for each in shown] == [("failed", "goods_owner_removed")] * 3
+        assert [attempt["code"] for attempt in shown[0]["attemptList"]] == ["http_500", "goods_owner_removed"]
 
 
 async def test_a_webhook_that_changes_between_match_and_commit_is_matched_again(database: Database, tmp_path: Path):

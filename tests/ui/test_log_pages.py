@@ -16,12 +16,16 @@ from dockbell.domain.permissions import SYSTEM
 from dockbell.store import deliveries, delivery_log
 from dockbell.store.database import Transaction, open_database
 from dockbell.store.migrate import migrate
+from dockbell.warehouse.demo_data import load_demo
+from dockbell.web.server import PAGES
 from dockbell.web.ui import log
 from dockbell.web.ui.log_files import as_curl, attachment, csv_lines, guarded
 from tests.support.bad_inputs import cases
 from tests.support.browser_like import a_browser
+from tests.support.page_addresses import address
 from tests.support.parts import Server, a_server
 from tests.support.rows import FJORD, TEA, a_closing, a_failure
+from tests.support.things import Things
 
 LOG = "/administration/deliveries"
 
@@ -352,3 +356,40 @@ def test_the_log_walks_the_index_that_its_filters_lead_to(tmp_path, filters, ind
     assert any(re.search(rf"USING (COVERING )?INDEX \w*{index} ?", step) for step in plan), plan
     assert index == "events_of_object" or not any("FOR ORDER BY" in step for step in plan), plan
     assert not any(step.startswith("SCAN") and "sending" not in step for step in plan), plan
+
+
+# What cannot stand in an address.
+
+
+async def test_a_control_character_in_an_address_is_refused_on_every_page(tmp_path, database):
+    """PostgreSQL keeps no NUL: without the refusal a page fails, and a file breaks off in its middle."""
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        await database.write(lambda tx: load_demo(tx, server.parts.publisher, now))
+        things = await Things(server).of(TEA, fresh=False)
+        browser = a_browser(server.app, server.parts)
+        walked = 0
+        for route in [each for module in PAGES for each in module if each.method == "GET"]:
+            place = address(route, things).partition("?")[0]
+            for query in ("about=%00", "x%00=1", "eventType=a%0Ab", "before=%7F"):
+                reply = await browser.get(f"{place}?{query}", follow=False)
+                assert (reply.status, "control_character" in browser.text) == (422, True), (place, query)
+            if "{" in route.path:
+                before, _, after = route.path.partition("{")
+                walked += 1
+                for part in ("%00", "1%00", "%0A"):
+                    reply = await browser.get(f"{before}{part}{after.partition('}')[2]}", follow=False)
+                    assert reply.status == 404, (route.path, part)
+        assert walked > 8
+
+
+async def test_a_run_has_a_number_of_one_form_over_the_api_too(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        for number in ("%00", "0123456789abcde%00", "0123456789ABCDEF", "x" * 300):
+            reply = await server.admin.get(f"/api/v1/bulkRuns/{number}")
+            assert (reply.status, reply.code) == (404, "not_found"), number
+
+
+async def test_a_tab_that_came_along_with_a_copied_number_is_no_mistake(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        assert (await a_browser(server.app, server.parts).get(f"{LOG}?about=SO-1%09")).status == 200

@@ -5,6 +5,7 @@ import re
 import threading
 from collections import Counter
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
@@ -143,12 +144,24 @@ async def test_behind_tls_the_cookie_is_held_to_host_and_https(tmp_path, databas
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "evil", "/\tx", ""]
+    "target",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "evil",
+        "/\tx",
+        "//[",
+        "http://[",
+        "",
+    ],
 )
 async def test_signing_in_never_leads_to_another_site(tmp_path, database, target):
     async with a_server(database, tmp_path) as server:
         await with_anna(server)
         browser = Browser(server.app)
+        assert (await browser.get(f"/sign-in?{urlencode({'next': target})}")).status == 200
         await sign_in_as(browser, next=target)
         assert browser.where == HOME
 
@@ -371,9 +384,16 @@ async def test_a_session_can_be_ended_from_another(tmp_path, database):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}],
+    [
+        {"origin": "https://evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "null"},
+        {"origin": "http://["},
+        {"origin": ""},
+    ],
 )
 async def test_a_form_of_another_site_is_refused(tmp_path, database, headers):
+    """U-3"""
     async with a_server(database, tmp_path) as server:
         browser = a_browser(server.app, server.parts)
         await browser.get(HOME)

@@ -1,10 +1,17 @@
 """The webhook's form: what is typed is judged by the API's rules, comes back as typed, and secrets never do."""
 
+import asyncio
 import html
 import re
+import threading
 from dataclasses import replace
 
+import pytest
+
 from dockbell.clock import SystemClock
+from dockbell.domain.permissions import SYSTEM
+from dockbell.errors import Conflict
+from dockbell.store.database import Transaction
 from dockbell.web.server import build_app
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import CATALOG, Server, a_server
@@ -195,6 +202,52 @@ async def test_who_edits_an_older_version_is_told_before_anything_is_overwritten
         [version] = value_of(browser, "version")
         await browser.submit("/administration/webhooks/1/edit", typed(version=version, name="Mine", password=""))
         assert (await server.admin.get("/api/v1/webhooks/1")).document["name"] == "Mine"
+
+
+async def test_of_two_who_save_the_same_version_in_one_moment_one_is_told(tmp_path, database, open_again):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(name="First name")
+        webhooks, now, another = server.parts.webhooks, server.parts.clock.now(), open_again()
+        saved, go_on = threading.Event(), threading.Event()
+
+        def save(tx: Transaction, name: str) -> None:
+            webhooks.change(tx, SYSTEM, 1, {"name": name}, now=now, expected_version=1)
+
+        def slowly(tx: Transaction) -> None:
+            save(tx, "The other's name")
+            saved.set()
+            assert go_on.wait(10)
+
+        first = database.submit_write(slowly)
+        assert saved.wait(10)
+        second = another.submit_write(lambda tx: save(tx, "Mine"))
+        with pytest.raises(TimeoutError):
+            second.result(0.3)
+        go_on.set()
+        first.result(10)
+        with pytest.raises(Conflict, match="changed this webhook meanwhile"):
+            second.result(10)
+        shown = (await server.admin.get("/api/v1/webhooks/1")).document
+        assert (shown["name"], shown["version"]) == ("The other's name", 2)
+
+
+async def test_of_eight_forms_of_the_same_version_one_is_saved(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        await browser.get("/administration/webhooks/1/edit")
+        [version] = value_of(browser, "version")
+        held, csrf = browser.cookies["dockbell"], browser.csrf
+        forms = [
+            Browser(server.app, held).submit(
+                "/administration/webhooks/1/edit",
+                [*typed(version=version, name=f"Name {n}", password=""), ("csrf", csrf)],
+                follow=False,
+            )
+            for n in range(8)
+        ]
+        statuses = sorted(reply.status for reply in await asyncio.gather(*forms))
+        assert statuses == [303] + [422] * 7
 
 
 async def test_another_type_can_be_looked_at_without_losing_what_was_typed(tmp_path, database):

@@ -172,6 +172,18 @@ async def test_many_are_disabled_and_enabled_with_their_number_told(tmp_path, da
         assert "Tick at least one" in browser.words
 
 
+async def test_an_action_that_there_is_not_changes_no_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook()
+        browser = admin(server)
+        await browser.get(LIST)
+        for do in ("", "delete", "Enable", "disabled"):
+            fields = {"webhook": str(made["id"]), "do": do}
+            assert (await browser.submit(f"{LIST}/selected", fields)).status == 422, do
+            assert "Actions: enable, disable, export." in browser.words
+        assert (await server.admin.get(f"/api/v1/webhooks/{made['id']}")).document["enabled"]
+
+
 async def test_who_may_only_read_cannot_switch(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         made = await server.make_webhook()

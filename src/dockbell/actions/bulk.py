@@ -8,6 +8,7 @@ what its actor may not change is left out.
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -18,16 +19,27 @@ from dockbell.actions import audit, deliveries
 from dockbell.clock import SECOND, Clock, Moment, to_text
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
-from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
 from dockbell.store import delivery_log
 from dockbell.store.database import Database, Row, Transaction
 
 A_BATCH = 200
 MOST_TICKED = 1_000
 LEASE = 30 * SECOND
+_NUMBER = re.compile(r"[0-9a-f]{16}")
 TAKEN_UP_AT_ONCE = 4
 _DONE = {"resend": "deliveries.resent", "cancel": "deliveries.cancelled"}
 log = structlog.get_logger()
+
+
+def new_number() -> str:
+    """What a run can be named before it begins, so that it begins once however often it is asked for."""
+    return secrets.token_hex(8)
+
+
+def need_known(do: str) -> None:
+    if do not in _DONE:
+        raise InvalidInput([Problem("do", "do", f"There is no action {do[:40]!r}. Actions: resend, cancel.")])
 
 
 def begin(
@@ -36,16 +48,21 @@ def begin(
     do: str,
     *,
     now: Moment,
+    number: str | None = None,
     ticked: Sequence[str] | None = None,
     **filters: Any,
 ) -> dict[str, Any]:
     """A run over the deliveries of `ticked`, or over all that fit the filters of `deliveries.page`.
 
+    Once a run of this actor has the `number`, it is the answer, and no other begins.
+
     Raises NotAllowed if one that is ticked, or the one webhook filtered for, is the operator's.
     """
     actor.need("manage")
-    if do not in _DONE:
-        raise InvalidInput([Problem("do", "do", f"There is no action {do[:40]!r}. Actions: resend, cancel.")])
+    need_known(do)
+    number = new_number() if number is None else number
+    if _NUMBER.fullmatch(number) is None:
+        raise InvalidInput([Problem("run", "run", "Begin from the page that says how many deliveries it would be.")])
     chosen, before = deliveries.search_of(actor, **filters)
     chosen["own_of"] = deliveries.own_of(actor)
     before = min(before, (first_id_at(now + 1000), 0))
@@ -62,12 +79,12 @@ def begin(
         if filters.get("webhook_id") is not None:
             deliveries.need_own(tx, actor, [filters["webhook_id"]])
         count = delivery_log.count(tx, **chosen, before=before, most=deliveries.MOST_COUNTED + 1)
-    number = secrets.token_hex(8)
-    tx.run(
+    is_new = tx.run(
         """
         INSERT INTO bulk_runs (id, action, actor, actor_label, actor_address, goods_owners, chosen, position_event,
                                position_webhook, lease_until, started_at)
         VALUES (:id, :action, :actor, :actor_label, :actor_address, :goods_owners, :chosen, :event, :webhook, :until, :now)
+        ON CONFLICT (id) DO NOTHING
         """,
         id=number,
         action=do,
@@ -81,18 +98,22 @@ def begin(
         until=now + LEASE,
         now=now,
     )
+    row = _find(tx, number)
+    assert row is not None
+    if not is_new:
+        if (row["actor"], row["action"]) != (actor.id, do):
+            raise Conflict("This form was used for something else already.", hint="Choose the deliveries again.")
+        return _view(row)
     audit.note(
         tx, actor, _DONE[do], f"bulk-run/{number}", now=now, goods_owners=actor.goods_owners,
         after={"filter": shown, "count": count if count <= deliveries.MOST_COUNTED else "more than 10,000"},
     )  # fmt: skip
-    row = _find(tx, number)
-    assert row is not None
     return _view(row)
 
 
 def get(tx: Transaction, actor: Actor, number: str) -> dict[str, Any]:
     """How far a run is; its own actor and administrators for all goods owners may know."""
-    row = _find(tx, number)
+    row = _find(tx, number) if _NUMBER.fullmatch(number) else None
     if row is None or row["actor"] != actor.id:
         actor.need("read")
         if row is None or not (actor.may("admin") and actor.goods_owners is None):

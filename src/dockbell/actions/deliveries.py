@@ -179,6 +179,13 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
     webhook = webhooks.find(tx, row["webhook_id"])
     if webhook is None or webhook["deleted_at"] is not None:
         raise Conflict("The webhook was deleted, so there is nowhere to send to.", code="webhook_deleted")
+    owners = json.loads(webhook["settings"])["goodsOwnerIds"]
+    if owners is not None and row["goods_owner_id"] not in owners:
+        raise Conflict(
+            "The webhook does not serve this delivery's goods owner any more, so nothing of theirs is sent to it.",
+            code="goods_owner_removed",
+            hint="Add the goods owner to the webhook again, or make another webhook for them.",
+        )
     status = "pending" if webhook["enabled"] else "held"
     if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
         raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")

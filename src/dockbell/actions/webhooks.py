@@ -2,12 +2,14 @@
 
 import json
 import secrets as random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dockbell.actions import audit
 from dockbell.actions.index import Index, State
+from dockbell.actions.webhook_credentials import needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
@@ -15,7 +17,7 @@ from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import delivery_log, webhooks
+from dockbell.store import deliveries, delivery_log, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
 
@@ -67,13 +69,28 @@ class Webhooks:
         """Raises what `create` would raise, and makes nothing."""
         self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
 
-    def change(self, tx: Transaction, actor: Actor, webhook_id: int, patch: Mapping[str, Any], *, now: Moment) -> Saved:
+    def change(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        webhook_id: int,
+        patch: Mapping[str, Any],
+        *,
+        now: Moment,
+        expected_version: int | None = None,
+    ) -> Saved:
         """Merge `patch` into the webhook (RFC 7396 at the top level and in `filters`).
+
+        Raises Conflict if it is not of the `expected_version` any more: somebody was quicker.
 
         When the URL's scheme, host or port changes, credentials that are not entered again are cleared and
         the webhook is disabled: whoever can move a webhook must not harvest its secrets.
         """
         row = self._own(tx, actor, webhook_id, for_update=True)
+        if expected_version not in (None, row["version"]):
+            raise Conflict(
+                "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
+            )
         state = self._index.fresh_catalog(tx)
         stored = self._secrets_of(row)
         before = json.loads(row["settings"])
@@ -81,10 +98,10 @@ class Webhooks:
         if isinstance(patch.get("filters"), Mapping):
             document["filters"] = {**before["filters"], **patch["filters"]}
         moved = self._is_moved(before, document)
-        kept = _without_credentials(stored) if moved else stored
-        cleared = moved and _needs_credentials(document, kept)
+        kept = without_credentials(stored) if moved else stored
+        cleared = moved and needs_credentials(document, kept)
         if cleared:
-            document = _cleared(document, kept)
+            document = without_dropped(document, kept)
         settings, secrets = self._checked(actor, document, state, stored=kept)
         if settings["goodsOwnerIds"] != before["goodsOwnerIds"] or settings["kind"] != before["kind"]:
             self._need_room(tx, settings)
@@ -99,6 +116,8 @@ class Webhooks:
             created_at=row["created_at"], disabled_reason=reason, now=now, noted=_kind_of_change(before, settings),
             before=row,
         )  # fmt: skip
+        if settings["goodsOwnerIds"] != before["goodsOwnerIds"]:
+            _end_for_removed(tx, actor, webhook_id, now=now)
         if bool(row["enabled"]) and not settings["enabled"]:
             delivery_log.hold_all(tx, webhook_id)
         elif settings["enabled"] and not row["enabled"]:
@@ -186,7 +205,7 @@ class Webhooks:
         secrets = self._secrets_of(row)
         authentication = dict(settings["authentication"])
         for name in ("password", "token"):
-            if name in secrets and _uses(authentication, name):
+            if name in secrets and uses(authentication, name):
                 authentication[name] = self._set(secrets[name])
         headers = [
             {**header, "value": self._set(secrets["headers"][header["name"]])} if header["secret"] else header
@@ -335,6 +354,16 @@ def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return "webhook.enabled" if after["enabled"] else "webhook.disabled"
 
 
+def _end_for_removed(tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> None:
+    """What waits for goods owners that the webhook serves no more ends: it must not go to others' receivers."""
+    for owner, count in sorted(Counter(deliveries.cancel_not_served(tx, webhook_id, now=now)).items()):
+        # Each goods owner may read of their own deliveries, and of nobody else's.
+        audit.note(
+            tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],
+            after={"reason": "goods_owner_removed", "goodsOwnerId": owner, "count": count},
+        )  # fmt: skip
+
+
 def _no_such_webhook(webhook_id: int) -> NotFound:
     return NotFound(f"There is no webhook {webhook_id}.", hint="GET /api/v1/webhooks lists yours.")
 
@@ -343,55 +372,6 @@ def _must_find(tx: Transaction, webhook_id: int) -> Row:
     row = webhooks.find(tx, webhook_id)
     assert row is not None
     return row
-
-
-def _uses(authentication: Mapping[str, Any], name: str) -> bool:
-    return bool(authentication["type"] == {"password": "basic", "token": "token"}[name])
-
-
-def _without_credentials(secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """What stays when a webhook moves to another host: signing keys are never sent, so they may."""
-    return {"signing": secrets["signing"], "headers": {}}
-
-
-def _needs_credentials(document: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
-    """True if the document relies on a stored secret that was dropped."""
-    authentication = document.get("authentication")
-    lacks = isinstance(authentication, Mapping) and (
-        (authentication.get("type") == "basic" and authentication.get("password") is None)
-        or (authentication.get("type") == "token" and authentication.get("token") is None)
-    )
-    return lacks or any(_is_emptied(header, kept) for header in _listed(document.get("headers")))
-
-
-def _cleared(document: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The document without what relied on dropped secrets."""
-    authentication = document.get("authentication")
-    secret = {"basic": "password", "token": "token"}.get(_type_of(authentication), "")
-    gone = bool(secret) and authentication.get(secret) is None  # type: ignore[union-attr]
-    return {
-        **document,
-        "authentication": {"type": "none"} if gone else authentication,
-        "headers": [header for header in _listed(document.get("headers")) if not _is_emptied(header, kept)],
-    }
-
-
-def _type_of(authentication: Any) -> str:
-    found = authentication.get("type") if isinstance(authentication, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def _is_emptied(header: Any, kept: Mapping[str, Any]) -> bool:
-    return (
-        isinstance(header, Mapping)
-        and bool(header.get("secret"))
-        and header.get("value") is None
-        and header.get("name") not in kept["headers"]
-    )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _time(moment: Moment | None) -> str | None:

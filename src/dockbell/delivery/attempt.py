@@ -18,6 +18,8 @@ RESPONSE_KEPT_CHARACTERS = 65_536
 def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | NotSent, str]:
     """The request of the attempt, and its headers as they may be shown."""
     webhook = job.webhook
+    if not webhook.serves(job.event.goods_owner_id):
+        return NotSent("goods_owner_removed", "The webhook does not serve the event's goods owner any more."), ""
     if webhook.url is None:
         return NotSent("url_refused", webhook.url_problem), ""
     event_type = state.catalog.get(job.event.event_type)

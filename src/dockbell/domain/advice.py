@@ -14,6 +14,10 @@ _OF_CODE: Mapping[str, str] = {
         "administrator for a rule in egress.allow."
     ),
     "url_refused": "The target URL is not allowed any more. Edit the webhook and enter an allowed URL.",
+    "goods_owner_removed": (
+        "The goods owner was taken off the webhook, so nothing of theirs is sent to it. Add them again, or make another "
+        "webhook for them."
+    ),
     "internal_error": "Dockbell made a mistake. Tell the operator when it happened; the log has the reason.",
     "file_descriptors": "The server has no file descriptor left. The operator must raise the limit (ulimit -n).",
     "ca_file_unreadable": "The file of trusted certificates cannot be read. The operator must mend egress.ca_file.",

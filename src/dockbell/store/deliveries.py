@@ -346,6 +346,23 @@ def release(tx: Transaction, leases: Sequence[Lease], *, now: Moment) -> None:
     tx.wake(TOPIC)
 
 
+def cancel_not_served(tx: Transaction, webhook_id: int, *, now: Moment) -> list[int]:
+    """End what waits for goods owners that the webhook, as it is saved now, does not serve; whose each of them was."""
+    rows = tx.all(
+        """
+        UPDATE deliveries SET status = 'cancelled', ended_at = :now, last_code = 'goods_owner_removed'
+         WHERE webhook_id = :webhook_id AND status IN ('pending', 'held')
+           AND goods_owner_id NOT IN (
+                 SELECT g.goods_owner_id FROM webhook_goods_owners g WHERE g.webhook_id = :webhook_id)
+           AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = :webhook_id AND w.all_goods_owners = 1)
+        RETURNING goods_owner_id
+        """,
+        webhook_id=webhook_id,
+        now=now,
+    )
+    return [int(row["goods_owner_id"]) for row in rows]
+
+
 def webhooks_of_event(tx: Transaction, event_id: int) -> list[int]:
     """The webhooks that an event has deliveries for."""
     rows = tx.all("SELECT webhook_id FROM deliveries WHERE event_id = :event_id", event_id=event_id)

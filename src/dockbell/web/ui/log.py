@@ -61,7 +61,8 @@ async def export(visit: Visit) -> Response:
 
 @routes.post("/administration/deliveries/selected", need="manage")
 async def confirm_many(visit: Visit) -> Response:
-    """Say how many it would be, before anything happens."""
+    """Say how many it would be, before anything happens. The run has its number here: the form begins it once."""
+    bulk.need_known(visit.form.text("do"))
     ids = visit.form.all("delivery")
     everything = visit.form.text("which") == "all"
     asked = {name: visit.form.text(name) for name in FILTERS}
@@ -73,7 +74,7 @@ async def confirm_many(visit: Visit) -> Response:
         count = await visit.parts.database.read(lambda tx: deliveries.count(tx, visit.actor, to_change=True, **filters))
     return visit.page(
         "bulk_confirm.html", do=visit.form.text("do"), ids=[] if everything else ids, everything=everything,
-        filters=asked, count=count, most=deliveries.MOST_COUNTED,
+        filters=asked, count=count, most=deliveries.MOST_COUNTED, run=bulk.new_number(),
     )  # fmt: skip
 
 
@@ -83,7 +84,9 @@ async def begin_many(visit: Visit) -> Response:
     ticked = None if visit.form.text("which") == "all" else visit.form.all("delivery")
     filters = await _filters(visit, visit.form) if ticked is None else {}
     run = await visit.parts.database.write(
-        lambda tx: bulk.begin(tx, visit.actor, visit.form.text("do"), now=now, ticked=ticked, **filters)
+        lambda tx: bulk.begin(
+            tx, visit.actor, visit.form.text("do"), now=now, number=visit.form.text("run"), ticked=ticked, **filters
+        )
     )
     bulk.go_on(visit.parts.database, visit.parts.clock, run["id"])
     return visit.go(f"{HOME}/bulk/{run['id']}")

@@ -1,5 +1,6 @@
 """The pages: routes, sessions, and errors as a page that says what is wrong, where, and what to do."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from dockbell.actions import sessions
-from dockbell.errors import DockbellError, InvalidInput, NotSignedIn, TooMuch, Unavailable
+from dockbell.errors import DockbellError, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
 from dockbell.store import users
 from dockbell.web.actor import address_of
 from dockbell.web.answers import try_again_s
@@ -24,6 +25,8 @@ from dockbell.web.ui.visit import Fields, Route, Routes, Visit, judge, read_form
 
 log = structlog.get_logger()
 HOME = "/administration/webhooks"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""All but the tab, which comes along when a number is copied out of a table."""
 STATIC_FOR = "public, max-age=31536000, immutable"
 
 
@@ -66,6 +69,7 @@ def _answering(parts: Parts, route: Route) -> Any:
     async def answer(request: Request) -> Response:
         visit = await _visit(parts, request)
         try:
+            _need_plain(visit)
             if route.method == "POST":
                 visit.form = await read_form(request)
             judge(visit, route)
@@ -102,6 +106,19 @@ async def _visit(parts: Parts, request: Request) -> Visit:
     return Visit(parts, request, signed_in, language, Fields(request.query_params.multi_items()))
 
 
+def _need_plain(visit: Visit) -> None:
+    """Refuse control characters in path and query: no page has a use for them, and PostgreSQL keeps no NUL."""
+    if any(_CONTROL.search(str(value)) for value in visit.path.values()):
+        raise _nothing_here()
+    problems = [
+        Problem(ascii(name[:80])[1:-1], "control_character", "Control characters are not allowed in a parameter.")
+        for name, value in visit.query.pairs
+        if _CONTROL.search(name) or _CONTROL.search(value)
+    ]
+    if problems:
+        raise InvalidInput(problems)
+
+
 def _error_page(visit: Visit, error: DockbellError) -> Response:
     problems = error.problems if isinstance(error, InvalidInput) else ()
     answer = visit.page("error.html", status=error.status, problems=problems, error=error)
@@ -122,7 +139,11 @@ def _not_routed(parts: Parts) -> Any:
 def _no_such_page(status: int) -> DockbellError:
     if status == 405:
         return DockbellError("This page cannot be asked for in that way.", code="method")
-    return DockbellError("There is no such page.", code="not_found", hint="Begin with the list of webhooks.")
+    return _nothing_here()
+
+
+def _nothing_here() -> NotFound:
+    return NotFound("There is no such page.", hint="Begin with the list of webhooks.")
 
 
 async def _nobody_there(_: Request, __: Exception) -> Response:

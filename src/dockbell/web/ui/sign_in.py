@@ -154,7 +154,10 @@ def _signed_in(visit: Visit, held: str, target: str) -> Response:
 
 def _local(target: str) -> str:
     """The path to go on to; anything that could lead to another site is the first page instead (CWE-601)."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # such as //[
+        return HOME
     plain = target.isascii() and target.isprintable() and "\\" not in target
     if parts.scheme or parts.netloc or not plain or not target.startswith("/") or target.startswith("//"):
         return HOME

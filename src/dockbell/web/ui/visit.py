@@ -166,12 +166,20 @@ def _need_own_page(request: Request) -> None:
     """A form must come from a page of this server: browsers say so, and anything else is refused."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     foreign = site not in (None, "same-origin", "none")
-    if origin not in (None, "null"):
-        foreign = foreign or urlsplit(origin).netloc != request.headers.get("host", "")
+    if origin is not None and origin != "null":
+        foreign = foreign or _host_in(origin) != request.headers.get("host", "")
     elif origin == "null" and site != "same-origin":
         foreign = True
     if foreign:
         raise NotAllowed("The form came from another site.", code="csrf", hint="Use the pages of this server.")
+
+
+def _host_in(origin: str) -> str | None:
+    """None when the origin is none, such as http://[ is."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 async def read_form(request: Request) -> Fields:

@@ -82,20 +82,20 @@ async def change(visit: Visit) -> Response:
     if "look" in visit.form:
         return await _form(visit, typed, kind, webhook=webhook)
     patch = document_from(typed, kind, visit.parts.index.state.catalog.get(typed.text("eventType")))
-    now = visit.parts.clock.now()
+    now, seen = visit.parts.clock.now(), typed.text("version")
+    version = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 16 else 0
 
     def save(tx: Transaction) -> Mapping[str, Any]:
-        if str(visit.parts.webhooks.get(tx, visit.actor, webhook["id"])["version"]) != typed.text("version"):
-            raise Conflict(
-                "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
-            )
-        return visit.parts.webhooks.change(tx, visit.actor, webhook["id"], patch, now=now).webhook
+        return visit.parts.webhooks.change(
+            tx, visit.actor, webhook["id"], patch, now=now, expected_version=version
+        ).webhook
 
     try:
         saved = await visit.parts.database.write(save)
     except InvalidInput as refused:
         return await _form(visit, typed, kind, webhook=webhook, problems=refused.problems)
     except Conflict as refused:
+        webhook = await _stored(visit)
         typed.texts["version"] = str(webhook["version"])
         problem = Problem("", refused.code, refused.message)
         return await _form(visit, typed, kind, webhook=webhook, problems=[problem])

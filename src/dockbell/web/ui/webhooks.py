@@ -31,10 +31,13 @@ async def the_list(visit: Visit) -> Response:
 @routes.post("/administration/webhooks/selected", need="read")
 async def with_selected(visit: Visit) -> Response:
     """Enable, disable or export the ticked webhooks."""
+    wanted = visit.form.text("do")
+    if wanted not in ("enable", "disable", "export"):
+        text = f"There is no action {wanted[:40]!r}. Actions: enable, disable, export."
+        return await _list(visit, problems=[Problem("do", "do", text)])
     numbers = [id_in_path(text, "webhook") for text in dict.fromkeys(visit.form.all("webhook"))][:MOST_SELECTED]
     if not numbers:
         return await _list(visit, problems=[Problem("", "nothing_selected", "Tick at least one webhook first.")])
-    wanted = visit.form.text("do")
     if wanted == "export":
         return await _file(visit, numbers)
     now = visit.parts.clock.now()
