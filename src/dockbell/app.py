@@ -22,6 +22,7 @@ from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.outbox import Drain
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
@@ -37,6 +38,7 @@ from dockbell.settings import Settings
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
+from dockbell.store.outbox import open_outbox
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api import build_warehouse_api
@@ -46,6 +48,7 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 REQUESTS_END_S = 5
+OUTBOX_END_S = 10
 END_OF_TIME = 2**62
 
 
@@ -142,10 +145,12 @@ class App:
         _refuse_open_door(settings)
         self.settings = settings
         self.store = store
+        self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
+        address = settings.outbox.address()
         loop = asyncio.get_running_loop()
         if store.database.serve_alone():
             await self._rescue_all()
@@ -188,6 +193,9 @@ class App:
         self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
         self._journal_task = asyncio.create_task(self.journal.run())
         self._worker_task = asyncio.create_task(self.worker.run())
+        if address is not None:
+            self.drain = Drain(lambda: open_outbox(address), store.database, store.index, self.journal, store.clock)
+            self._drain_task = asyncio.create_task(self.drain.run())
         gc.collect()
         gc.freeze()
 
@@ -209,6 +217,9 @@ class App:
 
     async def stop(self) -> None:
         grace_s = self.settings.worker.shutdown_s
+        if self.drain is not None:
+            self.drain.stop()
+            await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
         self.sender.close(0.0)
