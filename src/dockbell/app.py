@@ -194,7 +194,9 @@ class App:
         self._journal_task = asyncio.create_task(self.journal.run())
         self._worker_task = asyncio.create_task(self.worker.run())
         if address is not None:
-            self.drain = Drain(lambda: open_outbox(address), store.database, store.index, self.journal, store.clock)
+            self.drain = Drain(
+                lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
+            )
             self._drain_task = asyncio.create_task(self.drain.run())
         gc.collect()
         gc.freeze()

@@ -1,6 +1,6 @@
 """kill -9 of a warehouse system and of Dockbell, again and again, while one publishes through the other's outbox.
 
-    python -m tests.faults.outbox [--transactions 10000] [--kills 20] [--databases sqlite,postgres] [--seed N]
+    python -m tests.faults.outbox [--transactions 10000] [--kills 20] [--databases sqlite,postgres] [--nodes 1]
 
 The warehouse system (tests/faults/business.py) commits two of three business transactions in its own PostgreSQL; each
 changes an order's version and publishes it. In each round both sides are killed with SIGKILL, each when a random number of
@@ -130,20 +130,30 @@ class Business:
 
 
 def run(
-    name: str, database: str, address: str, folder: Path, *, transactions: int, kills: int, seed: int, rate: float
+    name: str,
+    database: str,
+    address: str,
+    folder: Path,
+    *,
+    transactions: int,
+    kills: int,
+    seed: int,
+    rate: float,
+    nodes: int = 1,
 ) -> Run:
     """`database` is Dockbell's, `address` that of the warehouse system's own."""
     choose = random.Random(f"{seed} {name}")
     install_outbox(address)
     prepare(address)
     (folder / "outbox.dsn").write_text(address)
-    server = Server(database, folder, DOCKBELL_OUTBOX__DSN_FILE=str(folder / "outbox.dsn"))
+    servers = _servers(database, folder, nodes)
     business = Business(address, folder, seed=seed, rate=rate)
     began = time.monotonic()
     with contextlib.ExitStack() as at_the_end:
-        at_the_end.callback(server.stop)
-        server.start()
-        client = Client(server.url, server.first_key())
+        for server in servers:  # one after the other: the first makes the schema and the key file
+            at_the_end.callback(server.stop)
+            server.start()
+        client = Client(servers[0].url, servers[0].first_key())
         client.put(f"/api/v1/goodsOwners/{GOODS_OWNER}", {"name": "Nordic Tea AB"})
         client.close()
         at_the_end.callback(business.kill)
@@ -155,6 +165,7 @@ def run(
             for side, at in zip(sides, sorted(choose.sample(share, 2)), strict=True):
                 _wait_for(address, at)
                 if side == "Dockbell":
+                    server = choose.choice(servers)
                     server.kill()
                     between += _rows_between(database, address)
                     server.launch()
@@ -163,9 +174,10 @@ def run(
                     business.start(share.stop)
                 print(f"  {name}: round {number}: {side} killed after {at} transactions", flush=True)
             business.finish()
-            server.wait_until_it_listens()
+            for server in servers:
+                server.wait_until_it_listens()
         drained_s = _drain(address)
-        arrived = _read_events(server)
+        arrived = _read_events(servers[0])
         told = status(address)
     with psycopg.connect(address) as connection:
         _, rolled_back = ended(connection)
@@ -182,6 +194,7 @@ def run(
             "  committed": len(committed),
             "  rolled back": len(rolled_back),
             "events": len(arrived),
+            "nodes": nodes,
             "kills of Dockbell": kills,
             "  rows between the two commits": between,
             "kills of the warehouse system": kills,
@@ -190,6 +203,17 @@ def run(
             "whole run": f"{time.monotonic() - began:.0f} s",
         },
     )
+
+
+def _servers(database: str, folder: Path, nodes: int) -> list[Server]:
+    servers = []
+    for number in range(nodes):
+        below = folder / f"node-{number}"
+        below.mkdir()
+        variables = {"KEY_FILE": folder / "dockbell.key", "OUTBOX__DSN_FILE": folder / "outbox.dsn"}
+        named = {f"DOCKBELL_{name}": str(value) for name, value in variables.items()}
+        servers.append(Server(database, below, **named))
+    return servers
 
 
 def _wait_for(address: str, transactions: int) -> None:
@@ -259,6 +283,7 @@ def main() -> int:
     parser.add_argument("--transactions", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=20, help="of each side")
     parser.add_argument("--databases", default="sqlite,postgres", help="of Dockbell")
+    parser.add_argument("--nodes", type=int, default=1, help="of Dockbell; more than one on PostgreSQL only")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--rate", type=float, default=150.0, help="transactions a second")
     asked = parser.parse_args()
@@ -286,6 +311,7 @@ def main() -> int:
                         kills=asked.kills,
                         seed=asked.seed,
                         rate=asked.rate,
+                        nodes=asked.nodes if name == "postgres" else 1,
                     )
                 )
         _print_table(runs, asked.seed)

@@ -44,14 +44,14 @@ class Server:
         self.folder = folder
         self.log = folder / "dockbell.log"
         self.port = _free_port()
-        self._environment = _environment(
-            DOCKBELL_DATABASE=database,
-            DOCKBELL_KEY_FILE=str(folder / "dockbell.key"),
-            DOCKBELL_SERVER__PORT=str(self.port),
-            DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS="true",
-            DOCKBELL_EGRESS__PER_ADDRESS="1000",  # all receivers are at one
-            **variables,
-        )
+        usual = {
+            "DOCKBELL_DATABASE": database,
+            "DOCKBELL_KEY_FILE": str(folder / "dockbell.key"),
+            "DOCKBELL_SERVER__PORT": str(self.port),
+            "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
+            "DOCKBELL_EGRESS__PER_ADDRESS": "1000",  # all receivers are at one
+        }
+        self._environment = _environment(**{**usual, **variables})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -14,14 +14,15 @@ from dockbell.actions import outbox as actions
 from dockbell.actions.journal import Verdict
 from dockbell.actions.outbox import Drain
 from dockbell.actions.publish import judge
-from dockbell.clock import SECOND, SystemClock
+from dockbell.clock import MINUTE, SECOND, SystemClock
 from dockbell.domain.event import NewEvent
 from dockbell.errors import Unavailable
 from dockbell.store import outbox, people
 from dockbell.store.database import Database
 from dockbell.store.outbox import open_outbox
+from dockbell.testing.clock import ManualClock
 from tests.support.node import TEA, Node, a_node, an_event
-from tests.support.outbox import a_drain, install_outbox, publish, retry, status
+from tests.support.outbox import a_drain, drain_of, install_outbox, publish, retry, status
 
 NOBODY = 999
 PATIENCE_S = 15.0
@@ -182,7 +183,7 @@ async def test_a_store_that_is_away_refuses_nothing(database: Database, address:
     wms.commit()
     async with a_node(database, tmp_path) as node:
         away: Any = AwayOnce(node)
-        drain = Drain(lambda: open_outbox(address), database, node.index, away, node.clock)
+        drain = Drain(lambda: open_outbox(address), database, node.index, node.publisher, away, node.clock)
         with pytest.raises(Unavailable):
             await drain.drain_once()
         assert (status(address)["waiting"], status(address)["refused"]) == (1, 0)
@@ -320,11 +321,29 @@ async def test_while_one_node_drains_no_other_does(database: Database, address: 
         assert events(node) == [("order/1", 1)]
 
 
+async def test_the_ids_of_a_node_that_takes_over_go_on_whatever_its_clock_says(
+    database: Database, address: str, wms: Wms, tmp_path: Path
+):
+    early, late = ManualClock(), ManualClock()
+    late.advance(MINUTE)
+    async with (
+        a_node(database, tmp_path, clock=late, number=5) as first,
+        a_drain(first, address) as of_first,
+        a_node(database, tmp_path, clock=early, number=2) as second,
+        a_drain(second, address) as of_second,
+    ):
+        for version, drain in enumerate((of_first, of_second, of_first, of_second), start=1):
+            publish(wms, **an_order(1, version))
+            wms.commit()
+            assert await drain.drain_once() == 1
+        assert events(first) == [("order/1", version) for version in range(1, 5)]
+
+
 # --- its life ------------------------------------------------------------------------------------------------------
 
 
 async def running(node: Node, address: str) -> AsyncIterator[Drain]:
-    drain = Drain(lambda: open_outbox(address), node.database, node.index, node.journal, node.clock)
+    drain = drain_of(node, address)
     task = asyncio.create_task(drain.run())
     try:
         yield drain

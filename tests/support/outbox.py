@@ -45,9 +45,13 @@ def publish(connection: psycopg.Connection[Any], event: str | None = None, **fie
     return str(row[0])
 
 
+def drain_of(node: Node, address: str) -> Drain:
+    return Drain(lambda: open_outbox(address), node.database, node.index, node.publisher, node.journal, node.clock)
+
+
 @asynccontextmanager
 async def a_drain(node: Node, address: str) -> AsyncIterator[Drain]:
-    drain = Drain(lambda: open_outbox(address), node.database, node.index, node.journal, node.clock)
+    drain = drain_of(node, address)
     try:
         yield drain
     finally:

@@ -13,13 +13,13 @@ import structlog
 
 from dockbell.actions.index import Index, State
 from dockbell.actions.journal import Journal, Verdict
-from dockbell.actions.publish import Accepted, judge
+from dockbell.actions.publish import Accepted, Publisher, judge
 from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import DockbellError, InvalidInput, TooLarge
-from dockbell.store import outbox
+from dockbell.store import events, outbox
 from dockbell.store.database import Database, Row, Transaction
 
 log = structlog.get_logger()
@@ -36,11 +36,18 @@ class Drain:
     """Drains one outbox into this node's journal, for as long as it runs."""
 
     def __init__(
-        self, open_outbox: Callable[[], Database], database: Database, index: Index, journal: Journal, clock: Clock
+        self,
+        open_outbox: Callable[[], Database],
+        database: Database,
+        index: Index,
+        publisher: Publisher,
+        journal: Journal,
+        clock: Clock,
     ) -> None:
         self._open = open_outbox
         self._database = database
         self._index = index
+        self._publisher = publisher
         self._journal = journal
         self._clock = clock
         self._outbox: Database | None = None
@@ -106,7 +113,9 @@ class Drain:
 
     def _verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
         """One each; every accepted one is committed."""
-        state = self._database.submit_read(self._index.fresh).result()
+        state, newest = self._database.submit_read(lambda tx: (self._index.fresh(tx), events.newest_id(tx))).result()
+        # What was drained before may have got its ids from another node, whose clock is ahead of ours.
+        self._publisher.pass_by(newest)
         judged = [_judged(row, state) for row in rows]
         sound = [one for one in judged if isinstance(one, NewEvent)]
         accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound), self._loop)

@@ -71,7 +71,13 @@ def need(tx: Transaction) -> None:
 
 
 def lock(tx: Transaction) -> bool:
-    """Be the only one who drains, until this transaction ends; False if another is."""
+    """Be the only one who drains, until this transaction ends; False if another is.
+
+    A node that vanished with it loses it after a minute, and nobody waits long for who has locked rows or table.
+    """
+    tx.one(
+        "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('lock_timeout', '5s', true)"
+    )
     row = tx.one(
         "SELECT pg_try_advisory_xact_lock(:lock, CAST(CAST('dockbell_outbox' AS regclass) AS oid)::int) AS ours",
         lock=LOCK,
