@@ -2,7 +2,7 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench kill mutants reference pictures lock clean venv venv-dev
+.PHONY: help demo serve test check format bench kill kill-outbox mutants reference pictures lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
@@ -40,6 +40,9 @@ mutants: venv-dev ## put small mistakes into the SQL one by one and see the cont
 
 kill: venv-dev ## kill -9 under load on both databases, and account for every event
 	@$(BIN)/python -m tests.faults.kill $(ARGS)
+
+kill-outbox: venv-dev ## kill -9 on both sides of the outbox, and account for every transaction
+	@$(BIN)/python -m tests.faults.outbox $(ARGS)
 
 reference: venv-dev ## write docs/reference anew from the code
 	@$(BIN)/python scripts/reference.py $(ARGS)

@@ -24,6 +24,7 @@ from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
+from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
@@ -40,6 +41,7 @@ from dockbell.settings import Settings
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
+from dockbell.store.outbox import open_outbox
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
@@ -53,6 +55,7 @@ SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 REQUESTS_END_S = 5
 MOST_FILES = 65_536
+OUTBOX_END_S = 10
 END_OF_TIME = 2**62
 
 
@@ -151,6 +154,7 @@ class App:
         _refuse_open_door(settings)
         self.settings = settings
         self.store = store
+        self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -158,6 +162,7 @@ class App:
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
+        address = settings.outbox.address()
         loop = asyncio.get_running_loop()
         if store.database.serve_alone():
             await self._rescue_all()
@@ -203,6 +208,11 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
+        if address is not None:
+            self.drain = Drain(
+                lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
+            )
+            self._drain_task = self._watched("drain", self.drain.run())
         gc.collect()
         gc.freeze()
 
@@ -234,6 +244,9 @@ class App:
     async def stop(self) -> None:
         self._stopping = True
         grace_s = self.settings.worker.shutdown_s if self._ended is None else 0.0
+        if self.drain is not None:
+            self.drain.stop()
+            await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
         self.sender.close(0.0)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dockbell import __version__, log, settings
@@ -24,6 +25,8 @@ keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="keys")
 users = typer.Typer(no_args_is_help=True, help="Links for people who sign in.")
 app.add_typer(users, name="users")
+outbox = typer.Typer(no_args_is_help=True, help="Install and look into the outbox of a warehouse system (outbox.dsn).")
+app.add_typer(outbox, name="outbox")
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
@@ -253,6 +256,62 @@ def user_link(
 
     told = _in_store(database, lambda tx, now: actions.link_by_email(tx, SYSTEM, email, now=now))
     print(f"/invitation/{told}")
+
+
+@outbox.command("install")
+def install_outbox(
+    only_print: Annotated[bool, typer.Option("--print", help="Print the SQL instead of running it.")] = False,
+) -> None:
+    """Make the table dockbell_outbox and the function dockbell_publish; nothing is changed where they are."""
+    from dockbell.store.outbox import install, schema
+
+    if only_print:
+        print(schema(), end="")
+        return
+    _in_outbox(install)
+    console.print("The outbox is installed: SELECT dockbell_publish(event).")
+
+
+@outbox.command("status")
+def outbox_status() -> None:
+    """Show how much waits in the outbox, and what was refused and set aside with the reason."""
+    from dockbell.actions.outbox import status
+
+    told = _in_outbox(status)
+    since = f", the oldest since {told['oldest']}" if told["oldest"] else ""
+    console.print(f"Waiting: {told['waiting']}{since}.")
+    console.print(f"Refused and set aside: {told['refused']}.")
+    if told["refused"]:
+        table = Table("number", "refused at", "reason", "event")
+        for row in told["newest_refused"]:
+            table.add_row(*(escape(str(row[name])) for name in ("number", "refusedAt", "reason", "event")))
+        console.print(table)
+        console.print("Once the reason is mended: `dockbell outbox retry`.")
+
+
+@outbox.command("retry")
+def retry_outbox() -> None:
+    """Let everything that was set aside wait again; a running node takes it up at once."""
+    from dockbell.actions.outbox import retry
+
+    console.print(f"Waiting again: {_in_outbox(retry)}.")
+
+
+def _in_outbox(work: Any) -> Any:
+    """Run one transaction in the outbox's database."""
+    from dockbell.store.outbox import open_outbox
+
+    log.set_up(level="error")
+    address = settings.read_settings().outbox.address()
+    if address is None:
+        raise ConfigError(
+            "There is no outbox: outbox.dsn is not set.", hint="Set DOCKBELL_OUTBOX__DSN_FILE or DOCKBELL_OUTBOX__DSN."
+        )
+    opened = open_outbox(address)
+    try:
+        return opened.submit_write(work).result()
+    finally:
+        opened.close()
 
 
 def _in_store(database: str | None, work: Any) -> Any:

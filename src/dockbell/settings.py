@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from dockbell.errors import ConfigError
@@ -90,6 +90,25 @@ class WarehouseSettings(_Part):
     )
 
 
+class OutboxSettings(_Part):
+    dsn: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL of a warehouse system whose outbox is drained: postgresql://user:password@host/name.",
+    )
+    dsn_file: Path | None = Field(default=None, description="A file that holds outbox.dsn, instead of it.")
+
+    def address(self) -> str | None:
+        """What is said, from wherever; None if there is no outbox."""
+        if self.dsn_file is None:
+            return None if self.dsn is None else self.dsn.get_secret_value()
+        if self.dsn is not None:
+            raise ConfigError("Both outbox.dsn and outbox.dsn_file are set; leave one of them out.")
+        try:
+            return self.dsn_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"outbox.dsn_file cannot be read: {error}") from error
+
+
 class Settings(BaseSettings):
     """One frozen tree; `settings.worker.slots` is DOCKBELL_WORKER__SLOTS."""
 
@@ -112,6 +131,7 @@ class Settings(BaseSettings):
     egress: EgressSettings = EgressSettings()
     limits: LimitSettings = LimitSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
+    outbox: OutboxSettings = OutboxSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -141,7 +161,9 @@ def read_settings(**overrides: Any) -> Settings:
         for complaint in error.errors(include_url=False):
             name = ".".join(map(str, complaint["loc"]))
             variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
-            lines.append(f"{name} ({variable}) is {complaint.get('input')!r}: {complaint['msg']}")
+            # A misspelt name of a secret holds the secret.
+            given = "***" if name.startswith("outbox") else repr(complaint.get("input"))
+            lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
     if lines:
         raise ConfigError("\n".join(lines))

@@ -1,5 +1,6 @@
-"""The examples of embedding run in Django, in SQLAlchemy and with psycopg alone: order and event together, or neither."""
+"""The examples of embedding run in Django, in SQLAlchemy, with psycopg alone and in SQL: order and event, or neither."""
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ from dockbell.app import Store
 from dockbell.domain.permissions import SYSTEM
 from dockbell.settings import Settings
 from dockbell.store import deliveries, people
-from dockbell.store.database import Row
+from dockbell.store.database import Database, Row
 from tests.support.examples import examples
-from tests.support.node import TEA, a_webhook
+from tests.support.node import TEA, a_node, a_webhook
+from tests.support.outbox import a_drain, install_outbox, status
 
 ORDER = 50163
 PATIENCE_S = 10.0
@@ -265,6 +267,52 @@ def test_the_rights_on_the_page_are_enough(wms: Wms, fresh_schema: str, monkeypa
     finally:
         with psycopg.connect(wms.address) as connection:
             connection.execute(f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
+# --- the outbox ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_outbox(wms_schema: str) -> str:
+    install_outbox(wms_schema)
+    prepare_orders(wms_schema)
+    return wms_schema
+
+
+def run_example(address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(examples()["outbox"])
+
+
+async def test_the_example_of_the_outbox_becomes_an_event(database: Database, with_outbox: str, tmp_path: Path):
+    run_example(with_outbox)
+    async with a_node(database, tmp_path) as node, a_drain(node, with_outbox) as drain:
+        assert await drain.drain_once() == 1
+        [event] = node.rows("SELECT object_key, object_number, data FROM events")
+    assert (event["object_key"], event["object_number"]) == (f"order/{ORDER}", "SO-1001")
+    assert json.loads(event["data"])["orderStatus"] == {"number": 400}
+
+
+async def test_the_rights_of_the_outbox_on_the_page_are_enough(database: Database, with_outbox: str, tmp_path: Path):
+    schema = schema_of(with_outbox)
+    publisher, drainer = f"publisher_of_{schema}", f"drainer_of_{schema}"
+    grants = examples()["outbox_rights"].replace("TO wms", f"TO {publisher}").replace("TO dockbell", f"TO {drainer}")
+    with psycopg.connect(with_outbox) as connection:
+        for user in (publisher, drainer):
+            connection.execute(f"CREATE ROLE {user}; GRANT USAGE ON SCHEMA {schema} TO {user}")
+        connection.execute(f"GRANT ALL ON orders TO {publisher}")
+        connection.execute(grants)
+    try:
+        run_example(f"{with_outbox}%20-crole%3D{publisher}")
+        with psycopg.connect(with_outbox) as connection:
+            connection.execute("SELECT dockbell_publish('{}')")
+        async with a_node(database, tmp_path) as node, a_drain(node, f"{with_outbox}%20-crole%3D{drainer}") as drain:
+            assert await drain.drain_once() == 2
+            assert len(node.rows("SELECT id FROM events")) == 1
+        assert status(with_outbox)["refused"] == 1
+    finally:
+        with psycopg.connect(with_outbox) as connection:
+            connection.execute(f"DROP OWNED BY {publisher}, {drainer}; DROP ROLE {publisher}, {drainer}")
 
 
 def schema_of(address: str) -> str:

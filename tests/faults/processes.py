@@ -40,17 +40,18 @@ def _environment(**variables: str) -> dict[str, str]:
 class Server:
     """`dockbell serve` on one database and one port: started, killed, started again."""
 
-    def __init__(self, database: str, folder: Path) -> None:
+    def __init__(self, database: str, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.log = folder / "dockbell.log"
         self.port = _free_port()
-        self._environment = _environment(
-            DOCKBELL_DATABASE=database,
-            DOCKBELL_KEY_FILE=str(folder / "dockbell.key"),
-            DOCKBELL_SERVER__PORT=str(self.port),
-            DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS="true",
-            DOCKBELL_EGRESS__PER_ADDRESS="1000",  # all receivers are at one
-        )
+        usual = {
+            "DOCKBELL_DATABASE": database,
+            "DOCKBELL_KEY_FILE": str(folder / "dockbell.key"),
+            "DOCKBELL_SERVER__PORT": str(self.port),
+            "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
+            "DOCKBELL_EGRESS__PER_ADDRESS": "1000",  # all receivers are at one
+        }
+        self._environment = _environment(**{**usual, **variables})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,6 +61,11 @@ class Server:
     def start(self) -> float:
         """Returns when it listens; the seconds that took."""
         began = time.monotonic()
+        self.launch()
+        self.wait_until_it_listens()
+        return time.monotonic() - began
+
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "dockbell", "serve"],
@@ -69,12 +75,16 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        while time.monotonic() < began + STARTS_WITHIN_S:
+
+    def wait_until_it_listens(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + STARTS_WITHIN_S
+        while time.monotonic() < until:
             if self._process.poll() is not None:
                 raise Unable(f"Dockbell ended with code {self._process.returncode}:\n{self._end_of_log()}")
             with socket.socket() as trying:
                 if trying.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return time.monotonic() - began
+                    return
             pause(0.01)
         raise Unable(f"Dockbell did not listen within {STARTS_WITHIN_S:.0f} s:\n{self._end_of_log()}")
 

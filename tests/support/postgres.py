@@ -122,27 +122,30 @@ def _a_schema(postgres_url: str) -> Iterator[str]:
         started = admin.execute("SELECT clock_timestamp()").fetchone()
         assert started is not None
         try:
-            yield f"{postgres_url}&options={quote(f'-csearch_path={name}')}"
+            yield f"{postgres_url}&application_name={name}&options={quote(f'-csearch_path={name}')}"
         finally:
-            left_open = _close_connections(admin, since=started[0])
+            left_open = _close_connections(admin, name, since=started[0])
             admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
         if left_open:
             pytest.fail(f"the test left {len(left_open)} connection(s) open: {'; '.join(left_open)}", pytrace=False)
 
 
-def _close_connections(admin: psycopg.Connection[Any], *, since: object) -> list[str]:
-    """Wait at most two seconds for the test's connections to go; end those that stay, and tell what they last did."""
+def _close_connections(admin: psycopg.Connection[Any], name: str, *, since: object) -> list[str]:
+    """Wait at most two seconds for the test's connections to go; end those that stay, and tell what they last did.
+
+    Those to the test's other schema are not looked at: their fixture ends them in its turn.
+    """
     theirs = """
         SELECT pid, coalesce(state, ''), query FROM pg_stat_activity
         WHERE datname = current_database() AND backend_type = 'client backend'
-          AND pid <> pg_backend_pid() AND backend_start >= %s
+          AND pid <> pg_backend_pid() AND backend_start >= %s AND application_name IN (%s, '')
     """
-    left = admin.execute(theirs, [since]).fetchall()
+    left = admin.execute(theirs, [since, name]).fetchall()
     for _ in range(200):
         if not left:
             return []
         admin.execute("SELECT pg_sleep(0.01)")
-        left = admin.execute(theirs, [since]).fetchall()
+        left = admin.execute(theirs, [since, name]).fetchall()
     for pid, _, _ in left:
         admin.execute("SELECT pg_terminate_backend(%s, 2000)", [pid])
     return [f"{state}, last statement: {' '.join(query.split())[:200]}" for _, state, query in left]

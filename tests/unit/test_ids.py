@@ -71,3 +71,14 @@ def test_the_last_id_is_exact_in_javascript():
 def test_a_node_outside_the_range_is_refused(node: int):
     with pytest.raises(ValueError, match="from 0 to 63"):
         EventIds(node)
+
+
+@given(made_before=st.integers(0, 200), ahead=st.integers(-HOUR, HOUR), nodes=st.permutations(range(NODES)))
+def test_after_an_id_is_passed_by_only_larger_ones_are_made(made_before: int, ahead: int, nodes: list[int]):
+    ours, theirs = EventIds(nodes[0]), EventIds(nodes[1])
+    made = [ours.next(NOW) for _ in range(made_before)]
+    newest = theirs.next(NOW + ahead)
+    ours.pass_by(newest)
+    after = [ours.next(NOW) for _ in range(100)]
+    assert after == sorted(set(after))
+    assert after[0] > max([newest, *made])

@@ -53,6 +53,11 @@ class Publisher:
         with self._one_at_a_time:
             self._event_ids = event_ids
 
+    def pass_by(self, newest: int) -> None:
+        """Give every later event an id above this one."""
+        with self._one_at_a_time:
+            self._event_ids.pass_by(newest)
+
     def publish(self, tx: Transaction, actor: Actor, event: Mapping[str, Any] | bytes, *, now: Moment) -> Accepted:
         """Accept one event within the caller's transaction; nothing is sent before that commits.
 

@@ -21,8 +21,14 @@ class EventIds:
         if not 0 <= node < NODES:
             raise ValueError(f"node is {node}; it must be from 0 to {NODES - 1}")
         self._node = node << COUNTER_BITS
-        self._slot = newest >> (NODE_BITS + COUNTER_BITS)
-        self._counter = (1 << COUNTER_BITS) - 1
+        self._slot = 0
+        self.pass_by(newest)
+
+    def pass_by(self, newest: int) -> None:
+        """Make only ids above this one from now on, whichever node made it, whatever its clock says."""
+        slot = newest >> (NODE_BITS + COUNTER_BITS)
+        if slot >= self._slot:
+            self._slot, self._counter = slot, (1 << COUNTER_BITS) - 1
 
     def next(self, now: Moment) -> int:
         slot = now // 1000 - FIRST_MS

@@ -159,7 +159,7 @@ class PostgresDatabase:
             raise ConfigError(
                 f"There is no table {self._proof} in the application's database, or its user may not see it: "
                 "one transaction needs one database.",
-                hint="Name that database in DOCKBELL_DATABASE, or publish over HTTP after the commit.",
+                hint="Name that database in DOCKBELL_DATABASE, or publish through its outbox.",
             )
         _set_search_path(tx, self._proof.rpartition(".")[0] + ", pg_temp")
         try:

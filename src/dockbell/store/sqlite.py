@@ -163,7 +163,7 @@ class SqliteDatabase:
     def inside(self, connection: object) -> AbstractContextManager[Transaction]:  # noqa: ARG002
         raise ConfigError(
             "Dockbell's database is a SQLite file: only PostgreSQL can be shared with an application's own connection.",
-            hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish over HTTP after the commit.",
+            hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish through its outbox.",
         )
 
     def close(self) -> None:

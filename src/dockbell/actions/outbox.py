@@ -1,0 +1,182 @@
+"""Draining the outbox: what a warehouse system committed in its own PostgreSQL becomes events here, once and in order.
+
+Two databases cannot commit together. Rows are removed there after the commit here; between the two a crash
+leaves them, and the next drain accepts them again under the same publisher's id, which adds nothing. How this
+keeps the order: docs/decisions/0008-outbox.md.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from dockbell.actions.index import Index, State
+from dockbell.actions.journal import Journal, Verdict
+from dockbell.actions.publish import Accepted, Publisher, judge
+from dockbell.clock import Clock, to_text
+from dockbell.domain.event import NewEvent
+from dockbell.domain.event_json import LARGEST_EVENT_BYTES
+from dockbell.domain.permissions import SYSTEM
+from dockbell.errors import DockbellError, InvalidInput, TooLarge
+from dockbell.store import events, outbox
+from dockbell.store.database import Database, Row, Transaction
+
+log = structlog.get_logger()
+ROWS_AT_ONCE = 250
+ACCEPTED_WITHIN_S = 30.0
+LOOK_S = 5.0
+"""At rest it is woken; this is for a wake-up that got lost, and for what a node left that died draining."""
+LONGEST_PAUSE_S = 30.0
+SHOWN = 100
+CHARACTERS_SHOWN = 120
+
+
+class Drain:
+    """Drains one outbox into this node's journal, for as long as it runs."""
+
+    def __init__(
+        self,
+        open_outbox: Callable[[], Database],
+        database: Database,
+        index: Index,
+        publisher: Publisher,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._open = open_outbox
+        self._database = database
+        self._index = index
+        self._publisher = publisher
+        self._journal = journal
+        self._clock = clock
+        self._outbox: Database | None = None
+        self._look = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Drain until stopped. An outbox that is away is tried again, and holds up nothing else."""
+        failures = 0
+        while not self._stop.is_set():
+            self._look.clear()
+            try:
+                drained = await self.drain_once()
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - whatever it was, the outbox is tried again
+                failures += 1
+                told = error.message if isinstance(error, DockbellError) else f"{type(error).__name__}: {error}"
+                log.error("outbox.drain_failed", error=told.strip(), hint="`dockbell outbox status` tells more.")  # noqa: TRY400
+                # Not woken out of this one: events go on coming while the store is away.
+                await self._nap(self._stop, min(LONGEST_PAUSE_S, 2.0 ** (failures - 1)))
+                continue
+            if drained < ROWS_AT_ONCE:
+                await self._nap(self._look, LOOK_S)
+        await self.close()
+
+    async def close(self) -> None:
+        if self._outbox is not None:
+            await asyncio.to_thread(self._outbox.close)
+
+    def stop(self) -> None:
+        """End after the rows in hand; the journal must run until then."""
+        self._stop.set()
+        self._look.set()
+
+    async def drain_once(self) -> int:
+        """Take the next rows, if there are any and no other node takes them; how many."""
+        if self._outbox is None:
+            self._outbox = await asyncio.to_thread(self._open)
+            self._outbox.listen(outbox.TOPIC, self._woken)
+        return await self._outbox.write(self._drain)
+
+    def _drain(self, tx: Transaction) -> int:
+        """In one transaction of the outbox: take rows, have them committed here, remove them there; how many."""
+        outbox.need(tx)
+        if not outbox.lock(tx):
+            return 0
+        rows = outbox.waiting(tx, limit=ROWS_AT_ONCE, largest_bytes=LARGEST_EVENT_BYTES)
+        if not rows:
+            return 0
+        verdicts = self._verdicts(rows)
+        accepted = [row["number"] for row, one in zip(rows, verdicts, strict=True) if isinstance(one, Accepted)]
+        refused = [
+            (row["number"], _reason(one))
+            for row, one in zip(rows, verdicts, strict=True)
+            if not isinstance(one, Accepted)
+        ]
+        outbox.remove(tx, accepted)
+        outbox.set_aside(tx, refused)
+        for number, reason in refused:
+            log.warning("outbox.refused", number=number, reason=reason)
+        return len(rows)
+
+    def _verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
+        """One each; every accepted one is committed."""
+        state, newest = self._database.submit_read(lambda tx: (self._index.fresh(tx), events.newest_id(tx))).result()
+        # What was drained before may have got its ids from another node, whose clock is ahead of ours.
+        self._publisher.pass_by(newest)
+        judged = [_judged(row, state) for row in rows]
+        sound = [one for one in judged if isinstance(one, NewEvent)]
+        accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound), self._loop)
+        verdicts = iter(accepting.result(ACCEPTED_WITHIN_S))
+        return [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
+
+    def _woken(self) -> None:
+        """Called in the thread that listens."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._look.set)
+
+    async def _nap(self, event: asyncio.Event, seconds: float) -> None:
+        waiting = {asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(event.wait())}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+
+def _judged(row: Row, state: State) -> NewEvent | DockbellError:
+    """A row as an event that may be accepted, or why it may not."""
+    try:
+        if row["event"] is None:
+            raise TooLarge(f"The event has {row['bytes']} bytes; at most {LARGEST_EVENT_BYTES} are allowed.")
+        new = judge(row["event"].encode(), SYSTEM, state, idempotency_key=row["id"])
+    except DockbellError as refused:
+        return refused
+    except Exception as bug:  # one row that we cannot read must not hold up all others for good
+        log.exception("outbox.not_judged", number=row["number"])
+        return DockbellError(f"Dockbell could not judge this event: {type(bug).__name__}: {bug}")
+    return new if new.occurred_at is not None else replace(new, occurred_at=row["published_at"])
+
+
+def _reason(refused: DockbellError) -> str:
+    problems = refused.problems if isinstance(refused, InvalidInput) else ()
+    listed = [f"{problem.field or 'event'}: {problem.message} [{problem.code}]" for problem in problems]
+    return "\n".join(listed or [f"{refused.message} [{refused.code}]"])
+
+
+def retry(tx: Transaction) -> int:
+    """Try everything that was set aside again; how many."""
+    outbox.need(tx)
+    return outbox.retry(tx)
+
+
+def status(tx: Transaction) -> dict[str, object]:
+    """What waits, and what was set aside with the reason, the newest first."""
+    outbox.need(tx)
+    waiting, oldest, refused = outbox.counts(tx)
+    return {
+        "waiting": waiting,
+        "oldest": None if oldest is None else to_text(oldest),
+        "refused": refused,
+        "newest_refused": [
+            {
+                "number": row["number"],
+                "refusedAt": to_text(row["refused_at"]),
+                "event": row["event"],
+                "reason": row["reason"],
+            }
+            for row in outbox.refused(tx, limit=SHOWN, characters=CHARACTERS_SHOWN)
+        ],
+    }
