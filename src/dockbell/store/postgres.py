@@ -33,6 +33,7 @@ from dockbell.store.database import (
     in_columns,
 )
 from dockbell.store.futures import awaited
+from dockbell.store.postgres_arrays import COLUMNS, Column, register
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -54,6 +55,14 @@ def _unnested(found: Any) -> str:
     columns = [column.split() for column in found[1].split(",")]
     arrays = ", ".join(f"%(column_{place})b::{kind.lower()}[]" for place, (_, kind) in enumerate(columns))
     return f"(SELECT * FROM unnest({arrays}) AS rows({', '.join(name for name, _ in columns)}))"  # noqa: S608 - names of our own text
+
+
+@functools.lru_cache(maxsize=1024)
+def _kinds(sql: str) -> list[type[Column]]:
+    found = ROWS.search(sql)
+    if found is None:
+        raise ValueError(f"No :rows(...) in {sql!r}")
+    return [COLUMNS[column.split()[1]] for column in found[1].split(",")]
 
 
 class PostgresTransaction:
@@ -89,7 +98,8 @@ class PostgresTransaction:
         if rows is not None:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            params = {f"column_{place}": list(column) for place, column in enumerate(in_columns(rows))}
+            kinds = _kinds(sql)
+            params = {f"column_{place}": kinds[place](column) for place, column in enumerate(in_columns(rows))}
         try:
             return self._cursor().execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:
@@ -115,6 +125,7 @@ class PostgresDatabase:
             timeout=POOL_TIMEOUT_S,
             kwargs={"autocommit": True},
             check=ConnectionPool.check_connection,
+            configure=register,
             open=True,
         )
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="postgres")
