@@ -47,7 +47,7 @@ def test_an_event_that_is_missing_and_stock_that_nobody_told_of_are_found(floor:
             """,
             article_id=item["article_id"],
             item_id=item["id"],
-        )  # fmt: skip
+        )
     )
     found = floor.read(differences)
     assert found[0] == "inventory.performed: 1 changes in the tables, 0 events"
