@@ -17,7 +17,7 @@ def simulate(floor: Floor, *, seed: int, orders: int) -> Day:
         day,
         order_count=orders,
         orders_per_minute=0,
-        wait=floor.clock.advance,
+        wait=lambda seconds: floor.clock.advance(int(seconds * 1_000_000)),
     )
     return day
 
