@@ -1,10 +1,13 @@
 """A simulated day: every event type happens, and the events tell exactly what the tables say."""
 
+from pathlib import Path
+
 import pytest
 
 from dockbell.warehouse.day import Day
 from dockbell.warehouse.reconciliation import differences, read_events
 from dockbell.warehouse.simulation import run_day
+from tests.support.program import run
 from tests.warehouse.floor import CATALOG, Floor
 
 
@@ -53,3 +56,16 @@ def test_an_event_that_is_missing_and_stock_that_nobody_told_of_are_found(floor:
     assert found[0] == "inventory.performed: 1 changes in the tables, 0 events"
     assert found[1].startswith("article TEA-001 (items on the shelves, allocated): the article's sums say 501 and 0;")
     assert len(found) == 2
+
+
+@pytest.mark.slow
+def test_the_command_simulates_reconciles_and_wants_the_warehouse_switched_on(tmp_path: Path):
+    command = ("warehouse", "simulate", "--orders", "3", "--orders-per-minute", "0", "--database", "data.sqlite")
+    off = run(tmp_path, *command)
+    assert (off.returncode, "warehouse.enabled" in off.stderr) == (78, True)
+    assert not (tmp_path / "data.sqlite").exists()
+    ended = run(tmp_path, *command, warehouse__enabled="true")
+    assert ended.returncode == 0, ended.stderr
+    assert "Reconciled: the events tell what the tables say" in ended.stdout
+    again = run(tmp_path, *command, warehouse__enabled="true")
+    assert again.returncode == 0, again.stderr
