@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer.main
 from fastapi import FastAPI
@@ -27,6 +27,9 @@ from dockbell.domain.event_type import COMMON_HEADER, EventType
 from dockbell.domain.request import CONTENT_TYPE, USER_AGENT, delivery_id, signatures
 from dockbell.domain.retry_policy import MOST_JITTER, NAMED, RetryPolicy
 from dockbell.domain.webhook import MASK, SigningSecret
+from dockbell.warehouse.api.desk import Desk
+from dockbell.warehouse.api.openapi import document_for as warehouse_document_for
+from dockbell.warehouse.api.server import routes as warehouse_routes
 from dockbell.web.api import administration, deliveries, event_types, events, health, webhooks
 from dockbell.web.openapi import document_for
 
@@ -110,6 +113,7 @@ def written() -> dict[str, str]:
         "errors.md": _errors(),
         "cli.md": _cli(),
         "api.md": _api(),
+        "warehouse.md": _warehouse(),
         "delivery.md": _delivery(),
         "retry-policies.md": _retry_policies(),
     }
@@ -123,6 +127,7 @@ Facts, made from the code.
 
 - [Event types](event-types.md): each type with its rule, fields and example
 - [API](api.md): each route
+- [The reference warehouse's API](warehouse.md): what a receiver calls back on, and the steps of the floor
 - [What is sent](delivery.md): body, headers, signature, limits
 - [Retry policies](retry-policies.md)
 - [Settings](settings.md)
@@ -287,6 +292,48 @@ def _api() -> str:
     for name, schema in sorted(document["components"]["schemas"].items()):
         parts += [f"### {name}", *_object(schema)]
     return "\n\n".join(parts)
+
+
+def _warehouse() -> str:
+    document = warehouse_document_for(warehouse_routes(Desk(cast(Any, None))))
+    rows = [
+        (f"`{method.upper()} {path}`", one["summary"], _asked(one), _taken(one))
+        for path, found in document["paths"].items()
+        for method, one in found.items()
+    ]
+    documented = [row for row in rows if " /api/v1/warehouse/" not in row[0]]
+    floor = [row for row in rows if row not in documented]
+    parts = [
+        "# The reference warehouse's API",
+        (
+            "Answered when `warehouse.enabled` is set (see [Settings](settings.md)); the demo has it on. The OpenAPI document "
+            "is at `GET /api/v1/warehouse/openapi.json`. Keys and errors are those of the [API](api.md). Lists need "
+            "`goodsOwnerId`; the next page begins at the last id plus one (`orderIdFrom`, `maxOrdersToGet`). `PUT` creates or "
+            "changes the thing of that number, `PATCH` sets one field, `DELETE` ends it. Changing needs the scope `publish`."
+        ),
+        "## What a receiver calls back on",
+        _table(("Route", "Does", "Query", "Body"), *documented),
+        "## Steps of the floor",
+        (
+            "What people do; each answers with what is there after it. A body may say who did it where: "
+            "`byUser.userId`, `byComputer.computerId`. An impossible step answers 409 `impossible_step` and changes nothing."
+        ),
+        _table(("Route", "Does", "Query", "Body"), *floor),
+        "## Bodies",
+    ]
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        if name != "Problem":
+            parts += [f"### {name}", *_object(schema)]
+    return "\n\n".join(parts)
+
+
+def _asked(operation: dict[str, Any]) -> str:
+    return ", ".join(f"`{each['name']}`" for each in operation.get("parameters", ()) if each["in"] == "query")
+
+
+def _taken(operation: dict[str, Any]) -> str:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return _type_of(content["schema"]) if content else ""
 
 
 def _link(path: str, method: str) -> str:

@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="keys")
+warehouse = typer.Typer(no_args_is_help=True, help="The reference warehouse.")
+app.add_typer(warehouse, name="warehouse")
 users = typer.Typer(no_args_is_help=True, help="Links for people who sign in.")
 app.add_typer(users, name="users")
 outbox = typer.Typer(no_args_is_help=True, help="Install and look into the outbox of a warehouse system (outbox.dsn).")
@@ -312,6 +314,24 @@ def _in_outbox(work: Any) -> Any:
         return opened.submit_write(work).result()
     finally:
         opened.close()
+
+
+@warehouse.command()
+def simulate(
+    orders_per_minute: Annotated[
+        float, typer.Option(min=0, help="How many orders come in each minute; 0: as fast as they are worked off.")
+    ] = 60,
+    orders: Annotated[int, typer.Option(min=1, help="How many orders come in before the day ends.")] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed does the same on the same data.")] = 1,
+    database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
+) -> None:
+    """Let a day happen in the warehouse: every event type, as in real life. A running server delivers meanwhile."""
+    from dockbell.simulate import run_simulation
+
+    log.set_up(level="error")
+    effective = settings.read_settings(**({} if database is None else {"database": database}))
+    if not run_simulation(effective, orders=orders, orders_per_minute=orders_per_minute, seed=seed):
+        raise typer.Exit(1)
 
 
 def _in_store(database: str | None, work: Any) -> Any:

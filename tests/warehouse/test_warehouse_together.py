@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import Conflict
 from dockbell.store.vault import open_vault
-from dockbell.warehouse.actions import orders
+from dockbell.warehouse.actions import inventories, orders, production_orders, purchase_orders, stock
 from dockbell.warehouse.inputs.common import read
+from dockbell.warehouse.inputs.floor import NewInventory
+from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, ReceiveStep
 from dockbell.warehouse.inputs.orders import NewOrder
-from tests.warehouse.floor import BrokenPublisher, Floor, an_order
+from dockbell.warehouse.reconciliation import differences
+from tests.warehouse.floor import TEA, BrokenPublisher, Floor, an_order
 
 ROOT = Path(__file__).parents[2]
 BEFORE = {"allocate": 200, "pick": 320, "send": 400, "collect": 450, "cancel": 200}
@@ -157,3 +161,36 @@ def test_many_orders_never_share_the_last_items(floor: Floor):
     assert errors.count(None) == 4
     assert all(isinstance(error, Conflict) for error in errors if error is not None)
     assert floor.stock("TEA-001") == (500, 480)
+
+
+def test_many_who_change_the_same_stock_at_once_leave_it_as_the_events_tell(floor: Floor):
+    [item] = floor.rows("SELECT i.id FROM wms_article_items i WHERE i.article_id = 3001")
+    orders_ = [floor.create(orderNumber=f"C{number}") for number in range(6)]
+    parts = [{"articleNumber": "TEA-001", "numberOfItems": 1}, {"articleNumber": "TEA-102", "numberOfItems": 1}]
+    made = {"productionOrderNumber": "MO", "articleNumber": "TEA-103", "numberOfItems": 2, "parts": parts}
+    production = floor.do(
+        production_orders.create_production_order, read(NewProductionOrder, {"goodsOwnerId": TEA, **made})
+    )
+    floor.do(production_orders.set_production_order_status, production, 300)
+    adjustment = {"articleItemId": item["id"], "numberOfItems": -1}
+    inventory = read(NewInventory, {"goodsOwnerId": TEA, "adjustments": [adjustment]})
+    lines = [{"rowNumber": "1", "articleNumber": "TEA-001", "numberOfItems": 9}]
+    document = {"goodsOwnerId": TEA, "purchaseOrderNumber": "PO-1", "purchaseOrderLines": lines}
+    purchase_order, _ = floor.do(purchase_orders.put_purchase_order, read(NewPurchaseOrder, document))
+    came = read(ReceiveStep, {"lines": [{"rowNumber": "1", "numberOfItems": 3}]}).lines
+
+    def begin(step: Callable[..., Any], *args: Any) -> Future[Any]:
+        return floor.database.submit_write(lambda tx: step(floor.act(tx), *args))
+
+    futures = [begin(production_orders.set_production_order_status, production, 400)]
+    for order_id in orders_:
+        futures.append(begin(orders.allocate_order, order_id))
+        futures.append(begin(inventories.adjust, inventory))
+        futures.append(begin(purchase_orders.receive, purchase_order, came))
+        futures.append(begin(stock.move_item, item["id"], 311 + order_id % 2))
+        futures.append(begin(orders.pick_order, order_id))
+        futures.append(begin(orders.cancel_order, order_id))
+    errors = [future.exception() for future in futures]
+    assert all(error is None or isinstance(error, Conflict) for error in errors), errors
+    assert errors.count(None) > 6
+    assert floor.read(differences) == []

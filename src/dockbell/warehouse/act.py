@@ -6,12 +6,12 @@ another goods owner answers like what does not exist.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from dockbell.actions.publish import Publisher
 from dockbell.clock import Moment, to_text
-from dockbell.domain.permissions import SYSTEM, Actor, no_such_goods_owner
+from dockbell.domain.permissions import Actor, no_such_goods_owner
 from dockbell.errors import InvalidInput, NotFound, Problem
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction
@@ -61,10 +61,6 @@ class Act:
         """The row that is to be changed, if there is one for this actor."""
         self.actor.need("publish")
         return visible(row, self.actor, what, number)
-
-    def as_system(self) -> "Act":
-        """For what follows from a step by itself."""
-        return replace(self, actor=SYSTEM)
 
 
 def visible(row: Row | None, actor: Actor, what: str, number: int) -> Row:

@@ -111,7 +111,7 @@ def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
         _stock_up(act, owner)
     for order in ORDERS:
         if order_store.lock_order_by_number(tx, order[0], order[1]) is None:
-            document = read(NewOrder, _document(*order, now=now))
+            document = read(NewOrder, order_document(*order, now=now))
             order_id, _ = orders.create_order(act, document)
             for step in DONE.get(order[1], ()):
                 step(act, order_id)
@@ -167,7 +167,7 @@ def _article(owner: int, place: int, number: str, name: str) -> dict[str, Any]:
     }
 
 
-def _document(
+def order_document(
     owner: int,
     number: str,
     transporter: str,

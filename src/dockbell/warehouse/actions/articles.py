@@ -8,7 +8,7 @@ from dockbell.clock import DAY, Moment
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document, need_goods_owner, no_such, visible
+from dockbell.warehouse.act import Act, Document, need_goods_owner, visible
 from dockbell.warehouse.documents import stock
 from dockbell.warehouse.inputs.articles import ARTICLE_DETAILS, NewArticle
 from dockbell.warehouse.rules.statuses import impossible
@@ -150,11 +150,3 @@ def need_article(tx: Transaction, goods_owner_id: int, number: str, field: str) 
         text = f"Goods owner {goods_owner_id} has no article {number!r}; make it first."
         raise InvalidInput([Problem(field, "article", text)])
     return found[number]
-
-
-def item_of(tx: Transaction, actor: Actor, item_id: int) -> Row:
-    """An article item that this actor may see."""
-    found = items.views(tx, [item_id])
-    if not found or not actor.sees(int(found[0]["goods_owner_id"])):
-        no_such("article item", item_id)
-    return found[0]

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dockbell.errors import DockbellError, InvalidInput, Malformed, NotFound, NotSignedIn, TooLarge
 from dockbell.warehouse.api import articles, files, floor, goods_in, orders, places, returns
 from dockbell.warehouse.api.desk import Desk, Parts
+from dockbell.warehouse.api.openapi import document_for
 from dockbell.warehouse.inputs.common import problems_from
 
 log = structlog.get_logger()
@@ -31,17 +32,26 @@ Document = dict[str, Any]
 
 def build_warehouse_api(parts: Parts) -> ASGIApp:
     """The application. Each change is one transaction, and its events are in it."""
-    app = FastAPI(
-        title="Reference warehouse", docs_url=None, redoc_url=None, openapi_url="/api/v1/warehouse/openapi.json"
-    )
-    desk = Desk(parts)
-    for part in (orders, articles, goods_in, returns, floor, files, places):
-        part.add_routes(app, desk)
+    app = routes(Desk(parts))
+    document = document_for(app)
+
+    @app.get("/api/v1/warehouse/openapi.json", include_in_schema=False)
+    async def openapi() -> Document:
+        return document
+
     app.add_exception_handler(DockbellError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_bug)
     return Gate(app, parts)
+
+
+def routes(desk: Desk) -> FastAPI:
+    """All routes, without what is around them."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    for part in (orders, articles, goods_in, returns, floor, files, places):
+        part.add_routes(app, desk)
+    return app
 
 
 # --- Around every route ------------------------------------------------------------------------------------

@@ -54,17 +54,6 @@ def split(tx: Transaction, item_id: int, number_of_items: int) -> int:
     return part_id
 
 
-def lock_item(tx: Transaction, item_id: int) -> Row | None:
-    """With its article's goods owner."""
-    return tx.one(
-        """
-        SELECT i.*, a.goods_owner_id, a.number AS article_number FROM wms_article_items i
-          JOIN wms_articles a ON a.id = i.article_id WHERE i.id = :id /*pg FOR UPDATE OF i */
-        """,
-        id=item_id,
-    )
-
-
 def for_sale(tx: Transaction, article_ids: Iterable[int]) -> list[Row]:
     """Free items that may be allocated: what expires first, then what came first."""
     return tx.all(
