@@ -49,6 +49,7 @@ IN_GENERAL = {
     "too_much": "Too many requests; wait as long as `Retry-After` says.",
     "unavailable": "The store is away or the server is stopping. Nothing was changed; try again.",
     "storage_full": "The disk is full. Nothing was changed.",
+    "impossible_step": "What is there does not allow this step in the warehouse; `detail` says why. Nothing was changed.",
     "idempotency_key": "`Idempotency-Key` is for a single event, sent once, with 1 to 255 visible ASCII characters.",
 }
 """Codes whose words are not written where the code is."""

@@ -6,17 +6,20 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 """
 
 import asyncio
+import functools
 import gc
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
@@ -40,8 +43,10 @@ from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
-from dockbell.warehouse.api import build_warehouse_api
-from dockbell.web.connection import Limits, protocol_with
+from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
+from dockbell.web.api import publish as hot
+from dockbell.web.connection import Limits, connection_for
+from dockbell.web.front import front_for
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -75,8 +80,19 @@ class Store:
         self.webhooks = Webhooks(
             self.index, self.vault, self.addresses, most_of_an_owner=settings.limits.webhooks_per_owner
         )
-        self.node, newest = self.database.submit_write(self._join).result()
-        self.publisher = Publisher(self.index, EventIds(self.node, newest=newest), system=settings.system)
+        self._staying = threading.Lock()
+        self._looked_at = 0
+        self.publisher = Publisher(self.index, self._join(), system=settings.system)
+
+    @contextmanager
+    def inside(self, connection: object) -> Iterator[Transaction]:
+        """The transaction that an application has open on its own psycopg connection, to publish in.
+
+        What is published is committed or rolled back with everything else the application does in it.
+        """
+        self._stay()
+        with self.database.inside(connection) as tx:
+            yield tx
 
     def first_key(self) -> NewKey | None:
         """The administrator key of a database that has none yet."""
@@ -97,12 +113,36 @@ class Store:
         return None if told is None else f"{self.url}/first/{told}"
 
     def close(self) -> None:
-        self.database.submit_write(lambda tx: people.leave_node(tx, self.node)).result()
+        self.database.submit_write(lambda tx: people.leave_node(tx, self.node, joined_at=self._joined_at)).result()
         self.database.close()
 
-    def _join(self, tx: Transaction) -> tuple[int, int]:
-        name = f"{socket.gethostname()}"
-        return people.join_node(tx, name=name, now=self.clock.now()), events.newest_id(tx)
+    def _join(self) -> EventIds:
+        now = self.clock.now()
+
+        def join(tx: Transaction) -> tuple[int, int]:
+            return people.join_node(tx, name=socket.gethostname(), now=now), events.newest_id(tx)
+
+        self.node, newest = self.database.submit_write(join).result()
+        self._joined_at = now
+        return EventIds(self.node, newest=newest)
+
+    def _stay(self) -> None:
+        """Keep our node number, and the index fresh, in a program that has no worker to do it.
+
+        One that stood idle for a minute may have lost its number to another, and two that make ids with
+        one number make them twice.
+        """
+        with self._staying:
+            now = self.clock.now()
+            if 0 <= now - self._looked_at < people.NODE_GONE_AFTER // 2:
+                return
+            keep = self.database.submit_write(
+                lambda tx: people.keep_node(tx, self.node, joined_at=self._joined_at, now=now)
+            )
+            if not keep.result():
+                self.publisher.use_ids(self._join())
+            self.index.adopt(self.database.submit_read(self.index.fresh).result())
+            self._looked_at = now
 
 
 class App:
@@ -161,6 +201,7 @@ class App:
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
         self.asgi = build_app(parts, mounts=self._mounts(parts), more_pages=more_pages)
+        self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
         gc.collect()
@@ -179,7 +220,7 @@ class App:
         """
         mine = self.settings.server
         limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or _files_to_open() // 3)
-        self._server = server = a_server(self.asgi, mine.host, mine.port, limits)
+        self._server = server = a_server(self.asgi, mine.host, mine.port, protocol=self.front, limits=limits)
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(_tell_when_started(server, ready))
         try:
@@ -223,7 +264,7 @@ class App:
         if not self.settings.warehouse.enabled:
             return ()
         warehouse = build_warehouse_api(parts)
-        return [(f"/api/v1/{name}", warehouse) for name in ("orders", "articles", "warehouse")]
+        return [(f"/api/v1/{name}", warehouse) for name in PREFIXES]
 
     def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
         def deliver(batch: list[tuple[object, Outcome]]) -> None:
@@ -266,14 +307,21 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-def a_server(asgi: Any, host: str, port: int, limits: Limits | None = None) -> HttpServer:
+def a_server(
+    asgi: Any,
+    host: str,
+    port: int,
+    *,
+    protocol: type[HttpToolsProtocol] = HttpToolsProtocol,
+    limits: Limits | None = None,
+) -> HttpServer:
     """uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,
             host=host,
             port=port,
-            http=protocol_with(limits or Limits()),  # type: ignore[arg-type]
+            http=connection_for(protocol, limits or Limits()),
             loop="none",
             lifespan="off",
             log_config=None,

@@ -92,7 +92,10 @@ def _run_in(folder: Path, *, once: bool, answer: int, port: int) -> int:
 async def _play(settings: Settings, store: Store, scene: _Scene, ports: tuple[int, int], *, once: bool) -> int:
     app = App(settings, store)
     await app.start()
-    dockbell, receiver = a_server(app.asgi, "127.0.0.1", ports[0]), a_server(scene.inspector, "127.0.0.1", ports[1])
+    dockbell, receiver = (
+        a_server(app.asgi, "127.0.0.1", ports[0], protocol=app.front),
+        a_server(scene.inspector, "127.0.0.1", ports[1]),
+    )
     serving = [asyncio.create_task(server.serve()) for server in (dockbell, receiver)]
     try:
         while not (dockbell.started and receiver.started):

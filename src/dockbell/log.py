@@ -15,6 +15,7 @@ NAMES = {
     "server.stopped": "Everything taken was written; the program ends.",
     "server.broken": "A part of the node ended unasked: a bug. The program stops, so that it is started again.",
     "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
+    "journal.not_told": "An answer could not be given to who had asked; its events are stored all the same.",
     "filter.failed": "A webhook's filter cannot judge an event; that webhook does not get it.",
     "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
     "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",

@@ -390,6 +390,21 @@ def test_a_kept_connection_that_just_closed_costs_one_silent_repeat_which_is_cou
     assert door.sender.retried_at_once == 1
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_silence_on_a_connection_that_was_kept_open_is_a_timeout(scheme: str, door: Door, authority: trustme.CA):
+    def answer_once(visit: Visit) -> None:
+        if visit.request() is not None:
+            visit.answer(200)
+        visit.wait_for_hang_up()
+
+    tls = tls_of(authority, NAME) if scheme == "https" else None
+    with Receiver(answer_once, tls=tls) as receiver:
+        url = f"{scheme}://{NAME}:{receiver.port}/hook"
+        assert code_of(door.send(url)) == "delivered"
+        assert code_of(door.send(url, timeout_s=0.5)) == "timeout"
+        assert receiver.connections == 1
+
+
 def test_a_first_request_on_a_new_connection_is_never_repeated(door: Door):
     with Receiver("half_close") as receiver:
         assert code_of(door.send(receiver.url)) == "protocol_error"

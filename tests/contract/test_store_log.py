@@ -225,6 +225,10 @@ def test_a_goods_owner_sees_only_their_own(store: Database, owners: list[int] | 
     fill(store)
     rows = read(store, lambda tx: delivery_log.page(tx, goods_owners=owners, before=(NEWEST, 0), limit=100))
     assert {row["goods_owner_id"] for row in rows} == wanted
+    rows = read(
+        store, lambda tx: delivery_log.page(tx, goods_owners=owners, webhook_id=2, before=(NEWEST, 0), limit=99)
+    )
+    assert {row["goods_owner_id"] for row in rows} == wanted
     rows = read(store, lambda tx: events.page(tx, goods_owners=owners, before=NEWEST, limit=100))
     assert {row["goods_owner_id"] for row in rows} == wanted
     rows = read(store, lambda tx: people.goods_owners(tx, visible=owners))
@@ -499,11 +503,25 @@ def test_a_node_takes_the_first_number_that_nobody_uses(database: Database):
         return int(write(database, lambda tx: people.join_node(tx, name="n", now=now)))
 
     assert [join(NOW), join(NOW), join(NOW)] == [0, 1, 2]
-    write(database, lambda tx: people.leave_node(tx, 1))
+    write(database, lambda tx: people.leave_node(tx, 1, joined_at=NOW))
     assert join(NOW) == 1
     write(database, lambda tx: people.see_node(tx, 2, now=LATER))
     assert join(LATER) == 0
     assert a_lease(1, 1).lease_no == 1
+
+
+def test_a_program_that_was_silent_for_long_learns_that_its_number_is_anothers(database: Database):
+    def keeps(joined_at: int) -> bool:
+        return bool(write(database, lambda tx: people.keep_node(tx, 0, joined_at=joined_at, now=LATER)))
+
+    assert write(database, lambda tx: people.join_node(tx, name="silent", now=NOW)) == 0
+    assert keeps(NOW)
+    later = LATER + people.NODE_GONE_AFTER
+    assert write(database, lambda tx: people.join_node(tx, name="next", now=later)) == 0
+    assert not keeps(NOW)
+    assert keeps(later)
+    write(database, lambda tx: people.leave_node(tx, 0, joined_at=NOW))
+    assert write(database, lambda tx: people.join_node(tx, name="third", now=LATER)) == 1
 
 
 def test_two_nodes_that_start_together_get_two_numbers(database: Database, open_again: Callable[[], Database]):

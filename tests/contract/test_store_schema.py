@@ -54,15 +54,23 @@ def as_written() -> tuple[dict[str, list[tuple[str, str, bool]]], set[str]]:
     """Tables and indexes as the migrations' text says them: both databases are held against it, so they are equal."""
     tables = {"schema_steps": [("number", "BIGINT", True), ("applied_at", "BIGINT", True)]}
     names: set[str] = set()
+    places: dict[str, str] = {}
     for _, _, text in steps():
         for statement in statements_of(text, "postgres"):
             words = statement.split()
             if words[:2] == ["CREATE", "TABLE"]:
                 tables[words[2]] = _columns_of(statement)
+            elif words[:2] == ["DROP", "TABLE"]:
+                del tables[words[2].rstrip(";")]
+                names -= {name for name, table in places.items() if table == words[2].rstrip(";")}
+            elif words[:2] == ["ALTER", "TABLE"]:
+                tables[words[2]] += _columns_of(f"(\n{statement.partition(' ADD COLUMN ')[2]}\n)")
             elif words[:2] == ["DROP", "INDEX"]:
                 names.remove(words[2].rstrip(";"))
             elif "INDEX" in words[:3]:
-                names.add(words[words.index("INDEX") + 1])
+                name = words[words.index("INDEX") + 1]
+                names.add(name)
+                places[name] = words[words.index("ON") + 1]
     return tables, names
 
 

@@ -174,11 +174,29 @@ def test_rows_may_have_columns_without_any_value(database: Database):
     found = read(
         database,
         lambda tx: tx.all(
-            "SELECT r.a, r.b, r.c FROM :rows(a BIGINT, b TEXT, c BIGINT) r WHERE r.a IS NULL AND r.b IS NULL ORDER BY r.c",
-            rows=[(None, None, 1), (None, None, 2)],
+            "SELECT r.a, r.b, r.c FROM :rows(a BIGINT, b TEXT, c BIGINT) r WHERE r.b IS NULL AND r.c IS NULL ORDER BY r.a",
+            rows=[(1, None, None), (2, None, None)],
         ),
     )
-    assert [dict(row) for row in found] == [{"a": None, "b": None, "c": 1}, {"a": None, "b": None, "c": 2}]
+    assert [dict(row) for row in found] == [{"a": 1, "b": None, "c": None}, {"a": 2, "b": None, "c": None}]
+
+
+def test_a_row_without_its_key_is_refused(database: Database):
+    with pytest.raises(ValueError, match="first column"):
+        read(database, lambda tx: tx.all("SELECT r.a FROM :rows(a BIGINT, b TEXT) r", rows=[(1, "a"), (None, "b")]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 31, 33, 255, 256, 257, 600])
+def test_as_many_rows_go_in_as_there_are(database: Database, count: int):
+    rows = [(f"{number:04d}", number) for number in range(count)]
+
+    def both_ways(tx: Transaction) -> int:
+        changed = tx.run("INSERT INTO counters (name, value) SELECT r.n, r.v FROM :rows(n TEXT, v BIGINT) r", rows=rows)
+        found = tx.all("SELECT r.n, r.v FROM :rows(n TEXT, v BIGINT) r", rows=rows)
+        assert sorted((row["n"], row["v"]) for row in found) == rows
+        return changed
+
+    assert write(database, both_ways) == count
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**31, 2**53 - 1, 2**53 + 1, 2**63 - 1])
@@ -256,7 +274,7 @@ def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Databas
     assert pinned.wait(PATIENCE_S)
     changing = another.submit_write(lambda tx: save_webhook(tx, 1))
     with pytest.raises(TimeoutError):
-        changing.result(0.05)
+        changing.result(1.0)
     go_on.set()
     assert accepting.result(PATIENCE_S) == 0
     changing.result(PATIENCE_S)

@@ -1,8 +1,7 @@
-"""The marked examples of the how-to pages run: `<!-- run: name -->` stands before the block."""
+"""The marked examples of the how-to pages run."""
 
 import json
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -20,19 +19,12 @@ from dockbell.domain.request import signatures
 from dockbell.domain.webhook import SigningSecret
 from dockbell.settings import Settings
 from dockbell.store import events, people
+from tests.support.examples import examples
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
-MARKED = re.compile(r"^<!-- run: (\w+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BODY = '{"goodsOwnerId":114,"goodsOwnerName":"Östersjö Te"}'.encode()
 KEY = bytes(range(32))
 SECRET = new_signing_secret(KEY)
 Verify = Callable[[str, dict[str, str], bytes], bool]
-
-
-def examples() -> dict[str, str]:
-    return {
-        name: code for file in sorted(HOW_TO.glob("*.md")) for name, code in MARKED.findall(file.read_text("utf-8"))
-    }
 
 
 def signed(*keys: bytes, age_s: int = 0) -> dict[str, str]:

@@ -190,6 +190,21 @@ async def test_a_test_event_is_marked_and_goes_to_its_webhook_alone(database: Da
         assert await node.why(result["eventId"]) == {webhook: "delivered"}
 
 
+async def test_a_test_stands_in_the_history_of_an_order_only_if_it_is_about_that_order(
+    database: Database, tmp_path: Path
+):
+    """The catalog's example carries an order id, which may well be somebody's."""
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        example = await result_of_test(node, webhook)
+        event = (await node.publish()).event_id
+        await node.rest()
+        again = await result_of_test(node, webhook, past_event_id=event)
+        assert (example["object"], example["number"]) == (None, None)
+        assert again["object"] is not None
+        assert again["object"] == (await node.delivery(event, webhook))["object"]
+
+
 async def test_a_disabled_webhook_can_be_tested(database: Database, tmp_path: Path):
     async with a_node(database, tmp_path) as node:
         webhook = node.make_webhook(enabled=False).webhook["id"]

@@ -64,7 +64,7 @@ async def a_served(**limits: Any) -> AsyncIterator[Clients]:
         await send({"type": "http.response.body", "body": answer})
 
     given = {"head_timeout_s": LONG_S, "body_timeout_s": LONG_S, **limits}
-    server = a_server(app, "127.0.0.1", clients.port, Limits(**given))
+    server = a_server(app, "127.0.0.1", clients.port, limits=Limits(**given))
     serving = asyncio.create_task(server.serve())
     try:
         while not server.started:
@@ -154,7 +154,7 @@ async def test_a_body_that_does_not_come_in_time_ends_its_connection():
 
 async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():
     """U-9"""
-    async with a_served(head_timeout_s=SHORT_S) as clients:
+    async with a_served(body_timeout_s=SHORT_S) as clients:
         reader = await clients.connect(POST.replace(b"1000", b"9000000") + b"e" * 300_000)
         assert status_of(await head_of(reader)) == 500  # this small application has no words for TooLarge
         assert isinstance(await rest_of(reader), bytes)

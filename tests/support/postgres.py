@@ -102,6 +102,19 @@ def postgres_url() -> str:
 @pytest.fixture
 def fresh_schema(postgres_url: str) -> Iterator[str]:
     """The address of an empty schema. It is dropped after the test, which fails if it left a connection open."""
+    with _a_schema(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def wms_schema(postgres_url: str) -> Iterator[str]:
+    """The address of another one in the same database, for the tables of an application."""
+    with _a_schema(postgres_url) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _a_schema(postgres_url: str) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     schema = sql.Identifier(name)
     with psycopg.connect(postgres_url, autocommit=True) as admin:

@@ -60,6 +60,10 @@ async def test_each_filter_finds_its_deliveries_alone_and_together(tmp_path, dat
             "code=none": set(),
             "code=http_500": {bad},
             "code=delivered": {good, other},
+            "code=500": {bad},
+            "code=200": {good, other},
+            "code=404": set(),
+            "webhookId=fjord": {other},
             f"webhookId={fjord['id']}": {other},
             f"goodsOwnerId={TEA}": {good, bad},
             "eventType=test.anything": {good, bad, other},
@@ -78,6 +82,31 @@ async def test_each_filter_finds_its_deliveries_alone_and_together(tmp_path, dat
         assert f'data-id="{good}"' not in browser.text
         for query in ("status=x", "webhookId=x", "from=yesterday"):
             assert (await browser.get(f"{LOG}?{query}")).status == 422, query
+
+
+async def test_a_filter_that_means_nothing_is_refused_in_words(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        for _ in range(2):
+            await server.make_webhook(name="Twin")
+        browser = a_browser(server.app, server.parts)
+        for query, words in {
+            "code=foo": "is no outcome of an attempt",
+            "code=600x": "is no outcome of an attempt",
+            "webhookId=Nobody": "There is no webhook “Nobody”.",
+            "webhookId=twin": "2 webhooks are named so; write a number.",
+        }.items():
+            assert (await browser.get(f"{LOG}?{query}")).status == 422, query
+            assert words in browser.text, query
+        assert (await server.admin.get("/api/v1/deliveries?code=foo")).code == "outcome"
+
+
+async def test_a_log_without_the_order_leads_to_what_happened_to_it(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        await browser.get(f"{LOG}?about=12349")
+        assert "/administration/events?about=12349" in browser.last.body.decode()
+        await browser.get(f"{LOG}?status=failed")
+        assert "/administration/events?about" not in browser.last.body.decode()
 
 
 async def test_an_empty_log_says_what_to_do(tmp_path, database):

@@ -1,6 +1,9 @@
 """Who may come in: links that work once, passwords, sessions that end, and nobody who tries too often."""
 
+import asyncio
 import re
+import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,11 +11,13 @@ import pytest
 from dockbell.actions import sign_in, users
 from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.permissions import SYSTEM
+from dockbell.errors import NotSignedIn, TooMuch, Unavailable
+from dockbell.store.database import Transaction
 from dockbell.testing.clock import ManualClock
 from dockbell.web.server import build_app
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import Server, a_server
-from tests.support.rows import TEA
+from tests.support.rows import NOW, TEA
 
 HOME = "/administration/webhooks"
 PASSWORD = "tea, biscuits and rain"
@@ -170,6 +175,131 @@ async def test_too_many_failures_lock_the_account_for_that_address_and_say_for_h
         clock.advance(32 * SECOND)
         assert await sign_in_as(Browser(app)) == 200
         assert await sign_in_as(Browser(app), password="wrong password") == 401
+
+
+async def test_tries_at_the_same_time_are_counted_like_those_one_after_the_other(tmp_path, database):
+    """U-1: a burst is no way around the lock-out."""
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        app = at(server, ManualClock(server.parts.clock.now()))
+        burst = [sign_in_as(Browser(app), password=f"wrong password {n}") for n in range(40)]
+        answers = Counter(await asyncio.gather(*burst))
+        assert answers[401] <= 5
+        assert set(answers) <= {401, 429, 503}
+        while (status := await sign_in_as(Browser(app), password="wrong password")) == 401:
+            answers[401] += 1
+        assert (answers[401], status) == (5, 429)
+        assert await sign_in_as(Browser(app)) == 429
+
+
+def test_a_try_waits_until_the_one_before_it_is_counted(database, open_again):
+    """U-1: on whichever node the tries arrive."""
+    another = open_again()
+    booked, go_on = threading.Event(), threading.Event()
+
+    def book(tx: Transaction) -> None:
+        sign_in._book(tx, ANNA, "10.0.0.1", NOW)
+
+    def fifth(tx: Transaction) -> None:
+        book(tx)
+        booked.set()
+        assert go_on.wait(10)
+
+    for _ in range(4):
+        database.submit_write(book).result()
+    running = database.submit_write(fifth)
+    assert booked.wait(10)
+    sixth = another.submit_write(book)
+    with pytest.raises(TimeoutError):
+        sixth.result(0.3)
+    go_on.set()
+    running.result(10)
+    with pytest.raises(TooMuch):
+        sixth.result(10)
+
+
+async def test_who_would_make_the_queue_of_passwords_long_is_asked_to_come_again(tmp_path, database):
+    """U-1: hashing is slow on purpose; a crowd of strangers must not fill memory, nor keep users out for long."""
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        now = server.parts.clock.now()
+
+        async def strangers(addresses: list[str]) -> Counter[type]:
+            tries = [
+                sign_in.sign_in(database, "who@example.com", "a wrong password", address=address, browser="", now=now)
+                for address in addresses
+            ]
+            return Counter(type(each) for each in await asyncio.gather(*tries, return_exceptions=True))
+
+        assert await strangers([f"10.0.0.{n}" for n in range(30)]) == {NotSignedIn: 22, Unavailable: 8}
+        assert await strangers(["10.0.1.1"] * 5) == {NotSignedIn: 4, Unavailable: 1}
+        assert await sign_in_as(Browser(server.app)) == 200
+
+
+async def test_a_busy_sign_in_says_when_to_come_again_and_counts_no_try(tmp_path, database, monkeypatch):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        monkeypatch.setattr(sign_in, "MOST_AT_ONCE", 0)
+        browser = Browser(server.app)
+        for _ in range(6):
+            assert await sign_in_as(browser, password="wrong password") == 503
+        assert int(browser.last.headers["retry-after"]) > 0
+        assert "Too many passwords are being tried at once." in browser.words
+        monkeypatch.undo()
+        assert await sign_in_as(browser) == 200
+
+
+async def test_a_right_password_counts_neither_for_the_account_nor_for_the_address(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(sign_in, "MOST_FAILURES_OF_ADDRESS", 3)
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        app = at(server, ManualClock(server.parts.clock.now()))
+        for _ in range(2):
+            assert await sign_in_as(Browser(app), "nobody@example.com", "wrong password") == 401
+        for _ in range(6):
+            assert await sign_in_as(Browser(app)) == 200
+        assert await sign_in_as(Browser(app), "nobody@example.com", "wrong password") == 401
+        assert await sign_in_as(Browser(app)) == 429
+
+
+async def test_who_is_deactivated_while_the_password_is_judged_does_not_come_in(tmp_path, database, monkeypatch):
+    """U-2"""
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        a_browser(server.app, server.parts, "administrator")
+        await database.write(lambda tx: tx.run("UPDATE users SET password_hash = 'x' WHERE id = 2"))
+
+        async def deactivated_meanwhile(*_: str) -> bool:
+            await database.write(lambda tx: users.deactivate(tx, SYSTEM, 1, now=NOW))
+            return True
+
+        monkeypatch.setattr(sign_in, "_fits", deactivated_meanwhile)
+        assert await sign_in_as(Browser(server.app)) == 401
+        assert await database.read(lambda tx: tx.all("SELECT digest FROM sessions WHERE user_id = 1")) == []
+
+
+async def test_guesses_of_the_old_password_are_counted_as_those_of_signing_in(tmp_path, database):
+    """U-1: who found a browser that was left signed in must not find the password, too."""
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        clock = ManualClock(server.parts.clock.now())
+        app = at(server, clock)
+        found = Browser(app)
+        await sign_in_as(found)
+        await found.get("/account")
+
+        async def guess(old: str) -> int:
+            return (
+                await found.submit("/account/password", {"oldPassword": old, "newPassword": "another long password"})
+            ).status
+
+        assert [await guess(f"wrong password {n}") for n in range(5)] == [422] * 5
+        assert await guess(PASSWORD) == 429
+        assert int(found.last.headers["retry-after"]) > 0
+        assert await sign_in_as(Browser(app)) == 429
+        clock.advance(32 * SECOND)
+        assert await guess(PASSWORD) == 200
+        assert await sign_in_as(Browser(app), password="another long password") == 200
 
 
 # Sessions.

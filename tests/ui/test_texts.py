@@ -24,7 +24,7 @@ from dockbell.store.database import Database, open_database
 from dockbell.store.migrate import migrate
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.demo_data import load_demo
-from dockbell.warehouse.model import Status
+from dockbell.warehouse.rules.order import Status
 from dockbell.web.server import build_app
 from dockbell.web.ui.texts import LANGUAGES, language_for, messages_of, texts_of, translator
 from dockbell.web.ui.visit import Fields

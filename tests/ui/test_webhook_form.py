@@ -117,6 +117,47 @@ async def test_every_problem_is_said_at_its_field_and_nothing_typed_is_lost(tmp_
         assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
 
 
+async def test_a_pasted_line_without_a_colon_is_named_and_sends_nothing(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit(NEW, typed(headerLines="X-A: 1\nX-B"))
+        assert browser.last.status == 422
+        assert "The header 'X-B' has no value." in browser.words
+        assert "X-B" in value_of(browser, "headerName")
+        assert (await server.admin.get("/api/v1/webhooks")).document["items"] == []
+
+
+async def test_codes_may_stand_in_one_line_with_commas_between(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await created(admin(server), transporters="DHL, PostNord\nUPS")
+        stored = (await server.admin.get("/api/v1/webhooks/1")).document
+    assert stored["filters"]["transporters"] == ["DHL", "PostNord", "UPS"]
+
+
+async def test_a_move_to_another_host_says_that_it_disabled_the_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await created(browser)
+        await browser.get("/administration/webhooks/1/edit")
+        [version] = value_of(browser, "version")
+        moved = typed(
+            version=version, targetUrl="https://else.example.com/", password="", headerLines="",
+            headerName=["X-Key"], headerValue=[""], headerKind=["kept"],
+        )  # fmt: skip
+        await browser.submit("/administration/webhooks/1/edit", moved)
+        assert "Saved, and disabled" in browser.words
+        assert (await server.admin.get("/api/v1/webhooks/1")).document["enabled"] is False
+
+
+async def test_who_has_no_goods_owner_to_choose_is_told_so(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        for owners, told in (([TEA], False), ([], True)):
+            browser = a_browser(server.app, server.parts, "goods-owner", owners)
+            await browser.get(NEW + "?kind=regular&eventType=order.picked")
+            assert ("No goods owner is known yet" in browser.words) == told
+
+
 async def test_an_edit_keeps_secrets_that_were_left_empty_and_shows_none(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser = admin(server)

@@ -2,92 +2,15 @@
 
 import base64
 import json
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dockbell.actions.access import Doorkeeper, create_key
 from dockbell.clock import to_text
-from dockbell.domain.permissions import SYSTEM
-from dockbell.warehouse import actions
-from dockbell.warehouse.api import LARGEST_BODY_BYTES, build_warehouse_api
+from dockbell.warehouse.actions import orders
+from dockbell.warehouse.api.server import LARGEST_BODY_BYTES
+from tests.warehouse.caller import Caller, refused
 from tests.warehouse.floor import FJORD, TEA, BrokenPublisher, Floor, an_order
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-class Caller:
-    """Speaks ASGI to the application, with a key of its own unless another `authorization` is given."""
-
-    def __init__(self, floor: Floor) -> None:
-        self.floor = floor
-        parts = SimpleNamespace(
-            database=floor.database, publisher=floor.publisher, doorkeeper=Doorkeeper(floor.database), clock=floor.clock
-        )
-        self.app = build_warehouse_api(parts)
-        self.admin = self.key("admin")
-        self.sent: list[Any] = []
-
-    def key(self, *scopes: str, owners: list[int] | None = None) -> str:
-        def make(tx: Any) -> str:
-            now = self.floor.clock.now()
-            made = create_key(tx, SYSTEM, label="t", scopes=scopes, goods_owners=owners, expires_at=None, now=now)
-            return made.key
-
-        return str(self.floor.write(make))
-
-    async def __call__(
-        self, method: str, target: str, body: Any = None, *, authorization: str | None = None, root_path: str = ""
-    ) -> Answer:
-        path, _, query = target.partition("?")
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        given = f"Bearer {self.admin}" if authorization is None else authorization
-        headers = [(b"content-type", b"application/json")] + ([(b"authorization", given.encode())] if given else [])
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": root_path,
-            "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
-        }  # fmt: skip
-        sent = self.sent = []
-        pieces = [raw[at : at + 65_536] for at in range(0, len(raw), 65_536)] or [b""]
-
-        async def receive() -> Any:
-            piece = pieces.pop(0)
-            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await self.app(scope, receive, send)
-        return self.answer()
-
-    def answer(self) -> Answer:
-        """The last one."""
-        start, *rest = self.sent
-        found = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answer(start["status"], found, json.loads(b"".join(message.get("body", b"") for message in rest)))
-
-
-@pytest.fixture
-def call(floor: Floor) -> Caller:
-    return Caller(floor)
-
-
-def refused(answer: Answer, status: int) -> list[tuple[str, str]]:
-    """The problems of a refusal that has the shape every refusal has."""
-    assert answer.status == status, answer.body
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.body.keys() == {"type", "title", "status", "code", "detail", "hint", "problems"}
-    assert answer.body["status"] == status
-    assert answer.body["code"]
-    return [(problem["field"], problem["code"]) for problem in answer.body["problems"]]
 
 
 async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floor: Floor, call: Caller):
@@ -102,6 +25,12 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
     sent = await call("POST", f"/api/v1/warehouse/orders/{order_id}/send", {"waybill": "UA65SE"})
     fetched = await call("GET", floor.events(order_id)[-1]["data"]["path"])
     assert fetched.body == sent.body
+    items = [line.pop("pickedArticleItems") for line in fetched.body["orderLines"]]
+    assert [[(item["numberOfItems"], item["packedTime"], item["location"]) for item in each] for each in items] == [
+        [(1, None, "A-01"), (4, created, "A-01")],
+        [(3, None, "A-09")],
+    ]
+    assert items[0][1]["parcel"]["parcelNumber"] == "0037"
     ids = [line.pop("id") for line in fetched.body["orderLines"]] + [fetched.body["parcels"][0].pop("id")]
     articles = [line["article"].pop("articleSystemId") for line in fetched.body["orderLines"]]
     assert all(isinstance(each, int) for each in ids + articles)
@@ -121,15 +50,18 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
             "freeText2": None,
             "freeText3": None,
             "warehouseInstruction": None,
+            "emailNotification": None,
             "orderType": {"code": "B2C", "name": "To a consumer"},
             "deliveryDate": "2026-02-05",
             "createdDate": created,
             "shippedTime": created,
             "wayBill": "UA65SE",
+            "returnWayBill": None,
             "orderStatus": {"number": 450, "text": "Sent"},
             "orderedNumberOfItems": 8,
             "allocatedNumberOfItems": 8,
             "pickedNumberOfItems": 8,
+            "warehouse": {"id": 1, "code": "GBG", "name": "Gothenburg"},
         },
         "consignee": an_order()["consignee"]
         | dict.fromkeys(("address2", "address3", "countryStateCode", "remark", "doorCode")),
@@ -149,6 +81,8 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
                 "allocatedNumberOfItems": items,
                 "pickedNumberOfItems": items,
                 "packedNumberOfItems": packed,
+                "returnedNumberOfItems": 0,
+                "reportedNumberOfItems": None,
             }
             for row, number, name, items, packed in (
                 ("1", "TEA-001", "Earl Grey, loose, 100 g", 5, 4),
@@ -159,15 +93,16 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
         "tracking": [
             {"trackingUrl": "https://tracking.example/dhl/UA65SE", "waybill": "UA65SE", "created": created},
         ],
+        "returnTracking": [],
         "shipmentInfo": None,
     }
 
 
 async def test_orders_are_listed_by_number_status_time_and_page(floor: Floor, call: Caller):
     ids = [floor.create(orderNumber=f"L{number}") for number in range(4)]
-    floor.do(actions.allocate_order, ids[1])
+    floor.do(orders.allocate_order, ids[1])
     changed = to_text(floor.clock.now())
-    floor.do(actions.allocate_order, ids[3])
+    floor.do(orders.allocate_order, ids[3])
 
     async def listed(query: str, first: int = ids[0]) -> list[int]:
         answer = await call("GET", f"/api/v1/orders?goodsOwnerId={TEA}&orderIdFrom={first}&{query}")
@@ -187,7 +122,7 @@ async def test_orders_are_listed_by_number_status_time_and_page(floor: Floor, ca
 
 async def test_statuses_are_told_with_their_numbers(call: Caller):
     answer = await call("GET", "/api/v1/orders/statuses")
-    assert [status["number"] for status in answer.body] == [200, 300, 320, 400, 450, 500, 1000]
+    assert [status["number"] for status in answer.body] == [200, 300, 320, 400, 450, 475, 500, 1000]
     assert answer.body[0]["text"] == "Open"
 
 
@@ -228,7 +163,17 @@ async def test_articles_are_made_changed_and_fetched_with_their_stock(floor: Flo
     assert (fetched["articleName"], fetched["barCodeInfo"]) == ("Matcha, 30 g", {"barCode": "735"})
     floor.bring_to(320)
     [earl] = (await call("GET", f"/api/v1/articles?goodsOwnerId={TEA}&articleNumber=TEA-001")).body
-    assert earl["inventoryInfo"] == {"numberOfItems": 500, "allocatedNumberOfItems": 5, "sellableNumberOfItems": 495}
+    assert earl["inventoryInfo"] == {
+        "numberOfItems": 500,
+        "sellableNumberOfItems": 495,
+        "numberOfBookedItems": 3,
+        "numberOfLockedItems": 0,
+        "toReceiveNumberOfItems": 0,
+        "allocatedNumberOfItems": 5,
+        "lockedForSaleNumberOfItems": 0,
+        "pickedToBeCollectedNumberOfItems": 0,
+        "lastInDate": earl["articleDataLastUpdated"],
+    }
     page = await call("GET", f"/api/v1/articles?goodsOwnerId={FJORD}&maxArticlesToGet=3")
     assert [article["articleNumber"] for article in page.body] == ["FO-1000", "FO-1001", "FO-2000"]
 

@@ -1,6 +1,6 @@
 """What the demo finds in the warehouse."""
 
-from dockbell.warehouse import actions
+from dockbell.warehouse.actions import orders
 from dockbell.warehouse.demo_data import ARTICLES, FJORD, STOCK, TEA, load_demo
 from tests.warehouse.floor import Floor
 
@@ -12,8 +12,8 @@ def test_order_12345_is_open_and_can_be_picked(floor: Floor):
     assert order["orderInfo"]["orderStatus"] == {"number": 200, "text": "Open"}
     assert (order["transporter"]["code"], order["orderInfo"]["orderType"]["code"]) == ("DHL", "B2C")
     assert floor.types(order_id) == ["order.created"]
-    floor.do(actions.allocate_order, order_id)
-    floor.do(actions.pick_order, order_id)
+    floor.do(orders.allocate_order, order_id)
+    floor.do(orders.pick_order, order_id)
     assert floor.types(order_id)[-1] == "order.picked"
 
 
@@ -23,7 +23,7 @@ def test_there_is_stock_for_every_order_of_the_demo(floor: Floor):
     open_orders = [order for order in floor.everything()["wms_orders"] if order["status"] == 200]
     assert len(open_orders) == 8
     for order in open_orders:
-        floor.do(actions.allocate_order, order["id"])
+        floor.do(orders.allocate_order, order["id"])
 
 
 def test_some_orders_have_come_further_so_that_lists_look_like_a_days_work(floor: Floor):
@@ -31,7 +31,7 @@ def test_some_orders_have_come_further_so_that_lists_look_like_a_days_work(floor
 
 
 def test_loading_the_demo_again_changes_nothing(floor: Floor):
-    floor.do(actions.allocate_order, floor.order_id("12345"))
+    floor.do(orders.allocate_order, floor.order_id("12345"))
     before = floor.everything()
     floor.write(lambda tx: load_demo(tx, floor.publisher, floor.clock.now() + 1_000_000))
     assert floor.everything() == before

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from dockbell.errors import Conflict, NotFound
-from dockbell.warehouse import actions
+from dockbell.warehouse.actions import orders
 from tests.warehouse.floor import OF_FJORD, OF_TEA, Floor
 
 ORDERED = {"1": 2, "2": 1}
@@ -65,7 +65,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def allocate(self) -> None:
-        if self.attempt(self.status in (200, 300), actions.allocate_order):
+        if self.attempt(self.status in (200, 300), orders.allocate_order):
             self.reach(320)
 
     @rule(one=st.integers(0, 3), two=st.integers(0, 2))
@@ -73,7 +73,7 @@ class Walk(RuleBasedStateMachine):
         wanted = {row: count for row, count in (("1", one), ("2", two)) if count}
         left = {row: ORDERED[row] - self.picked[row] for row in ORDERED}
         possible = self.status == 320 and bool(wanted) and all(count <= left[row] for row, count in wanted.items())
-        if self.attempt(possible, actions.pick_order, quantities=wanted):
+        if self.attempt(possible, orders.pick_order, quantities=wanted):
             for row, count in wanted.items():
                 self.picked[row] += count
             if self.picked == ORDERED:
@@ -82,35 +82,35 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def pack(self) -> None:
         picked = sum(self.picked.values())
-        if self.attempt(self.status == 400 and self.packed < picked, actions.pack_order):
+        if self.attempt(self.status == 400 and self.packed < picked, orders.pack_order):
             self.packed = picked
 
     @rule()
     def send(self) -> None:
-        if self.attempt(self.status == 400 and any(self.picked.values()), actions.send_order):
+        if self.attempt(self.status == 400 and any(self.picked.values()), orders.send_order):
             self.reach(450)
 
     @rule()
     def collect(self) -> None:
-        if self.attempt(self.status == 450, actions.collect_order):
+        if self.attempt(self.status == 450, orders.collect_order):
             self.reach(500)
 
     @rule()
     def cancel(self) -> None:
         possible = self.status in (200, 300, 320, 400) and not any(self.picked.values())
-        if self.attempt(possible, actions.cancel_order):
+        if self.attempt(possible, orders.cancel_order):
             self.reach(1000)
 
     @rule(number=st.sampled_from([200, 300, 320, 400]))
     def patch(self, number: int) -> None:
         possible = number == self.status or (self.status, number) in {(200, 300), (300, 200), (320, 400)}
-        if self.attempt(possible, actions.set_order_status, number):
+        if self.attempt(possible, orders.set_order_status, number):
             self.reach(number)
 
     @rule(name=st.sampled_from(["allocate", "pick", "pack", "send", "collect", "cancel"]))
     def another_goods_owner_tries(self, name: str) -> None:
         with pytest.raises(NotFound):
-            self.floor.do(getattr(actions, f"{name}_order"), self.order_id, actor=OF_FJORD)
+            self.floor.do(getattr(orders, f"{name}_order"), self.order_id, actor=OF_FJORD)
 
     @invariant()
     def both_agree(self) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, InvalidInput, NotAllowed
-from dockbell.warehouse import actions
-from dockbell.warehouse.inputs import Step, read
+from dockbell.warehouse.actions import orders
+from dockbell.warehouse.inputs.common import Step, read
 from tests.warehouse.floor import TEA, Floor
 
 ALL = ("allocate", "pick", "pack", "send", "collect", "cancel")
-STEP = {name: getattr(actions, f"{name}_order") for name in ALL}
+STEP = {name: getattr(orders, f"{name}_order") for name in ALL}
 POSSIBLE = {
     200: {"allocate", "cancel"},
     300: {"allocate", "cancel"},
@@ -66,7 +66,7 @@ def test_each_step_from_creation_to_collection_is_told_field_by_field(floor: Flo
             "tracking": {"trackingUrl": f"https://tracking.example/dhl/{parcel['parcelNumber']}"},
         },
     ]
-    facts = {"transporter": "DHL", "orderType": "B2C"}
+    facts = {"transporter": "DHL", "orderType": "B2C", "warehouse": "GBG"}
 
     def change(kind: str, old: int, new: int, sent: Any, packed: Any) -> tuple[object, ...]:
         status = {"orderStatus": {"number": new}, "tracking": sent, "parcels": packed}
@@ -91,42 +91,42 @@ def test_each_step_from_creation_to_collection_is_told_field_by_field(floor: Flo
 def test_goods_are_set_aside_by_allocating_and_leave_the_shelf_by_picking(floor: Floor):
     order_id = floor.create()
     assert (floor.stock("TEA-001"), floor.stock("TEA-102")) == ((500, 0), (500, 0))
-    floor.do(actions.allocate_order, order_id)
+    floor.do(orders.allocate_order, order_id)
     assert (floor.stock("TEA-001"), floor.stock("TEA-102")) == ((500, 5), (500, 3))
-    floor.do(actions.pick_order, order_id, quantities={"1": 2})
+    floor.do(orders.pick_order, order_id, quantities={"1": 2})
     assert (floor.stock("TEA-001"), floor.stock("TEA-102")) == ((498, 3), (500, 3))
-    floor.do(actions.pick_order, order_id)
+    floor.do(orders.pick_order, order_id)
     assert (floor.stock("TEA-001"), floor.stock("TEA-102")) == ((495, 0), (497, 0))
 
 
 def test_a_partial_pick_changes_quantities_and_no_status_until_nothing_is_left(floor: Floor):
     order_id = floor.bring_to(320)
     before = floor.types(order_id)
-    floor.do(actions.pick_order, order_id, quantities={"1": 2})
-    order = floor.do(actions.pick_order, order_id, quantities={"1": 3, "2": 1})
+    floor.do(orders.pick_order, order_id, quantities={"1": 2})
+    order = floor.do(orders.pick_order, order_id, quantities={"1": 3, "2": 1})
     assert order["orderInfo"]["orderStatus"] == {"number": 320, "text": "Allocated"}
     assert floor.types(order_id) == before
     assert [line["pickedNumberOfItems"] for line in order["orderLines"]] == [5, 1]
-    order = floor.do(actions.pick_order, order_id, quantities={"2": 2})
+    order = floor.do(orders.pick_order, order_id, quantities={"2": 2})
     assert order["orderInfo"]["orderStatus"] == {"number": 400, "text": "Picked"}
     assert floor.types(order_id) == [*before, "order.status-changed", "order.picked"]
 
 
 def test_an_order_declared_picked_without_picks_is_not_told_as_picked(floor: Floor):
     order_id = floor.bring_to(320)
-    floor.do(actions.set_order_status, order_id, 400)
+    floor.do(orders.set_order_status, order_id, 400)
     assert floor.types(order_id) == ["order.created", "order.status-changed", "order.status-changed"]
     assert floor.stock("TEA-001") == (500, 0)
     with pytest.raises(Conflict, match="nothing was picked"):
-        floor.do(actions.send_order, order_id)
-    floor.do(actions.cancel_order, order_id)
+        floor.do(orders.send_order, order_id)
+    floor.do(orders.cancel_order, order_id)
     assert "order.picked" not in floor.types(order_id)
 
 
 def test_an_order_declared_picked_after_one_pick_is_told_as_picked_once_and_gives_the_rest_back(floor: Floor):
     order_id = floor.bring_to(320)
-    floor.do(actions.pick_order, order_id, quantities={"1": 1})
-    order = floor.do(actions.set_order_status, order_id, 400)
+    floor.do(orders.pick_order, order_id, quantities={"1": 1})
+    order = floor.do(orders.set_order_status, order_id, 400)
     assert [line["allocatedNumberOfItems"] for line in order["orderLines"]] == [1, 0]
     assert floor.types(order_id).count("order.picked") == 1
     assert (floor.stock("TEA-001"), floor.stock("TEA-102")) == ((499, 0), (500, 0))
@@ -135,26 +135,26 @@ def test_an_order_declared_picked_after_one_pick_is_told_as_picked_once_and_give
 def test_each_parcel_holds_what_was_packed_into_it_and_packing_is_no_event(floor: Floor):
     order_id = floor.bring_to(400)
     before = floor.types(order_id)
-    floor.do(actions.pack_order, order_id, quantities={"1": 4}, parcel_number="00376546546")
-    order = floor.do(actions.pack_order, order_id)
+    floor.do(orders.pack_order, order_id, quantities={"1": 4}, parcel_number="00376546546")
+    order = floor.do(orders.pack_order, order_id)
     assert [line["packedNumberOfItems"] for line in order["orderLines"]] == [5, 3]
     first, _ = order["parcels"]
     assert first["parcelNumber"] == "00376546546"
     assert floor.types(order_id) == before
     with pytest.raises(Conflict, match="nothing left to pack"):
-        floor.do(actions.pack_order, order_id)
+        floor.do(orders.pack_order, order_id)
 
 
 def test_a_cancelled_order_gives_back_what_was_set_aside(floor: Floor):
     order_id = floor.bring_to(320)
-    floor.do(actions.cancel_order, order_id)
+    floor.do(orders.cancel_order, order_id)
     assert floor.stock("TEA-001") == (500, 0)
     assert floor.types(order_id)[-1] == "order.status-changed"
 
 
 def test_an_order_without_transporter_is_sent_without_waybill(floor: Floor):
     order_id = floor.bring_to(400, transporter=None)
-    order = floor.do(actions.send_order, order_id)
+    order = floor.do(orders.send_order, order_id)
     assert (order["transporter"], order["tracking"], order["orderInfo"]["wayBill"]) == (None, [], None)
     assert floor.events(order_id)[-1]["attributes"]["transporter"] is None
 
@@ -171,9 +171,9 @@ def test_an_impossible_step_is_refused_with_the_reason_and_changes_nothing(floor
         assert refused.value.hint
     for number in sorted(set(PATCHES) - PATCHES[status]):
         with pytest.raises(Conflict) as refused:
-            floor.do(actions.set_order_status, order_id, number)
+            floor.do(orders.set_order_status, order_id, number)
         assert refused.value.code == "impossible_step"
-    floor.do(actions.set_order_status, order_id, status)
+    floor.do(orders.set_order_status, order_id, status)
     assert floor.everything() == before
 
 
@@ -188,22 +188,22 @@ def test_a_possible_step_is_taken(floor: Floor, status: int, name: str):
 @pytest.mark.parametrize(("status", "number"), [(old, new) for old in PATCHES for new in sorted(PATCHES[old])])
 def test_an_allowed_status_can_be_set(floor: Floor, status: int, number: int):
     order_id = floor.bring_to(status)
-    order = floor.do(actions.set_order_status, order_id, number)
+    order = floor.do(orders.set_order_status, order_id, number)
     assert order["orderInfo"]["orderStatus"]["number"] == number
 
 
 def test_a_status_that_does_not_exist_is_refused_with_those_that_do(floor: Floor):
     with pytest.raises(InvalidInput, match=r"425.*450 Sent"):
-        floor.do(actions.set_order_status, floor.create(), 425)
+        floor.do(orders.set_order_status, floor.create(), 425)
 
 
 def test_more_than_is_left_cannot_be_picked_and_rows_that_are_not_there_are_all_named(floor: Floor):
     order_id = floor.bring_to(320)
     before = floor.everything()
     with pytest.raises(Conflict, match="row 1 has 5 left, not 6; row 2 has 3 left, not 4"):
-        floor.do(actions.pick_order, order_id, quantities={"1": 6, "2": 4})
+        floor.do(orders.pick_order, order_id, quantities={"1": 6, "2": 4})
     with pytest.raises(InvalidInput) as refused:
-        floor.do(actions.pick_order, order_id, quantities={"9": 1, "1": 0, "8": 1})
+        floor.do(orders.pick_order, order_id, quantities={"9": 1, "1": 0, "8": 1})
     assert [problem.code for problem in refused.value.problems] == ["row_number", "row_number", "quantity"]
     assert floor.everything() == before
 
@@ -217,7 +217,7 @@ def test_an_order_is_allocated_whole_or_not_at_all(floor: Floor):
     order_id = floor.create(orderLines=lines)
     before = floor.everything()
     with pytest.raises(Conflict, match="row b needs 300 items and 200 are free"):
-        floor.do(actions.allocate_order, order_id)
+        floor.do(orders.allocate_order, order_id)
     assert floor.everything() == before
 
 
@@ -235,7 +235,7 @@ def test_an_order_put_again_is_changed_without_an_event_until_it_is_allocated(fl
     assert first not in {line["id"] for line in order["orderLines"]}
     assert order["transporter"]["code"] == "Bring"
     assert floor.types(order_id) == ["order.created"]
-    floor.do(actions.allocate_order, order_id)
+    floor.do(orders.allocate_order, order_id)
     before = floor.everything()
     with pytest.raises(Conflict, match="cannot be changed"):
         floor.create()

@@ -14,8 +14,9 @@ from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import Conflict
 from dockbell.store.vault import open_vault
-from dockbell.warehouse import actions
-from dockbell.warehouse.inputs import NewOrder, read
+from dockbell.warehouse.actions import orders
+from dockbell.warehouse.inputs.common import read
+from dockbell.warehouse.inputs.orders import NewOrder
 from tests.warehouse.floor import BrokenPublisher, Floor, an_order
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +37,10 @@ def test_when_publishing_breaks_the_step_has_not_happened(floor: Floor, name: st
     before = floor.everything()
     whole, floor.publisher = floor.publisher, BrokenPublisher(floor.publisher)
     with pytest.raises(RuntimeError, match="broken on purpose"):
-        floor.do(getattr(actions, f"{name}_order"), order_id)
+        floor.do(getattr(orders, f"{name}_order"), order_id)
     assert floor.everything() == before
     floor.publisher = whole
-    floor.do(getattr(actions, f"{name}_order"), order_id)
+    floor.do(getattr(orders, f"{name}_order"), order_id)
     assert floor.everything() != before
 
 
@@ -48,7 +49,7 @@ def test_an_embedding_system_that_fails_afterwards_takes_the_event_back_too(floo
     before = floor.everything()
 
     def ship_and_fail(tx: Any) -> None:
-        actions.pick_order(tx, floor.publisher, SYSTEM, order_id, now=floor.clock.now())
+        orders.pick_order(floor.act(tx), order_id)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -80,7 +81,8 @@ import os, sys
 from pathlib import Path
 from dockbell.actions.publish import Publisher
 from dockbell.store.database import open_database
-from dockbell.warehouse import actions
+from dockbell.warehouse.act import Act
+from dockbell.warehouse.actions import orders
 from tests.warehouse.floor import SYSTEM, CATALOG, AddressPolicy, EventIds, Index, ManualClock, open_vault
 
 url, folder, order_id, moment = sys.argv[1:]
@@ -96,7 +98,7 @@ class Dying(Publisher):
 index = Index(CATALOG, open_vault(Path(folder) / "key", database), AddressPolicy())
 publisher = Dying(index, EventIds(1), system="demo3pl")
 now = ManualClock().now() + 60_000_000
-database.submit_write(lambda tx: actions.pick_order(tx, publisher, actor=SYSTEM, order_id=int(order_id), now=now)).result()
+database.submit_write(lambda tx: orders.pick_order(Act(tx, publisher, SYSTEM, now), int(order_id))).result()
 """
 
 
@@ -113,7 +115,7 @@ def test_a_process_that_dies_between_the_change_and_the_commit_leaves_neither(
     )  # fmt: skip
     assert died.returncode == 33, died.stderr
     assert floor.everything() == before
-    floor.do(actions.pick_order, order_id)
+    floor.do(orders.pick_order, order_id)
     assert floor.types(order_id)[-1] == "order.picked"
 
 
@@ -121,9 +123,7 @@ def test_of_many_who_pick_the_same_order_at_once_one_does(floor: Floor):
     order_id = floor.bring_to(320)
 
     def pick() -> Future[Any]:
-        return floor.database.submit_write(
-            lambda tx: actions.pick_order(tx, floor.publisher, SYSTEM, order_id, now=floor.clock.now())
-        )
+        return floor.database.submit_write(lambda tx: orders.pick_order(floor.act(tx), order_id))
 
     errors = [future.exception() for future in [pick() for _ in range(8)]]
     assert errors.count(None) == 1
@@ -136,9 +136,7 @@ def test_of_many_who_put_the_same_order_at_once_one_creates_it(floor: Floor):
     new = read(NewOrder, an_order(orderNumber="at once"))
 
     def put() -> Future[Any]:
-        return floor.database.submit_write(
-            lambda tx: actions.create_order(tx, floor.publisher, SYSTEM, new, now=floor.clock.now())
-        )
+        return floor.database.submit_write(lambda tx: orders.create_order(floor.act(tx), new))
 
     answers = [future.result() for future in [put() for _ in range(8)]]
     assert len({order_id for order_id, _ in answers}) == 1
@@ -148,12 +146,12 @@ def test_of_many_who_put_the_same_order_at_once_one_creates_it(floor: Floor):
 
 def test_many_orders_never_share_the_last_items(floor: Floor):
     lines = [{"rowNumber": "1", "articleNumber": "TEA-001", "numberOfItems": 120}]
-    orders = [floor.create(orderNumber=f"S{number}", orderLines=lines) for number in range(6)]
+    ordered = [floor.create(orderNumber=f"S{number}", orderLines=lines) for number in range(6)]
     waiting = [
         floor.database.submit_write(
-            lambda tx, o=order: actions.allocate_order(tx, floor.publisher, SYSTEM, o, now=floor.clock.now())  # type: ignore[misc]
+            lambda tx, o=order: orders.allocate_order(floor.act(tx), o)  # type: ignore[misc]
         )
-        for order in orders
+        for order in ordered
     ]
     errors = [future.exception() for future in waiting]
     assert errors.count(None) == 4

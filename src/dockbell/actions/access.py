@@ -118,6 +118,12 @@ class Doorkeeper:
     def forget(self) -> None:
         self._known = {}
 
+    def known(self, authorization: str, *, now: Moment) -> Actor | None:
+        """The actor of a header whose key is remembered and valid; None for any other."""
+        key = _key_in(authorization)
+        actor, expires_at = self._known.get(key, (None, None)) if key is not None else (None, None)
+        return actor if expires_at is None or expires_at > now else None
+
     async def actor_of(self, authorization: list[str], *, now: Moment) -> Actor:
         """The actor of a request's Authorization headers; raises NotSignedIn without saying what was wrong."""
         if len(authorization) > 1:

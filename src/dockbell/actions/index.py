@@ -41,7 +41,10 @@ class Index:
         self.state = State(catalog, -1, {}, 0, {}, {}, {})
 
     async def refresh(self, database: Database) -> None:
-        fresh = await database.read(self.fresh)
+        self.adopt(await database.read(self.fresh))
+
+    def adopt(self, fresh: State) -> None:
+        """Keep a state that was read outside of any write."""
         # Two refreshes may cross: what was read first must not replace what was read last.
         if fresh.webhooks_no >= self.state.webhooks_no and fresh.catalog_no >= self.state.catalog_no:
             self.state = fresh

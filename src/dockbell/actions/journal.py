@@ -7,10 +7,11 @@ the dispatcher in memory: the usual delivery is never looked up in the database 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from dockbell.actions.index import Index, State
@@ -33,10 +34,11 @@ PAUSE_AFTER_FAILURE_S = 0.5
 GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
 
 Verdict = Accepted | DockbellError
+Told = list[Verdict] | DockbellError
+"""A verdict for each event of a request, or why none of them was stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A leased delivery with everything an attempt needs."""
 
     lease: Lease
@@ -62,10 +64,9 @@ class Dispatcher(Protocol):
         """The outcomes are on disk."""
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(msgspec.Struct, gc=False):
     events: Sequence[NewEvent]
-    answer: asyncio.Future[list[Verdict]]
+    answer: Callable[[Told], None]
     test_of: Webhook | None
 
 
@@ -116,15 +117,30 @@ class Journal:
 
         With `test_of` the event goes to that webhook alone, marked as a test.
         """
+        answer: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
+
+        def tell(told: Told) -> None:
+            if answer.done():  # whoever asked may have hung up; the events are kept all the same
+                return
+            if isinstance(told, DockbellError):
+                answer.set_exception(told)
+            else:
+                answer.set_result(told)
+
+        self.submit(new, tell, test_of=test_of)
+        return await answer
+
+    def submit(
+        self, new: Sequence[NewEvent], answer: Callable[[Told], None], *, test_of: Webhook | None = None
+    ) -> None:
+        """Store events and their deliveries; `answer` is called after the commit. Raises Unavailable."""
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
             raise Unavailable("The store does not keep up; nothing was accepted.", hint="Try again in a few seconds.")
-        request = _Request(new, asyncio.get_running_loop().create_future(), test_of)
-        self._requests.append(request)
+        self._requests.append(_Request(new, answer, test_of))
         self._queued += len(new)
         self._work.set()
-        return await request.answer
 
     def close(self, closing: Closing) -> None:
         """Write an outcome with the next commit."""
@@ -227,9 +243,7 @@ class Journal:
             for row in plan.rows
         )
         for request in plan.requests:
-            answer = [next(verdicts) for _ in request.events]
-            if not request.answer.done():  # whoever asked may have hung up; the event is kept all the same
-                request.answer.set_result(answer)
+            _tell(request, [next(verdicts) for _ in request.events])
         born = [job for event_id, jobs in plan.jobs.items() if event_id not in repeats for job in jobs]
         for event_id in repeats:
             for job in plan.jobs.get(event_id, ()):
@@ -246,11 +260,18 @@ class Journal:
         shown = error if isinstance(error, DockbellError) else Unavailable("The store failed; nothing was accepted.")
         log.error("journal.commit_failed", error=str(error), events=len(plan.rows), closings=len(plan.closings))
         for request in plan.requests:
-            if not request.answer.done():
-                request.answer.set_exception(shown)
+            _tell(request, shown)
         self._closings = plan.closings + self._closings
         if plan.closings:
             await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
+
+
+def _tell(request: _Request, told: Told) -> None:
+    try:
+        request.answer(told)
+    except Exception:
+        # One connection that cannot be written to must not keep the answers of all others from being given.
+        log.exception("journal.not_told")
 
 
 def _repeat_verdict(tx: Transaction, event: NewEvent) -> Verdict:

@@ -8,7 +8,6 @@ which shares one commit among many; both judge and match here.
 import hashlib
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,10 +27,10 @@ from dockbell.store import deliveries, events
 from dockbell.store.database import Transaction
 
 log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The answer to a publisher: the event's id, how many deliveries it made, and whether it was known already."""
 
     event_id: int
@@ -49,6 +48,11 @@ class Publisher:
         # The journal makes ids on the loop thread, `publish` in the database's.
         self._one_at_a_time = threading.Lock()
 
+    def use_ids(self, event_ids: EventIds) -> None:
+        """Go on under another node number."""
+        with self._one_at_a_time:
+            self._event_ids = event_ids
+
     def publish(self, tx: Transaction, actor: Actor, event: Mapping[str, Any] | bytes, *, now: Moment) -> Accepted:
         """Accept one event within the caller's transaction; nothing is sent before that commits.
 
@@ -56,7 +60,7 @@ class Publisher:
         Raises InvalidInput, NotFound or Conflict; the caller's transaction stays usable.
         """
         state = self._index.fresh(tx)
-        raw = event if isinstance(event, bytes) else msgspec.json.encode(event)
+        raw = event if isinstance(event, bytes) else _encode(event)
         new = judge(raw, actor, state)
         row = self.row(new, now=now)
         if not events.insert(tx, [row]):
@@ -81,7 +85,7 @@ class Publisher:
             accepted_at=now,
             object_key=event.key,
             object_number=event.number,
-            attributes=msgspec.json.encode(event.attributes).decode() if event.attributes else "{}",
+            attributes=_encode(event.attributes).decode() if event.attributes else "{}",
             head=head_of(event, event_id=event_id, system=self._system, occurred_at=occurred_at),
             data=event.data,
             test_of=test_of,
@@ -108,11 +112,12 @@ def judge(raw: bytes, actor: Actor, state: State, *, idempotency_key: str | None
         )
     else:
         problems += event_type.problems_with(document)
-        problems += [
-            Problem(f"data.{name}", "data_reserved", f"{name} is written by Dockbell itself; leave it out of data.")
-            for name in event_type.header_fields
-            if name in document
-        ]
+        if problems:  # data without problems has none of these names either
+            problems += [
+                Problem(f"data.{name}", "data_reserved", f"{name} is written by Dockbell itself; leave it out of data.")
+                for name in event_type.header_fields
+                if name in document
+            ]
     occurred_at = None
     if envelope.occurredAt is not None:
         try:

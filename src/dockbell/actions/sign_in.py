@@ -1,14 +1,18 @@
 """Signing in: passwords, one-time links, lock-out, and what users do with their own account.
 
 Hashing is slow on purpose, so it happens in a thread and never inside a transaction; two at once at most, so that
-many who sign in do not keep deliveries waiting.
+many who sign in do not keep deliveries waiting, and a short queue before them.
 """
 
 import asyncio
 import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -17,10 +21,11 @@ from dockbell.actions import audit, sessions
 from dockbell.clock import DAY, MINUTE, SECOND, Moment, to_text
 from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch
+from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
 from dockbell.store import counters, users
 from dockbell.store.database import Database, Row, Transaction
 
+T = TypeVar("T")
 FIRST_LINK_VALID = 30 * MINUTE
 INVITATION_VALID = 7 * DAY
 PASSWORD_LINK_VALID = DAY
@@ -28,6 +33,8 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 1_024
 WATCHED = 15 * MINUTE
 MOST_FAILURES, MOST_FAILURES_OF_ADDRESS = 5, 50
 FIRST_LOCK_S, LONGEST_LOCK_S = 30, 900
+MOST_AT_ONCE, MOST_AT_ONCE_OF_ADDRESS = 22, 4
+"""Passwords being judged; two of them are being hashed, the others wait."""
 COMMON = frozenset(
     {
         "password1234", "passwordpassword", "password12345", "password123456", "passw0rd1234", "123456789012",
@@ -36,7 +43,6 @@ COMMON = frozenset(
     }
 )  # fmt: skip
 _hasher = PasswordHasher()
-_two_at_once = asyncio.Semaphore(2)
 
 
 @cache
@@ -51,20 +57,23 @@ def _nobodys_hash() -> str:
 async def sign_in(database: Database, email: str, password: str, *, address: str, browser: str, now: Moment) -> str:
     """A session for the user, as its browser shall hold it.
 
-    Raises NotSignedIn, the same for an unknown user, a wrong password and one who was deactivated, and TooMuch after
-    too many failures: 5 of one account from one address, 50 of one address, in a quarter of an hour.
+    Raises NotSignedIn, the same for an unknown user, a wrong password and one who was deactivated, TooMuch after too
+    many failures (5 of one account from one address, 50 of one address, in a quarter of an hour), and Unavailable when
+    too many sign in at once.
     """
-    address_counted, account = f"address {address}", f"account {email.strip().lower()[:300]} {address}"
-    row = await database.read(lambda tx: _unless_locked(tx, email, account, address_counted, now))
-    known = None if row is None or row["deactivated_at"] is not None else row["password_hash"]
-    fits = await _fits(known or _nobodys_hash(), password) and known is not None
-    if not fits or row is None:
-        await database.write(lambda tx: users.failed_sign_in(tx, [account, address_counted], now=now))
-        raise NotSignedIn("E-mail address or password is wrong.")
-    fresh = await hashed(password) if _hasher.check_needs_rehash(row["password_hash"]) else None
+    with _hashing.for_one_of(address):
+        tried, row = await database.write(lambda tx: _book(tx, email, address, now))
+        known = None if row is None or row["deactivated_at"] is not None else row["password_hash"]
+        fits = await _fits(known or _nobodys_hash(), password) and known is not None
+        if not fits or row is None:
+            raise _wrong()
+        fresh = await hashed(password) if _hasher.check_needs_rehash(row["password_hash"]) else None
 
     def begin(tx: Transaction) -> str:
-        users.forget_failed_sign_ins(tx, who=account, before=now - WATCHED)
+        current = users.find(tx, row["id"], for_update=True)
+        if current is None or current["deactivated_at"] is not None or current["password_hash"] != known:
+            raise _wrong()  # while the password was being judged, an administrator or the user was quicker
+        _forgive(tx, tried, now)
         if fresh is not None:
             users.change(tx, row["id"], {"password_hash": fresh})
         return sessions.begin(tx, row["id"], address=address, browser=browser, now=now)
@@ -72,35 +81,98 @@ async def sign_in(database: Database, email: str, password: str, *, address: str
     return await database.write(begin)
 
 
-def _unless_locked(tx: Transaction, email: str, account: str, address: str, now: Moment) -> Row | None:
-    failures = users.failed_sign_ins(tx, account, since=now - WATCHED)
-    if failures >= MOST_FAILURES or users.failed_sign_ins(tx, address, since=now - WATCHED) >= MOST_FAILURES_OF_ADDRESS:
-        last = users.last_failed_sign_in(tx, account if failures >= MOST_FAILURES else address)
-        lock_s = min(LONGEST_LOCK_S, FIRST_LOCK_S * 2 ** max(0, failures - MOST_FAILURES))
-        left_s = (last + lock_s * SECOND - now) // SECOND + 1
-        if left_s > 0:
-            raise TooMuch(
-                f"Too many tries. Try again in {left_s} seconds.",
-                retry_after_s=left_s,
-                code="locked",
-                hint="An administrator can make a link for a new password.",
-            )
-    return users.find_by_email(tx, email.strip().lower())
+def _wrong() -> NotSignedIn:
+    return NotSignedIn("E-mail address or password is wrong.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A password being tried. It counts as a failure from before it is judged, so that tries at once all count."""
+
+    account: str
+    address: str
+    at: Moment
+
+
+def _book(tx: Transaction, email: str, address: str, now: Moment) -> tuple[_Try, Row | None]:
+    """Count the try, and find the user; raises TooMuch, counting nothing, where there were too many."""
+    email = email.strip().lower()
+    counters.locked(tx, counters.USER_ID)  # on PostgreSQL tries run side by side: each must see those before it
+    tried = _Try(
+        f"account {email[:300]} {address}",
+        f"address {address}",
+        # Of one address no two tries have the same moment: each can be taken back by itself.
+        max(now, users.last_failed_sign_in(tx, f"address {address}") + 1),
+    )
+    _unless_locked(tx, tried, now)
+    users.failed_sign_in(tx, [tried.account, tried.address], now=tried.at)
+    return tried, users.find_by_email(tx, email)
+
+
+def _forgive(tx: Transaction, tried: _Try, now: Moment) -> None:
+    """The password was right: the account's failures are forgotten, and of the address's this try alone."""
+    users.forget_failed_sign_ins(tx, who=tried.account, before=now - WATCHED)
+    users.forget_failed_sign_in(tx, tried.address, at=tried.at)
+
+
+def _unless_locked(tx: Transaction, tried: _Try, now: Moment) -> None:
+    failures = users.failed_sign_ins(tx, tried.account, since=now - WATCHED)
+    of_address = users.failed_sign_ins(tx, tried.address, since=now - WATCHED)
+    if failures < MOST_FAILURES and of_address < MOST_FAILURES_OF_ADDRESS:
+        return
+    last = users.last_failed_sign_in(tx, tried.account if failures >= MOST_FAILURES else tried.address)
+    lock_s = min(LONGEST_LOCK_S, FIRST_LOCK_S * 2 ** max(0, failures - MOST_FAILURES))
+    left_s = (last + lock_s * SECOND - now) // SECOND + 1
+    if left_s > 0:
+        raise TooMuch(
+            f"Too many tries. Try again in {left_s} seconds.",
+            retry_after_s=left_s,
+            code="locked",
+            hint="An administrator can make a link for a new password.",
+        )
+
+
+# Hashing.
+
+
+class _Hashing:
+    """Two threads that hash. Who would make the queue for them long is sent away at once, and asked to come again."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="password")
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def for_one_of(self, address: str) -> Iterator[None]:
+        """Raises Unavailable when too many are being judged in all, or of this address."""
+        if self._under_way.total() >= MOST_AT_ONCE or self._under_way[address] >= MOST_AT_ONCE_OF_ADDRESS:
+            raise Unavailable("Too many passwords are being tried at once.", code="busy", hint="Try again in a moment.")
+        self._under_way[address] += 1
+        try:
+            yield
+        finally:
+            self._under_way[address] -= 1
+            if not self._under_way[address]:
+                del self._under_way[address]
+
+    async def run(self, work: Callable[..., T], *given: str) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+
+
+_hashing = _Hashing()
 
 
 async def hashed(password: str) -> str:
-    async with _two_at_once:
-        return await asyncio.to_thread(_hasher.hash, password)
+    return await _hashing.run(_hasher.hash, password)
 
 
 async def _fits(password_hash: str, password: str) -> bool:
     if len(password.encode()) > LONGEST_PASSWORD:
         return False
-    async with _two_at_once:
-        try:
-            return await asyncio.to_thread(_hasher.verify, password_hash, password)
-        except (VerifyMismatchError, VerificationError, InvalidHashError):
-            return False
+    try:
+        return await _hashing.run(_hasher.verify, password_hash, password)
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
 
 
 def problems_with_password(password: str, email: str, field: str = "password") -> list[Problem]:
@@ -176,9 +248,12 @@ async def use_link(
         problems = [*problems_with_name(name), *problems_with_email(address_of_user), *problems]
     if problems:
         raise InvalidInput(problems)
-    password_hash = await hashed(password)
+    with _hashing.for_one_of(address):
+        password_hash = await hashed(password)
 
     def choose(tx: Transaction) -> str:
+        if link.user_id is not None:
+            users.find(tx, link.user_id, for_update=True)  # nobody deactivates them between this look and the commit
         link_of(tx, told, now=now)
         if not users.use_link(tx, sessions.digest(told)):
             raise Conflict("Somebody has used this link in this moment.", code="link")
@@ -192,8 +267,7 @@ async def use_link(
                 password_hash=None, now=now,
             )  # fmt: skip
             audit.note(tx, SYSTEM, "user.first", f"user/{user_id}", now=now, after={"email": address_of_user})
-        users.change(tx, user_id, {"password_hash": password_hash})
-        users.end_sessions_of(tx, user_id)
+        _take_over(tx, user_id, password_hash)
         row = users.find(tx, user_id)
         assert row is not None
         actor = sessions.actor_of({**row, "user_id": user_id}, address)
@@ -203,24 +277,33 @@ async def use_link(
     return await database.write(choose)
 
 
+def _take_over(tx: Transaction, user_id: int, password_hash: str) -> None:
+    """A new password ends what anyone may hold of the account: its sessions, and links for yet another password."""
+    users.change(tx, user_id, {"password_hash": password_hash})
+    users.end_sessions_of(tx, user_id)
+    users.forget_links_of(tx, user_id)
+
+
 # One's own account.
 
 
 async def change_password(
     database: Database, who: sessions.SignedIn, *, old: str, new: str, address: str, browser: str, now: Moment
 ) -> str:
-    """A new session; all others of the user end."""
-    row = await database.read(lambda tx: users.find(tx, who.user_id))
+    """A new session; all others of the user end. Guesses of the old password are counted as those of signing in."""
     problems = problems_with_password(new, who.email, "newPassword")
-    if row is None or not await _fits(row["password_hash"] or _nobodys_hash(), old):
-        problems = [Problem("oldPassword", "password_wrong", "This is not your password."), *problems]
-    if problems:
-        raise InvalidInput(problems)
-    password_hash = await hashed(new)
+    with _hashing.for_one_of(address):
+        tried, row = await database.write(lambda tx: _book(tx, who.email, address, now))
+        if row is None or not await _fits(row["password_hash"] or _nobodys_hash(), old):
+            raise InvalidInput([Problem("oldPassword", "password_wrong", "This is not your password."), *problems])
+        await database.write(lambda tx: _forgive(tx, tried, now))
+        if problems:
+            raise InvalidInput(problems)
+        password_hash = await hashed(new)
 
     def change(tx: Transaction) -> str:
-        users.change(tx, who.user_id, {"password_hash": password_hash})
-        users.end_sessions_of(tx, who.user_id)
+        _need_active(tx, who)
+        _take_over(tx, who.user_id, password_hash)
         audit.note(tx, who.actor, "user.password-changed", f"user/{who.user_id}", now=now)
         return sessions.begin(tx, who.user_id, address=address, browser=browser, now=now)
 
@@ -230,7 +313,15 @@ async def change_password(
 def change_account(tx: Transaction, who: sessions.SignedIn, *, name: str, language: str | None) -> None:
     if problems := problems_with_name(name):
         raise InvalidInput(problems)
+    _need_active(tx, who)
     users.change(tx, who.user_id, {"name": name.strip(), "language": language})
+
+
+def _need_active(tx: Transaction, who: sessions.SignedIn) -> None:
+    """Raises NotSignedIn if the user was deactivated since the page was asked for; until the commit nobody can."""
+    row = users.find(tx, who.user_id, for_update=True)
+    if row is None or row["deactivated_at"] is not None:
+        raise NotSignedIn("Sign in first.")
 
 
 def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]]:

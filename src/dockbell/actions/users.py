@@ -45,7 +45,7 @@ def change_user(
 ) -> None:
     """Another name or role; the user's sessions go on with it."""
     actor.need_everyone()
-    row = _must_find(tx, user_id)
+    row = _must_find(tx, user_id, for_update=True)
     if problems := [*problems_with_name(name), *_problems_with_role(tx, role, goods_owners)]:
         raise InvalidInput(problems)
     if row["role"] == "administrator" and role != "administrator":
@@ -57,13 +57,16 @@ def change_user(
 
 
 def deactivate(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> None:
-    """The user can do nothing any more, from this moment on."""
+    """The user can do nothing any more, from this moment on; links for a password are dead also after activation."""
     actor.need_everyone()
-    row = _must_find(tx, user_id)
+    row = _must_find(tx, user_id, for_update=True)
+    if row["deactivated_at"] is not None:
+        raise Conflict("The user is deactivated already.", code="deactivated")
     if row["role"] == "administrator":
         _need_another_administrator(tx, user_id)
     users.change(tx, user_id, {"deactivated_at": now})
     users.end_sessions_of(tx, user_id)
+    users.forget_links_of(tx, user_id)
     _note(tx, actor, "user.deactivated", user_id, now=now)
 
 
@@ -75,9 +78,9 @@ def activate(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> Non
 
 
 def password_link(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) -> str:
-    """A link for a new password, to send to the person; the old password works until it is used."""
+    """A link for a new password, to send to the person; it works until a password was chosen in whichever way."""
     actor.need_everyone()
-    row = _must_find(tx, user_id)
+    row = _must_find(tx, user_id, for_update=True)
     if row["deactivated_at"] is not None:
         raise Conflict("The user is deactivated; activate them first.", code="deactivated")
     _note(tx, actor, "user.password-link", user_id, now=now)
@@ -146,8 +149,8 @@ def _note(
     audit.note(tx, actor, action, f"user/{user_id}", now=now, before=before, after=after)
 
 
-def _must_find(tx: Transaction, user_id: int) -> Row:
-    row = users.find(tx, user_id)
+def _must_find(tx: Transaction, user_id: int, *, for_update: bool = False) -> Row:
+    row = users.find(tx, user_id, for_update=for_update)
     if row is None:
         raise NotFound(f"There is no user {user_id}.")
     return row

@@ -3,8 +3,9 @@
 An attempt's outcome is a value, never an exception; `decide` turns it into the next step.
 """
 
-from dataclasses import dataclass
 from typing import Literal, assert_never
+
+import msgspec
 
 from dockbell.clock import HOUR, Moment
 from dockbell.domain.retry_after import parse_retry_after
@@ -16,8 +17,7 @@ LONGEST_RETRY_AFTER = 2 * HOUR
 Status = Literal["pending", "sending", "delivered", "failed", "held", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(msgspec.Struct, frozen=True, gc=False):
     """How long each part of an attempt took, in microseconds; 0 where it did not happen."""
 
     dns: int = 0
@@ -30,8 +30,7 @@ class Timings:
 NO_TIME = Timings()
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """The receiver sent a complete response head."""
 
     status: int
@@ -45,8 +44,7 @@ class Answered:
     timings: Timings = NO_TIME
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
     """No complete response head: `reason` is a code such as `connect_timeout` or `tls_untrusted`."""
 
     reason: str
@@ -55,8 +53,7 @@ class Unanswered:
     timings: Timings = NO_TIME
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(msgspec.Struct, frozen=True, gc=False):
     """We refused to send, for example because the address is denied; nothing left this machine."""
 
     reason: str
@@ -67,14 +64,12 @@ class NotSent:
 Outcome = Answered | Unanswered | NotSent
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     status: Literal["delivered", "failed"]
     deactivate_webhook: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
+class TryAgain(msgspec.Struct, frozen=True, gc=False):
     at: Moment
 
 

@@ -21,7 +21,8 @@ DEEPEST = 64
 MOST_DIGITS = 300
 LARGEST_ID = (1 << 53) - 1
 PUBLISHER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LONG_NUMBER = re.compile(rb"[0-9]{300}")
+_ZEROS = b"0" * MOST_DIGITS
+_DIGITS_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
@@ -88,7 +89,8 @@ def read_envelope(raw: bytes) -> tuple[Envelope, dict[str, Any]]:
         raise _what_is_wrong(raw) from None
     if (
         b"\\u" in raw
-        or _LONG_NUMBER.search(raw)
+        # A long number: a quarter of what a regular expression costs.
+        or _ZEROS in raw.translate(_DIGITS_TO_ZEROS)
         or raw.count(b"{") + raw.count(b"[") > DEEPEST
         or raw.count(b'"') != _encode(whole).count(b'"')
     ):

@@ -127,7 +127,7 @@ def example_body(event_type: EventType) -> dict[str, Any]:
 
 def _text_at(data: object, path: str) -> str | None:
     for name in path.split("."):
-        data = data.get(name) if isinstance(data, Mapping) else None
+        data = data.get(name) if isinstance(data, dict) else None
     match data:
         case bool() | None:
             return None

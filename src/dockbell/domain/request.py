@@ -7,7 +7,8 @@ a secret rotates, each valid secret signs, so that a receiver may change over wh
 import base64
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from dockbell import __version__
 from dockbell.clock import SECOND, Moment
@@ -19,8 +20,7 @@ USER_AGENT = f"user-agent: Dockbell/{__version__}"
 CONTENT_TYPE = "content-type: application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRequest:
+class OutgoingRequest(msgspec.Struct, frozen=True, gc=False):
     """One POST, complete before anything is opened."""
 
     pool: tuple[int, int]

@@ -9,7 +9,7 @@ One SQL text serves SQLite and PostgreSQL:
 - `:name` is a parameter;
 - `/*pg FOR UPDATE SKIP LOCKED */` is a comment to SQLite and a clause to PostgreSQL;
 - `:rows(event_id BIGINT, status TEXT)` stands for a table made of the parameter `rows`, a list of
-  tuples: many rows cost one statement, never one each.
+  tuples: many rows cost one statement, never one each. Its first column is never NULL.
 
 Types are TEXT and BIGINT alone, moments are microseconds, booleans are 0 and 1.
 """
@@ -17,6 +17,7 @@ Types are TEXT and BIGINT alone, moments are microseconds, booleans are 0 and 1.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from dockbell.errors import ConfigError
@@ -33,6 +34,14 @@ SLOW_S = 0.1
 
 class ConstraintFailed(Exception):
     """A unique, foreign-key or check rule of the schema refused the write."""
+
+
+def in_columns(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The columns of rows; the first one is a key, and a row without it is refused."""
+    columns = list(zip(*rows, strict=True))
+    if columns and None in columns[0]:
+        raise ValueError("The first column of rows must have a value in each row")
+    return columns
 
 
 class Transaction(Protocol):
@@ -68,6 +77,12 @@ class Database(Protocol):
 
     def serve_alone(self) -> bool:
         """Become the only program that serves this database, until the program ends; False if others may serve it."""
+
+    def inside(self, connection: object) -> AbstractContextManager[Transaction]:
+        """The transaction that an application has open on a psycopg connection of its own, as one of ours.
+
+        Begun, committed and rolled back by the application alone. PostgreSQL only, and only the database of ours.
+        """
 
     def close(self) -> None: ...
 

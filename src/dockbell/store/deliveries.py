@@ -6,7 +6,8 @@ nothing but the log.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from dockbell.clock import Moment
 from dockbell.store import webhook_hours
@@ -15,8 +16,7 @@ from dockbell.store.database import Transaction
 TOPIC = "deliveries"
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """The right to make one attempt until `until`."""
 
     event_id: int
@@ -31,8 +31,7 @@ class Lease:
     """Failed attempts of this round, before this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(msgspec.Struct, frozen=True, gc=False):
     """What came of an attempt: the log row, and the delivery's next state."""
 
     lease: Lease
@@ -190,9 +189,9 @@ def next_due_at(tx: Transaction) -> Moment | None:
     return None if row is None or row["due_at"] is None else int(row["due_at"])
 
 
-def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
-    """Write the log rows, and the deliveries' next states where the lease still holds; those that held."""
-    held = tx.all(
+def close(tx: Transaction, closings: Sequence[Closing]) -> int:
+    """Write the log rows, and the deliveries' next states where the lease still holds; how many held."""
+    held = tx.run(
         """
         UPDATE deliveries
            SET status = CASE WHEN r.next_status <> 'pending' THEN r.next_status
@@ -209,7 +208,6 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
                      code TEXT, ended_at BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.status = 'sending' AND deliveries.lease_no = r.lease_no
-        RETURNING deliveries.event_id, deliveries.webhook_id
         """,
         rows=[
             (
@@ -227,7 +225,7 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> set[tuple[int, int]]:
     )
     webhook_hours.count_late(tx, closings)
     _insert_attempts(tx, closings)
-    return {(int(row["event_id"]), int(row["webhook_id"])) for row in held}
+    return held
 
 
 def _insert_attempts(tx: Transaction, closings: Sequence[Closing]) -> None:

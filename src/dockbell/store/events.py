@@ -1,14 +1,14 @@
 """Accepted events. A row is written once and never changed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """The columns of `events`, in the order of the table."""
 
     id: int
@@ -34,7 +34,8 @@ class EventRow:
 
 def insert(tx: Transaction, events: Sequence[EventRow]) -> set[int]:
     """Store events; the ids of those that are new. One whose publisher's id is taken is left out."""
-    stored = tx.all(
+    # Not RETURNING: in SQLite each row that comes back gives the GIL away, and beside a busy loop waits to have it again.
+    new = tx.run(
         """
         INSERT INTO events (id, goods_owner_id, event_type, publisher_id, fingerprint, occurred_at, accepted_at,
                             object_key, object_number, attributes, head, data, test_of)
@@ -45,9 +46,15 @@ def insert(tx: Transaction, events: Sequence[EventRow]) -> set[int]:
                      head TEXT, data TEXT, test_of BIGINT) r
          WHERE true
         ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING
-        RETURNING id
         """,
         rows=[event.values() for event in events],
+    )
+    ids = {event.id for event in events}
+    if new == len(events):
+        return ids
+    stored = tx.all(
+        "SELECT e.id FROM :rows(id BIGINT) r JOIN events e ON e.id = r.id",
+        rows=[(event_id,) for event_id in sorted(ids)],
     )
     return {int(row["id"]) for row in stored}
 

@@ -117,8 +117,24 @@ def see_node(tx: Transaction, number: int, *, now: Moment) -> None:
     tx.run("UPDATE nodes SET seen_at = :now WHERE number = :number", number=number, now=now)
 
 
-def leave_node(tx: Transaction, number: int) -> None:
-    tx.run("UPDATE nodes SET seen_at = 0 WHERE number = :number", number=number)
+def keep_node(tx: Transaction, number: int, *, joined_at: Moment, now: Moment) -> bool:
+    """Tell that the program that joined then lives; False if it was silent for so long that another has its number."""
+    return bool(
+        tx.run(
+            "UPDATE nodes SET seen_at = :now WHERE number = :number AND started_at = :joined_at",
+            number=number,
+            joined_at=joined_at,
+            now=now,
+        )
+    )
+
+
+def leave_node(tx: Transaction, number: int, *, joined_at: Moment) -> None:
+    tx.run(
+        "UPDATE nodes SET seen_at = 0 WHERE number = :number AND started_at = :joined_at",
+        number=number,
+        joined_at=joined_at,
+    )
 
 
 def nodes(tx: Transaction) -> list[Row]:

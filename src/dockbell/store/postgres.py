@@ -8,18 +8,30 @@ import functools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work
+from dockbell.store.database import (
+    ONLY_POSTGRES,
+    PARAMETER,
+    ROWS,
+    SLOW_S,
+    ConstraintFailed,
+    Row,
+    Transaction,
+    Work,
+    in_columns,
+)
 from dockbell.store.futures import awaited
 
 T = TypeVar("T")
@@ -45,7 +57,7 @@ def _unnested(found: Any) -> str:
 
 
 class PostgresTransaction:
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
     def all(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> list[Row]:
@@ -62,15 +74,24 @@ class PostgresTransaction:
         return self._execute(sql, rows, params).rowcount
 
     def wake(self, topic: str) -> None:
-        self._connection.execute("SELECT pg_notify('dockbell', %s)", (topic,))
+        self._cursor().execute("SELECT pg_notify('dockbell', %s)", (topic,))
+
+    @property
+    def usable(self) -> bool:
+        """Whether no statement failed and the connection still stands."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
+    def _cursor(self) -> psycopg.Cursor[Row]:
+        """One of our own kind: an application's connection may make others."""
+        return psycopg.Cursor(self._connection, row_factory=dict_row)
 
     def _execute(self, sql: str, rows: Sequence[Sequence[Any]] | None, params: dict[str, Any]) -> psycopg.Cursor[Row]:
         if rows is not None:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            params = {f"column_{place}": list(column) for place, column in enumerate(zip(*rows, strict=True))}
+            params = {f"column_{place}": list(column) for place, column in enumerate(in_columns(rows))}
         try:
-            return self._connection.execute(for_postgres(sql), params)
+            return self._cursor().execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:
             raise ConstraintFailed(str(error)) from error
 
@@ -87,12 +108,12 @@ class PostgresDatabase:
                 _check_server(first)
         except psycopg.OperationalError as error:
             raise ConfigError(f"The PostgreSQL database cannot be reached: {str(error).strip()}") from error
-        self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
+        self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             conninfo,
             min_size=1,
             max_size=connections,
             timeout=POOL_TIMEOUT_S,
-            kwargs={"autocommit": True, "row_factory": dict_row},
+            kwargs={"autocommit": True},
             check=ConnectionPool.check_connection,
             open=True,
         )
@@ -128,6 +149,36 @@ class PostgresDatabase:
             return int(row["now"]) - (before + after) // 2
 
         return self.submit_read(measure).result()
+
+    @contextmanager
+    def inside(self, connection: object) -> Iterator[Transaction]:
+        tx = PostgresTransaction(_in_transaction(connection))
+        # The application's search_path may lack our schema, or lead to tables of its own that have the same names.
+        [before] = tx.all("SELECT current_setting('search_path') AS path, to_regclass(:ours) AS ours", ours=self._proof)
+        if before["ours"] is None:
+            raise ConfigError(
+                f"There is no table {self._proof} in the application's database, or its user may not see it: "
+                "one transaction needs one database.",
+                hint="Name that database in DOCKBELL_DATABASE, or publish over HTTP after the commit.",
+            )
+        _set_search_path(tx, self._proof.rpartition(".")[0] + ", pg_temp")
+        try:
+            yield tx
+        finally:
+            if tx.usable:  # otherwise the application can only roll back, and that restores it too
+                _set_search_path(tx, before["path"])
+
+    @functools.cached_property
+    def _proof(self) -> str:
+        """A table that only Dockbell's schema has, with that schema."""
+        told = self.submit_read(
+            lambda tx: tx.one(
+                "SELECT CAST(relnamespace AS regnamespace) || '.vault_checks' AS proof FROM pg_class "
+                "WHERE oid = CAST('vault_checks' AS regclass)"
+            )
+        ).result()
+        assert told is not None
+        return str(told["proof"])
 
     def close(self) -> None:
         self._closing.set()
@@ -182,6 +233,25 @@ class PostgresDatabase:
         for topic in topics:
             for callback in self._listeners.get(topic, ()):
                 callback()
+
+
+def _in_transaction(connection: object) -> psycopg.Connection[Any]:
+    if not isinstance(connection, psycopg.Connection):
+        kind = type(connection)
+        raise TypeError(
+            f"A psycopg 3 connection is needed, not {kind.__module__}.{kind.__qualname__}. In Django it is "
+            "connection.connection, in SQLAlchemy (postgresql+psycopg://) connection.connection.driver_connection."
+        )
+    if connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE:
+        raise ValueError(
+            "No transaction is open on this connection, and each statement would be committed alone. "
+            "Begin one: transaction.atomic() in Django, connection.transaction() in psycopg."
+        )
+    return connection
+
+
+def _set_search_path(tx: Transaction, path: str) -> None:
+    tx.one("SELECT set_config('search_path', :path, true)", path=path)
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:

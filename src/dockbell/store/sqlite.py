@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,14 +25,14 @@ import apsw
 import structlog
 
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Work
+from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, in_columns
 from dockbell.store.futures import awaited
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 WRITES_A_COMMIT = 128
-STATEMENT_ROWS = (256, 64, 16, 4, 1)
+STATEMENT_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CHECKPOINT_PAGES = 2_000
 RESTART_PAGES = 16_000
 BUSY_TIMEOUT_MS = 10_000
@@ -40,14 +41,15 @@ LOOK_AROUND_S = 0.5
 
 @functools.lru_cache(maxsize=1024)
 def for_sqlite(sql: str, count: int) -> str:
-    """The statement with its `:rows(...)` spelled out for `count` rows."""
+    """The statement with its `:rows(...)` spelled out for `count` rows; those whose first column is NULL do not count."""
     found = ROWS.search(sql)
     if found is None:
         raise ValueError(f"No :rows(...) in {sql!r}")
     names = [column.split()[0] for column in found[1].split(",")]
     columns = ", ".join(f"column{place} AS {name}" for place, name in enumerate(names, 1))
     values = ", ".join(["(" + ", ".join("?" * len(names)) + ")"] * count)
-    return ROWS.sub(lambda _: f"(SELECT {columns} FROM (VALUES {values}))", sql)  # noqa: S608 - names of our own text
+    chosen = f"(SELECT {columns} FROM (VALUES {values}) WHERE column1 IS NOT NULL)"  # noqa: S608 - names of our own text
+    return ROWS.sub(lambda _: chosen, sql)
 
 
 class SqliteTransaction:
@@ -79,20 +81,23 @@ class SqliteTransaction:
                 return
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            for chunk in _in_statements(rows):
-                text = for_sqlite(sql, len(chunk))
-                yield self._connection.execute(text, list(itertools.chain.from_iterable(chunk)))
+            in_columns(rows)
+            for size, chunk in _in_statements(rows):
+                values = list(itertools.chain.from_iterable(chunk))
+                values += [None] * ((size - len(chunk)) * len(chunk[0]))
+                yield self._connection.execute(for_sqlite(sql, size), values)
         except apsw.ConstraintError as error:
             raise ConstraintFailed(str(error)) from error
 
 
-def _in_statements(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
-    """Cut rows into a few fixed sizes, so that a handful of prepared statements serves every batch."""
-    at = 0
-    for size in STATEMENT_ROWS:
-        while len(rows) - at >= size:
-            yield rows[at : at + size]
-            at += size
+def _in_statements(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
+    """Rows by the statement, each with the next larger of a few sizes: a handful of prepared statements serves every batch.
+
+    What is left over is filled up with empty rows and not cut into smaller statements: each statement gives the GIL away.
+    """
+    for at in range(0, len(rows), STATEMENT_ROWS[-1]):
+        chunk = rows[at : at + STATEMENT_ROWS[-1]]
+        yield next(size for size in STATEMENT_ROWS if size >= len(chunk)), chunk
 
 
 def _as_mapping(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
@@ -154,6 +159,12 @@ class SqliteDatabase:
             return False
         self._serving = lock
         return True
+
+    def inside(self, connection: object) -> AbstractContextManager[Transaction]:  # noqa: ARG002
+        raise ConfigError(
+            "Dockbell's database is a SQLite file: only PostgreSQL can be shared with an application's own connection.",
+            hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish over HTTP after the commit.",
+        )
 
     def close(self) -> None:
         if self._serving is not None:

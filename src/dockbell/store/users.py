@@ -36,8 +36,11 @@ def insert(
 
 
 def change(tx: Transaction, user_id: int, values: Mapping[str, Any]) -> None:
-    """Write `values` over the user's name, role, goods_owners, language, password_hash and deactivated_at."""
-    row = find(tx, user_id)
+    """Write `values` over the user's name, role, goods_owners, language, password_hash and deactivated_at.
+
+    What is not given stays as the last commit left it: the row is locked before it is read.
+    """
+    row = find(tx, user_id, for_update=True)
     assert row is not None
     tx.run(
         """
@@ -54,8 +57,9 @@ def change(tx: Transaction, user_id: int, values: Mapping[str, Any]) -> None:
     )
 
 
-def find(tx: Transaction, user_id: int) -> Row | None:
-    return tx.one("SELECT * FROM users WHERE id = :id", id=user_id)
+def find(tx: Transaction, user_id: int, *, for_update: bool = False) -> Row | None:
+    lock = "/*pg FOR UPDATE */" if for_update else ""
+    return tx.one(f"SELECT * FROM users WHERE id = :id {lock}", id=user_id)  # noqa: S608 - a constant
 
 
 def find_by_email(tx: Transaction, email: str) -> Row | None:
@@ -144,6 +148,11 @@ def forget_links(tx: Transaction, *, purpose: str, user_id: int | None) -> None:
     )
 
 
+def forget_links_of(tx: Transaction, user_id: int) -> None:
+    """No link that the user was ever sent works any more."""
+    tx.run("DELETE FROM links WHERE user_id = :user_id", user_id=user_id)
+
+
 def failed_sign_in(tx: Transaction, counted: list[str], *, now: Moment) -> None:
     tx.run(
         "INSERT INTO failed_sign_ins (who, at) SELECT r.who, r.at FROM :rows(who TEXT, at BIGINT) r",
@@ -164,3 +173,7 @@ def last_failed_sign_in(tx: Transaction, who: str) -> Moment:
 
 def forget_failed_sign_ins(tx: Transaction, *, who: str = "", before: Moment = 0) -> None:
     tx.run("DELETE FROM failed_sign_ins WHERE who = :who OR at < :before", who=who, before=before)
+
+
+def forget_failed_sign_in(tx: Transaction, who: str, *, at: Moment) -> None:
+    tx.run("DELETE FROM failed_sign_ins WHERE who = :who AND at = :at", who=who, at=at)

@@ -1,4 +1,4 @@
-"""Two goods owners with articles, stock and a few open orders: enough to try everything with."""
+"""Two goods owners with articles, stock that came on purchase orders, and a few open orders: enough to try everything."""
 
 from typing import Any
 
@@ -7,8 +7,16 @@ from dockbell.clock import DAY, Moment, to_text
 from dockbell.domain.permissions import SYSTEM
 from dockbell.store import people
 from dockbell.store.database import Transaction
-from dockbell.warehouse import actions, articles, store
-from dockbell.warehouse.inputs import NewArticle, NewOrder, read
+from dockbell.warehouse.act import Act
+from dockbell.warehouse.actions import articles, orders, purchase_orders
+from dockbell.warehouse.inputs.articles import NewArticle
+from dockbell.warehouse.inputs.common import Step, read
+from dockbell.warehouse.inputs.goods_in import NewPurchaseOrder, ReceiveStep
+from dockbell.warehouse.inputs.orders import NewOrder
+from dockbell.warehouse.store import articles as article_store
+from dockbell.warehouse.store import orders as order_store
+from dockbell.warehouse.store import places
+from dockbell.warehouse.store import purchase_orders as purchase_order_store
 
 TEA, FJORD = 114, 207
 OWNERS = {TEA: "Nordic Tea AB", FJORD: "Fjord Outdoor AS"}
@@ -19,6 +27,12 @@ TRANSPORTERS = (
     ("Bring", "Bring", "https://tracking.example/bring/{number}"),
 )
 ORDER_TYPES = (("B2B", "To a company"), ("B2C", "To a consumer"))
+USERS = ((161, "Maja, goods in"), (162, "Omar, picking"), (163, "Lena, packing"), (164, "Karim, forklift"))
+COMPUTERS = ((5, "GOODS-IN"), (6, "PICK-01"), (7, "PACK-03"), (8, "FORKLIFT-2"))
+AT_GOODS_IN = {"byUser": {"userId": 161}, "byComputer": {"computerId": 5}}
+SUPPLIERS = {TEA: ("S-20", "Ceylon Leaf Trading"), FJORD: ("S-71", "Outdoor Textiles Gdansk")}
+STOCK_ORDER = "PO-STOCK"
+PICKING_PLACES = ("A", "B", "C", "D")
 STOCK = 500
 ARTICLES = {
     TEA: (
@@ -66,10 +80,10 @@ ORDERS = (
 )
 # How far some of them have come when one first looks.
 DONE = {
-    "12349": (actions.allocate_order,),
-    "12350": (actions.allocate_order, actions.pick_order),
-    "3003": (actions.allocate_order, actions.pick_order, actions.pack_order, actions.send_order),
-    "3005": (actions.cancel_order,),
+    "12349": (orders.allocate_order,),
+    "12350": (orders.allocate_order, orders.pick_order),
+    "3003": (orders.allocate_order, orders.pick_order, orders.pack_order, orders.send_order),
+    "3005": (orders.cancel_order,),
 }
 
 
@@ -80,24 +94,77 @@ def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
         if owner not in known:
             people.put_goods_owner(tx, owner, name, now=now)
     for class_id, owner, code, name in CLASSES:
-        store.put_class(tx, class_id, owner, code, name)
+        places.put_class(tx, class_id, owner, code, name)
     for code, name, tracking_url in TRANSPORTERS:
-        store.put_transporter(tx, code, name, tracking_url)
+        places.put_transporter(tx, code, name, tracking_url)
     for code, name in ORDER_TYPES:
-        store.put_order_type(tx, code, name)
-    for owner, of_owner in ARTICLES.items():
-        there = store.articles_by_number(tx, owner, (number for number, _ in of_owner))
-        for number, name in of_owner:
-            if number not in there:
-                fields = {"goodsOwnerId": owner, "articleNumber": number, "articleName": name, "unitCode": "pcs"}
-                article_id, _ = articles.put_article(tx, SYSTEM, read(NewArticle, fields), now=now)
-                articles.count_stock(tx, SYSTEM, article_id, STOCK, now=now)
+        places.put_order_type(tx, code, name)
+    for user_id, name in USERS:
+        places.put_user(tx, user_id, name)
+    for computer_id, name in COMPUTERS:
+        places.put_computer(tx, computer_id, name)
+    for place, aisle in enumerate(PICKING_PLACES):
+        for shelf in range(1, 11):
+            places.put_location(tx, 400 + 10 * place + shelf - 1, 1, f"{aisle}-{shelf:02}", 1, aisle, "Picking")
+    act = Act(tx, publisher, SYSTEM, now, read(Step, AT_GOODS_IN))
+    for owner in OWNERS:
+        _stock_up(act, owner)
     for order in ORDERS:
-        if store.lock_order_by_number(tx, order[0], order[1]) is None:
+        if order_store.lock_order_by_number(tx, order[0], order[1]) is None:
             document = read(NewOrder, _document(*order, now=now))
-            order_id, _ = actions.create_order(tx, publisher, SYSTEM, document, now=now)
+            order_id, _ = orders.create_order(act, document)
             for step in DONE.get(order[1], ()):
-                step(tx, publisher, SYSTEM, order_id, now=now)
+                step(act, order_id)
+
+
+def _stock_up(act: Act, owner: int) -> None:
+    """Articles, and one purchase order that has brought all of them."""
+    there = article_store.articles_by_number(act.tx, owner, (number for number, _ in ARTICLES[owner]))
+    for place, (number, name) in enumerate(ARTICLES[owner]):
+        if number not in there:
+            articles.put_article(act, read(NewArticle, _article(owner, place, number, name)))
+    if purchase_order_store.lock_by_number(act.tx, owner, STOCK_ORDER) is not None:
+        return
+    number, name = SUPPLIERS[owner]
+    lines = [
+        {"rowNumber": str(row), "articleNumber": article, "numberOfItems": STOCK}
+        for row, (article, _) in enumerate(ARTICLES[owner], 1)
+    ]
+    order = {
+        "goodsOwnerId": owner,
+        "purchaseOrderNumber": STOCK_ORDER,
+        "purchaseOrderType": {"code": "STD"},
+        "supplierInfo": {"supplierNumber": number, "supplierName": name},
+        "purchaseOrderClasses": [{"code": "SEA" if owner == TEA else "ROAD"}],
+        "inDate": to_text(act.now)[:10],
+        "purchaseOrderLines": lines,
+    }
+    order_id, _ = purchase_orders.put_purchase_order(act, read(NewPurchaseOrder, order))
+    came = [_received(owner, row, act.now) for row in range(1, len(lines) + 1)]
+    purchase_orders.receive(act, order_id, read(ReceiveStep, {"lines": came}).lines)
+    purchase_orders.finish(act, order_id)
+
+
+def _received(owner: int, row: int, now: Moment) -> dict[str, Any]:
+    """Tea has batches that expire; tents have neither."""
+    line = {"rowNumber": str(row), "numberOfItems": STOCK, "locationId": 400 + (0 if owner == TEA else 20) + row - 1}
+    if owner == TEA and row <= 7:
+        line |= {"batch": f"B-{to_text(now)[:4]}-{row:02}", "expiryDate": to_text(now + (365 + row) * DAY)[:10]}
+    return line
+
+
+def _article(owner: int, place: int, number: str, name: str) -> dict[str, Any]:
+    group = ("TEA", "Tea") if owner == TEA and place < 7 else ("GEAR", "Gear")
+    return {
+        "goodsOwnerId": owner,
+        "articleNumber": number,
+        "articleName": name,
+        "unitCode": "pcs",
+        "barCodeInfo": {"barCode": f"73{owner:05}{place:05}"},
+        "articleGroup": {"code": group[0], "name": group[1]},
+        "weight": round(0.1 + 0.15 * place, 2),
+        "stockLimit": 50,
+    }
 
 
 def _document(

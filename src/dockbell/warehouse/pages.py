@@ -9,9 +9,13 @@ from dockbell.actions import events
 from dockbell.clock import DAY, Moment, to_text
 from dockbell.errors import Conflict, InvalidInput, Problem
 from dockbell.store.database import Transaction
-from dockbell.warehouse import actions, store
-from dockbell.warehouse.inputs import NewOrder, read
-from dockbell.warehouse.model import Status
+from dockbell.warehouse.act import Act
+from dockbell.warehouse.actions import order_views
+from dockbell.warehouse.actions import orders as actions
+from dockbell.warehouse.inputs.common import read
+from dockbell.warehouse.inputs.orders import NewOrder
+from dockbell.warehouse.rules.order import Status
+from dockbell.warehouse.store import places
 from dockbell.web.inputs import id_in_path, id_in_query
 from dockbell.web.ui.events import told_of
 from dockbell.web.ui.visit import Page, Routes, Visit
@@ -50,7 +54,9 @@ async def the_list(visit: Visit) -> Response:
 
     def orders(tx: Transaction) -> list[dict[str, Any]]:
         found = [
-            order for each, _ in owners for order in actions.list_orders(tx, visit.actor, each, number=number or None)
+            order
+            for each, _ in owners
+            for order in order_views.list_orders(tx, visit.actor, each, number=number or None)
         ]
         return sorted(found, key=lambda order: -order["orderInfo"]["orderId"])
 
@@ -81,7 +87,7 @@ async def create(visit: Visit) -> Response:
     try:
         order = read(NewOrder, _document(typed, now))
         order_id, is_new = await visit.parts.database.write(
-            lambda tx: actions.create_order(tx, visit.parts.publisher, visit.actor, order, now=now)
+            lambda tx: actions.create_order(Act(tx, visit.parts.publisher, visit.actor, now), order)
         )
     except InvalidInput as refused:
         return await _form(visit, typed, refused.problems)
@@ -102,7 +108,7 @@ def _step_page(name: str) -> Page:
         """The step and its events in one transaction; one that is impossible changes nothing."""
         number, now = _number(visit), visit.parts.clock.now()
         try:
-            await visit.parts.database.write(lambda tx: step(tx, visit.parts.publisher, visit.actor, number, now=now))
+            await visit.parts.database.write(lambda tx: step(Act(tx, visit.parts.publisher, visit.actor, now), number))
         except Conflict as refused:
             return await _order(visit, refused)
         return visit.go(f"{LIST}/{number}", notice="done")
@@ -122,7 +128,7 @@ async def _order(visit: Visit, refused: Conflict | None = None) -> Response:
     number = _number(visit)
 
     def look(tx: Transaction) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        order = actions.get_order(tx, visit.actor, number)
+        order = order_views.get_order(tx, visit.actor, number)
         told = [
             {**event, "webhooks": told_of(tx, visit, event["id"])}
             for event in events.page(tx, visit.actor, about=f"order/{number}", limit=EVENTS_SHOWN)
@@ -144,7 +150,7 @@ async def _order(visit: Visit, refused: Conflict | None = None) -> Response:
 
 async def _form(visit: Visit, typed: dict[str, Any], problems: Any = ()) -> Response:
     def known(tx: Transaction) -> tuple[list[str], list[str]]:
-        return list(store.transporters(tx)), list(store.order_types(tx))
+        return list(places.transporters(tx)), list(places.order_types(tx))
 
     transporters, order_types = await visit.parts.database.read(known)
     return visit.page(

@@ -82,12 +82,15 @@ def headers_of(error: DockbellError) -> list[tuple[bytes, bytes]]:
     match error:
         case NotSignedIn():
             return [(b"www-authenticate", CHALLENGE)]
-        case TooMuch(retry_after_s=seconds):
-            return [(b"retry-after", b"%d" % seconds)]
-        case Unavailable():
-            return [(b"retry-after", b"%d" % TRY_AGAIN_S)]
+        case TooMuch() | Unavailable():
+            return [(b"retry-after", b"%d" % try_again_s(error))]
         case _:
             return []
+
+
+def try_again_s(error: TooMuch | Unavailable) -> int:
+    """When to come again, in seconds."""
+    return error.retry_after_s if isinstance(error, TooMuch) else TRY_AGAIN_S
 
 
 def refusal(error: DockbellError) -> Answer:

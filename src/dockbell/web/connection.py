@@ -9,7 +9,6 @@ that half-open ones keep nobody out. A request that arrives in one piece costs a
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -17,7 +16,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from dockbell.web.answers import PROBLEM_JSON, encode, head, problem
 
 LONGEST_HEAD_BYTES = 32 * 1024
-Protocol = Callable[..., asyncio.Protocol]
 
 
 @dataclass
@@ -27,150 +25,153 @@ class Limits:
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     connections: int = 1_000
-    waiting: "dict[Connection, None]" = field(default_factory=dict)
+    waiting: dict[Any, None] = field(default_factory=dict)
 
 
-def protocol_with(limits: Limits) -> Protocol:
-    """What uvicorn makes for each connection."""
-    return partial(Connection, limits)
+def connection_for(protocol: type[HttpToolsProtocol], limits: Limits) -> type[HttpToolsProtocol]:
+    """The protocol with these limits around it."""
 
-
-class Connection(HttpToolsProtocol):
-    def __init__(self, limits: Limits, **given: Any) -> None:
-        super().__init__(**given)
-        self._limits = limits
-        self._deadline: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
-        self._fruitless = 0
-        """Bytes since the last that completed a head, or were of a body."""
-        self._bears = False
-        self._in_head = False
-        self._in_body = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
-            self._make_room()
-        self._limits.waiting[self] = None
-        self._within(self._limits.head_timeout_s, self._no_head)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._limits.waiting.pop(self, None)
-        self._in_time()
-        self.resume_writing()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        while data:
-            piece = data if len(data) <= LONGEST_HEAD_BYTES else data[:LONGEST_HEAD_BYTES]
+    class Connection(protocol):  # type: ignore[misc, valid-type]
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self._deadline: asyncio.TimerHandle | None = None
+            self._unread: asyncio.TimerHandle | None = None
+            self._fruitless = 0
+            """Bytes since the last that completed a head, or were of a body."""
             self._bears = False
-            super().data_received(piece)
+            self._in_head = False
+            self._in_body = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                self._make_room()
+            limits.waiting[self] = None
+            self._within(limits.head_timeout_s, self._no_head)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            limits.waiting.pop(self, None)
+            self._in_time()
+            self.resume_writing()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            while data:
+                piece = data if len(data) <= LONGEST_HEAD_BYTES else data[:LONGEST_HEAD_BYTES]
+                self._bears = False
+                super().data_received(piece)
+                if self.transport.is_closing():
+                    return
+                self._fruitless = 0 if self._bears else self._fruitless + len(piece)
+                if self._fruitless >= LONGEST_HEAD_BYTES:
+                    self._refuse(431, "head_too_long", f"Path and headers have more than {LONGEST_HEAD_BYTES:,} bytes.")
+                    return
+                data = data[len(piece) :]
+            if self._deadline is not None:
+                return
+            if self._in_body:
+                self._within(limits.body_timeout_s, self._no_body)
+            elif self._in_head or (not self._is_answering() and self.timeout_keep_alive_task is None):
+                self._within(limits.head_timeout_s, self._no_head)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._in_head = True
+
+        def on_headers_complete(self) -> None:
+            self._in_head, self._in_body, self._bears = False, True, True
+            self._in_time()
+            limits.waiting.pop(self, None)
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._bears = True
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._in_body, self._bears = False, True
+            self._in_time()
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            is_last = not self.pipeline
+            super().on_response_complete()
             if self.transport.is_closing():
-                return
-            self._fruitless = 0 if self._bears else self._fruitless + len(piece)
-            if self._fruitless >= LONGEST_HEAD_BYTES:
-                self._refuse(431, "head_too_long", f"Path and headers have more than {LONGEST_HEAD_BYTES:,} bytes.")
-                return
-            data = data[len(piece) :]
-        if self._deadline is not None:
-            return
-        if self._in_body:
-            self._within(self._limits.body_timeout_s, self._no_body)
-        elif self._in_head or not self._is_answering():
-            self._within(self._limits.head_timeout_s, self._no_head)
+                self._leave()
+            elif is_last:
+                limits.waiting[self] = None
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = True
-
-    def on_headers_complete(self) -> None:
-        self._in_head, self._in_body, self._bears = False, True, True
-        self._in_time()
-        self._limits.waiting.pop(self, None)
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        self._bears = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._in_body, self._bears = False, True
-        self._in_time()
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        is_last = not self.pipeline
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self._leave()
-        elif is_last:
-            self._limits.waiting[self] = None
-
-    def timeout_keep_alive_handler(self) -> None:
-        self._leave()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._unread is None:
-            self._unread = self.loop.call_later(self._limits.body_timeout_s, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-        super().resume_writing()
-
-    def _make_room(self) -> None:
-        """End the connection that has waited longest for a head; if each is being answered, this new one."""
-        oldest = next(iter(self._limits.waiting), None)
-        if oldest is None:
-            self._refuse(503, "too_many_connections", "Too many requests are being answered; this one was not read.")
-            return
-        del self._limits.waiting[oldest]
-        self.connections.discard(oldest)
-        oldest.transport.abort()
-
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
-
-    def _within(self, seconds: float, otherwise: Callable[[], None]) -> None:
-        self._deadline = self.loop.call_later(seconds, otherwise)
-
-    def _in_time(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _no_head(self) -> None:
-        seconds = self._limits.head_timeout_s
-        if self._is_answering():  # meanwhile we do not read
-            self._within(seconds, self._no_head)
-        elif self._in_head:
-            self._refuse(408, "head_timeout", f"Path and headers did not come within {seconds:g} seconds.")
-        else:
+        def timeout_keep_alive_handler(self) -> None:
             self._leave()
 
-    def _no_body(self) -> None:
-        seconds = self._limits.body_timeout_s
-        if self.pipeline:  # an earlier request is being answered, and meanwhile we do not read
-            self._within(seconds, self._no_body)
-            return
-        self._refuse(408, "body_timeout", f"The body did not come within {seconds:g} seconds.")
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._unread is None:
+                self._unread = self.loop.call_later(limits.body_timeout_s, self.transport.abort)
 
-    def _refuse(self, status: int, code: str, text: str) -> None:
-        """Say so, unless an answer is under way, and end the connection."""
-        if not self._is_answering() or (self._in_body and not self.pipeline and not self.cycle.response_started):
-            document = encode(problem(status, code, text, hint="Send it again, shorter or faster."))
-            lines = [*head(len(document), PROBLEM_JSON), (b"connection", b"close")]
-            said = b"".join(b"%b: %b\r\n" % line for line in lines)
-            self.transport.write(STATUS_LINE[status] + said + b"\r\n" + document)
-        if self._is_answering():
-            self.cycle.disconnected = True  # whoever waits for its body hears that nobody is there
-            self.cycle.message_event.set()
-        self._leave()
+        def resume_writing(self) -> None:
+            if self._unread is not None:
+                self._unread.cancel()
+                self._unread = None
+            super().resume_writing()
 
-    def _leave(self) -> None:
-        """Close; what a client does not read in time is not kept for it."""
-        self.transport.close()
-        self._in_time()
-        self._within(self._limits.head_timeout_s, self.transport.abort)
+        def _make_room(self) -> None:
+            """End the connection that has waited longest for a head; if each is being answered, this new one."""
+            oldest = next(iter(limits.waiting), None)
+            if oldest is None:
+                self._refuse(
+                    503, "too_many_connections", "Too many requests are being answered; this one was not read."
+                )
+                return
+            del limits.waiting[oldest]
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+        def _is_answering(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
+
+        def _within(self, seconds: float, otherwise: Callable[[], None]) -> None:
+            self._deadline = self.loop.call_later(seconds, otherwise)
+
+        def _in_time(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _no_head(self) -> None:
+            seconds = limits.head_timeout_s
+            if self._is_answering():  # meanwhile we do not read
+                self._within(seconds, self._no_head)
+            elif self._in_head:
+                self._refuse(408, "head_timeout", f"Path and headers did not come within {seconds:g} seconds.")
+            else:
+                self._leave()
+
+        def _no_body(self) -> None:
+            seconds = limits.body_timeout_s
+            if self.pipeline:  # an earlier request is being answered, and meanwhile we do not read
+                self._within(seconds, self._no_body)
+                return
+            self._refuse(408, "body_timeout", f"The body did not come within {seconds:g} seconds.")
+
+        def _refuse(self, status: int, code: str, text: str) -> None:
+            """Say so, unless an answer is under way, and end the connection."""
+            if not self._is_answering() or (
+                self._in_body and not self.pipeline and not getattr(self.cycle, "response_started", False)
+            ):
+                document = encode(problem(status, code, text, hint="Send it again, shorter or faster."))
+                lines = [*head(len(document), PROBLEM_JSON), (b"connection", b"close")]
+                said = b"".join(b"%b: %b\r\n" % line for line in lines)
+                self.transport.write(STATUS_LINE[status] + said + b"\r\n" + document)
+            if self._is_answering():
+                self.cycle.disconnected = True  # whoever waits for its body hears that nobody is there
+                self.cycle.message_event.set()
+            self._leave()
+
+        def _leave(self) -> None:
+            """Close; what a client does not read in time is not kept for it."""
+            self.transport.close()
+            self._in_time()
+            self._within(limits.head_timeout_s, self.transport.abort)
+
+    return Connection

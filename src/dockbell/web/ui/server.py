@@ -12,9 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from dockbell.actions import sessions
-from dockbell.errors import DockbellError, InvalidInput, NotSignedIn
+from dockbell.errors import DockbellError, InvalidInput, NotSignedIn, TooMuch, Unavailable
 from dockbell.store import users
 from dockbell.web.actor import address_of
+from dockbell.web.answers import try_again_s
 from dockbell.web.body import HungUp
 from dockbell.web.parts import Parts
 from dockbell.web.ui import render
@@ -103,7 +104,10 @@ async def _visit(parts: Parts, request: Request) -> Visit:
 
 def _error_page(visit: Visit, error: DockbellError) -> Response:
     problems = error.problems if isinstance(error, InvalidInput) else ()
-    return visit.page("error.html", status=error.status, problems=problems, error=error)
+    answer = visit.page("error.html", status=error.status, problems=problems, error=error)
+    if isinstance(error, TooMuch | Unavailable):
+        answer.headers["retry-after"] = str(try_again_s(error))
+    return answer
 
 
 def _not_routed(parts: Parts) -> Any:

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from dockbell.actions import sign_in as actions
-from dockbell.errors import InvalidInput, NotSignedIn, Problem, TooMuch
+from dockbell.errors import InvalidInput, NotSignedIn, Problem, TooMuch, Unavailable
 from dockbell.store import users
+from dockbell.web.answers import try_again_s
 from dockbell.web.ui.server import HOME, set_session
 from dockbell.web.ui.texts import LANGUAGES
 from dockbell.web.ui.visit import Routes, Visit
@@ -34,7 +35,7 @@ async def sign_in(visit: Visit) -> Response:
             browser=visit.browser,
             now=visit.parts.clock.now(),
         )
-    except (NotSignedIn, TooMuch) as refused:
+    except (NotSignedIn, TooMuch, Unavailable) as refused:
         text = refused.message
         if isinstance(refused, TooMuch):
             text = visit._("Too many tries. Try again in {n} seconds.", n=refused.retry_after_s)
@@ -45,8 +46,8 @@ async def sign_in(visit: Visit) -> Response:
             email=visit.form.text("email"),
             next=target,
         )
-        if isinstance(refused, TooMuch):
-            answer.headers["retry-after"] = str(refused.retry_after_s)
+        if isinstance(refused, TooMuch | Unavailable):
+            answer.headers["retry-after"] = str(try_again_s(refused))
         return answer
     return _signed_in(visit, held, target)
 

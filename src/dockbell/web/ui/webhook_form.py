@@ -4,12 +4,12 @@ Works without JavaScript: choosing another type and the preview are buttons of t
 follows while one types.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
 
-from dockbell.actions.preview import last_events
+from dockbell.actions.preview import Looked, last_events
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.catalog import Catalog
 from dockbell.domain.event_type import EventType, example_body
@@ -26,6 +26,7 @@ routes = Routes()
 KINDS = ("regular", "automation")
 LINE = 600
 """Width of the drawing of retry times."""
+MOST_SEEN = 12
 
 
 @routes.get("/administration/webhooks/new", need="manage")
@@ -201,7 +202,16 @@ async def _looked(visit: Visit, typed: Typed, kind: str) -> dict[str, Any]:
     )
     policies = {name: drawing(policy) for name, policy in NAMED.items()}
     policies["own"] = drawing(_own(document["retryPolicy"]))
-    return {"looked": looked, "drawings": policies, "warnings": _warnings(visit, document)}
+    return {"looked": looked, "seen": _seen(looked or ()), "drawings": policies, "warnings": _warnings(visit, document)}
+
+
+def _seen(looked: Iterable[Looked]) -> dict[str, list[str]]:
+    """The values of each attribute in those events: what one may filter by is no guess then."""
+    seen: dict[str, set[str]] = {}
+    for each in looked:
+        for name, value in each.event["attributes"].items():
+            seen.setdefault(name, set()).add(str(value))
+    return {name: sorted(values)[:MOST_SEEN] for name, values in seen.items()}
 
 
 def _own(policy: Mapping[str, Any]) -> RetryPolicy:

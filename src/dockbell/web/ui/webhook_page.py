@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from dockbell.actions import deliveries, statistics, webhook_list
+from dockbell.actions.preview import Looked, last_events
 from dockbell.domain.advice import advice_for
 from dockbell.domain.webhook import retry_policy_from
 from dockbell.errors import InvalidInput, Problem
@@ -96,11 +97,15 @@ async def _page(visit: Visit, *, problems: tuple[Problem, ...] = ()) -> Response
     await statistics.roll_up(visit.parts.database, now=visit.parts.clock.now(), portions=WAITED_FOR)
     webhook = await _read(visit)
 
-    def rest(tx: Transaction) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def rest(tx: Transaction) -> tuple[list[dict[str, Any]], list[Looked] | None, list[dict[str, Any]]]:
         recent = deliveries.page(tx, visit.actor, webhook_id=number, limit=RECENT)
-        return recent, webhook_list.history(tx, visit.actor, visit.parts.webhooks, number)
+        looked = last_events(
+            tx, visit.actor, event_type=webhook["eventType"], goods_owners=webhook["goodsOwnerIds"],
+            filters=webhook["filters"], clock=visit.parts.clock,
+        )  # fmt: skip
+        return recent, looked, webhook_list.history(tx, visit.actor, visit.parts.webhooks, number)
 
-    recent, history = await visit.parts.database.read(rest)
+    recent, looked, history = await visit.parts.database.read(rest)
     event_type = state.catalog.get(webhook["eventType"])
     return visit.page(
         "webhook.html",
@@ -111,6 +116,8 @@ async def _page(visit: Visit, *, problems: tuple[Problem, ...] = ()) -> Response
         owner_names=state.goods_owners,
         retries=drawing(retry_policy_from(webhook["retryPolicy"])),
         recent=recent,
+        looked=looked,
+        warnings=(),
         advice=advice_for,
         history=history,
         may_change=may_change(visit, webhook),

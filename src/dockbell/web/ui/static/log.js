@@ -1,5 +1,5 @@
 // The log while it grows: "Follow" asks for the newest rows every 2 s, as long as the tab is looked at. It keeps a few
-// hundred rows, and says when some are missing. On the page of a bulk run: how far it is.
+// hundred rows, and says when some are missing.
 import { localTimes } from "./page.js";
 
 const button = document.querySelector("[data-follow]");
@@ -12,6 +12,14 @@ async function look() {
   const made = document.createElement("template");
   made.innerHTML = await answer.text(); // our own page, escaped by the server
   const newest = [...made.content.querySelectorAll("tr[data-id]")];
+  if (!rows) {
+    // The page was empty and has no table yet: load it again, and go on.
+    if (newest.length > 0) {
+      location.hash = "follow";
+      location.reload();
+    }
+    return;
+  }
   const shown = new Set([...rows.children].map((row) => row.dataset.id));
   let leftOut = shown.size > 0 && newest.length > 0 && !newest.some((row) => shown.has(row.dataset.id));
   for (const row of newest.reverse()) {
@@ -30,18 +38,21 @@ async function look() {
   if (leftOut) document.querySelector("[data-left-out]").hidden = false;
 }
 
-if (button && rows) {
+if (button) {
   let timer = 0;
+  const whileOff = button.textContent;
   button.hidden = false;
   button.addEventListener("click", () => {
     const on = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", String(on));
+    button.textContent = on ? button.dataset.whileOn : whileOff;
     clearInterval(timer);
     if (on) {
       look();
       timer = setInterval(look, 2000);
     }
   });
+  if (location.hash === "#follow") button.click();
 }
 
 // Times are entered in the viewer's zone and asked for in UTC.
@@ -57,19 +68,3 @@ for (const input of form?.querySelectorAll('input[type="datetime-local"]') ?? []
     if (input.value) event.formData.set(input.name, new Date(input.value).toISOString().slice(0, 16));
   });
 }
-
-// How far a bulk run is; the page says it again every second until it has ended.
-const progress = document.querySelector("[data-progress=running]");
-
-async function renew() {
-  if (document.hidden) return;
-  const answer = await fetch(location.href);
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const now = page.querySelector("[data-progress]");
-  if (!now) return;
-  progress.textContent = now.textContent;
-  if (now.dataset.progress !== "running") clearInterval(renewing);
-}
-
-const renewing = progress ? setInterval(renew, 1000) : 0;

@@ -17,6 +17,7 @@ function countDown() {
   for (const time of document.querySelectorAll("time[data-countdown]")) {
     const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60), seconds % 60];
+    if (seconds <= 0) time.dataset.renew = "";
     time.textContent = seconds <= 0 ? time.dataset.now : [h ? `${h} h` : "", h || m ? `${m} min` : "", `${s} s`].join(" ").trim();
   }
 }
@@ -45,10 +46,36 @@ document.addEventListener("change", (event) => {
   for (const box of all.closest("form").querySelectorAll(`input[name="${all.dataset.tickAll}"]`)) box.checked = all.checked;
 });
 
+// A page on which something is under way renews itself until that has ended, for two minutes at most.
+let renewals = 0;
+async function renew() {
+  if (document.hidden || !document.querySelector("[data-renew]") || ++renewals > 120) return;
+  const answer = await fetch(location.href);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.querySelector("#main").replaceChildren(...page.querySelector("#main").childNodes);
+  localTimes(document);
+  copyButtons(document);
+  countDown();
+}
+
+// What is shown once came as the answer to a form: loading the page again must not send the form again.
+const { address } = document.querySelector("#main").dataset;
+if (address) history.replaceState(null, "", address);
+
+// What is wrong, over a form, leads to the field itself.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('a[href^="#problem-"]');
+  const problem = link && document.getElementById(decodeURIComponent(link.hash.slice(1)));
+  problem?.closest(".field, .tick, fieldset")?.querySelector("input, select, textarea")?.focus();
+});
+
 localTimes(document);
 copyButtons(document);
 document.querySelector("[data-focus]")?.focus();
-if (document.querySelector("time[data-countdown]")) {
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+if (document.querySelector("time[data-countdown], [data-renew]")) {
   countDown();
   setInterval(countDown, 1000);
+  setInterval(renew, 1000);
 }

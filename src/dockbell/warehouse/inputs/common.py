@@ -43,102 +43,36 @@ def _date(text: str) -> str:
     return text
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """The documented quantities are decimals: 2.0 is 2 items. A fraction stays what it is and is refused."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def as_tuple(value: object) -> object:
+    """JSON knows lists only; a default that nobody can change is a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _number(value: object) -> object:
+    """Whole numbers are decimals too; truth values and texts are not."""
+    return float(value) if type(value) is int and abs(value) < 10**15 else value
 
 
 Id = Annotated[int, Field(ge=0, le=LARGEST_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=2_000), AfterValidator(_storable)]
 Date = Annotated[str, Field(max_length=40), AfterValidator(_date)]
-NumberOfItems = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=1_000_000)]
+NumberOfItems = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1_000_000)]
+
+
+SignedItems = Annotated[int, BeforeValidator(whole), Field(ge=-1_000_000, le=1_000_000)]
+CountedItems = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1_000_000)]
+Measure = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False), BeforeValidator(_number)]
+Url = Annotated[str, Field(max_length=2_000, pattern="^https?://[^ ]+$"), AfterValidator(_printable)]
 
 
 class Incoming(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
-
-
-class Consignee(Incoming):
-    customer_number: Name
-    name: Name
-    address1: Text
-    address2: Text | None = None
-    address3: Text | None = None
-    post_code: Name
-    city: Name
-    country_code: Annotated[str, Field(pattern="^[A-Z]{2}$")]
-    country_state_code: Name | None = None
-    remark: Text | None = None
-    door_code: Name | None = None
-
-
-class ChosenTransporter(Incoming):
-    transporter_code: Name
-    transporter_service_code: Name | None = None
-
-
-class ChosenOrderType(Incoming):
-    code: Name
-    name: Text | None = None
-    """Accepted because clients send it; the code decides."""
-
-
-class NewLine(Incoming):
-    row_number: Name
-    article_number: Name
-    number_of_items: NumberOfItems
-    comment: Text | None = None
-
-
-class NewOrder(Incoming):
-    """The body of `PUT /orders`."""
-
-    goods_owner_id: Id
-    order_number: Name
-    delivery_date: Date
-    consignee: Consignee
-    order_lines: Annotated[list[NewLine], Field(min_length=1, max_length=1_000)]
-    transporter: ChosenTransporter | None = None
-    order_type: ChosenOrderType | None = None
-    goods_owner_order_id: Name | None = None
-    consignee_order_number: Name | None = None
-    reference_number: Text | None = None
-    sales_code: Text | None = None
-    order_remark: Text | None = None
-    delivery_instruction: Text | None = None
-    service_point_code: Text | None = None
-    free_text1: Text | None = None
-    free_text2: Text | None = None
-    free_text3: Text | None = None
-    warehouse_instruction: Text | None = None
-
-
-ORDER_DETAILS = (
-    "referenceNumber", "salesCode", "orderRemark", "deliveryInstruction", "servicePointCode", "freeText1", "freeText2",
-    "freeText3", "warehouseInstruction",
-)  # fmt: skip
-"""Fields of an order that are kept and shown, and decide nothing."""
-
-
-class NewBarCodes(Incoming):
-    bar_code: Name | None = None
-
-
-class NewArticle(Incoming):
-    """The body of `PUT /articles`."""
-
-    goods_owner_id: Id
-    article_number: Name
-    article_name: Name
-    product_code: Name | None = None
-    unit_code: Name | None = None
-    description: Text | None = None
-    bar_code_info: NewBarCodes | None = None
-
-
-class NewOrderStatus(Incoming):
-    order_status_number: int
 
 
 class ByUser(Incoming):
@@ -158,32 +92,6 @@ class Step(Incoming):
 
 
 NOBODY = Step()
-
-
-class MovedItems(Incoming):
-    row_number: Name
-    number_of_items: NumberOfItems
-
-
-class StepWithItems(Step):
-    lines: Annotated[list[MovedItems], Field(min_length=1, max_length=1_000)] | None = None
-    """None: everything that is left."""
-
-    def quantities(self) -> dict[str, int] | None:
-        if self.lines is None:
-            return None
-        sums: dict[str, int] = {}
-        for line in self.lines:
-            sums[line.row_number] = sums.get(line.row_number, 0) + line.number_of_items
-        return sums
-
-
-class PackStep(StepWithItems):
-    parcel_number: Name | None = None
-
-
-class SendStep(Step):
-    waybill: Name | None = None
 
 
 def read(model: type[M], document: Mapping[str, Any]) -> M:
@@ -208,6 +116,7 @@ _CODES = {
     "nul": "nul",
     "not_printable": "not_printable",
     "number": "number",
+    "base64": "base64",
 }
 """pydantic has a hundred kinds of errors; what is not named here is a value of a wrong type."""
 

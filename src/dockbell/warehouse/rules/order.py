@@ -6,8 +6,10 @@ Pure: an order goes in, the order after the step comes out.
          |               |
          +-- allocate ---+--> 320 Allocated -- pick --> 400 Picked -- send --> 450 Sent -- collect --> 500 Collected
     cancel, as long as nothing was picked: 1000 Cancelled
+    deallocate before all is picked: back to 300, or on to 400 with what was picked
+    take back what was sent or collected: 475 Returned, once everything is back
 
-Of each line, always: 0 <= packed <= picked <= allocated <= ordered. A step that does not fit raises Conflict
+Of each line, always: 0 <= packed <= picked <= allocated <= ordered, and 0 <= returned <= picked. A step that does not fit raises Conflict
 (`impossible_step`) with the reason; quantities for rows that are not there raise InvalidInput, all at once.
 """
 
@@ -16,7 +18,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
 
-from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem
+from dockbell.warehouse.rules.statuses import impossible
 
 Quantities = Mapping[str, int]
 """Items by row number."""
@@ -30,6 +33,7 @@ class Status(IntEnum):
     ALLOCATED = 320
     PICKED = 400
     SENT = 450
+    RETURNED = 475
     COLLECTED = 500
     CANCELLED = 1000
 
@@ -48,6 +52,8 @@ class Line:
     """Set aside for the line, what was picked of it included."""
     picked: int = 0
     packed: int = 0
+    returned: int = 0
+    """Came back after it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def allocate(order: Order, free: Mapping[int, int]) -> Order:
         if line.ordered > left:
             short.append(f"row {line.row_number} needs {line.ordered} items and {left} are free")
     if short:
-        raise _impossible(
+        raise impossible(
             f"Order {order.number} cannot be allocated: {'; '.join(short)}.", "Wait for goods, or order fewer items."
         )
     lines = tuple(replace(line, allocated=line.ordered) for line in order.lines)
@@ -118,6 +124,16 @@ def end_picking(order: Order) -> Order:
     return replace(order, status=Status.PICKED, lines=lines)
 
 
+def deallocate(order: Order, quantities: Quantities | None = None) -> Order:
+    """Set items free that were set aside and not picked, all of them without `quantities`."""
+    _need(order, "deallocated", (Status.ALLOCATED,))
+    freed = _chosen(order, quantities, "deallocate", lambda line: line.allocated - line.picked)
+    lines = tuple(replace(line, allocated=line.allocated - freed.get(line.row_number, 0)) for line in order.lines)
+    if any(line.allocated > line.picked for line in lines):
+        return replace(order, lines=lines)
+    return replace(order, status=Status.PICKED if order.picked else Status.RELEASED, lines=lines)
+
+
 def pack(order: Order, quantities: Quantities | None = None) -> Order:
     """Put picked items into a parcel, all that are left without `quantities`. The status stays."""
     _need(order, "packed", (Status.PICKED,))
@@ -129,7 +145,7 @@ def pack(order: Order, quantities: Quantities | None = None) -> Order:
 def send(order: Order) -> Order:
     _need(order, "sent", (Status.PICKED,))
     if not order.picked:
-        raise _impossible(f"Order {order.number} cannot be sent: nothing was picked.", "Cancel it, or order anew.")
+        raise impossible(f"Order {order.number} cannot be sent: nothing was picked.", "Cancel it, or order anew.")
     return replace(order, status=Status.SENT)
 
 
@@ -138,10 +154,19 @@ def collect(order: Order) -> Order:
     return replace(order, status=Status.COLLECTED)
 
 
+def take_back(order: Order, quantities: Quantities | None = None) -> Order:
+    """Goods that were sent come back, all of them without `quantities`."""
+    _need(order, "returned", (Status.SENT, Status.COLLECTED))
+    back = _chosen(order, quantities, "return", lambda line: line.picked - line.returned)
+    lines = tuple(replace(line, returned=line.returned + back.get(line.row_number, 0)) for line in order.lines)
+    done = all(line.returned == line.picked for line in lines)
+    return replace(order, status=Status.RETURNED if done else order.status, lines=lines)
+
+
 def cancel(order: Order) -> Order:
     _need(order, "cancelled", (*NOT_STARTED, Status.ALLOCATED, Status.PICKED))
     if order.picked:
-        raise _impossible(
+        raise impossible(
             f"Order {order.number} cannot be cancelled: {order.picked} items were picked.", "Send what was picked."
         )
     lines = tuple(replace(line, allocated=0) for line in order.lines)
@@ -151,7 +176,7 @@ def cancel(order: Order) -> Order:
 def _need(order: Order, done: str, at: Collection[Status]) -> None:
     if order.status not in at:
         where = " or ".join(f"{status:d} {status.text}" for status in at)
-        raise _impossible(
+        raise impossible(
             f"Order {order.number} cannot be {done}: its status is {order.status:d} {order.status.text}.",
             f"That is possible at status {where}.",
         )
@@ -175,18 +200,14 @@ def _chosen(order: Order, quantities: Quantities | None, verb: str, left: Callab
     if problems:
         raise InvalidInput(problems)
     if not quantities:
-        raise _impossible(f"Order {order.number} has nothing left to {verb}.", "GET the order to see its quantities.")
+        raise impossible(f"Order {order.number} has nothing left to {verb}.", "GET the order to see its quantities.")
     over = [f"row {row} has {there[row]} left, not {count}" for row, count in quantities.items() if count > there[row]]
     if over:
-        raise _impossible(
+        raise impossible(
             f"There are not so many items left to {verb} on order {order.number}: {'; '.join(over)}.",
             "GET the order to see its quantities.",
         )
     return quantities
-
-
-def _impossible(message: str, hint: str) -> Conflict:
-    return Conflict(message, code="impossible_step", hint=hint)
 
 
 # --- What a step means for others ---------------------------------------------------------------------
@@ -218,10 +239,10 @@ class StockChange:
 
 
 def stock_changes(before: Order, after: Order) -> dict[int, StockChange]:
-    """By article id. Picking takes items off the shelf, and off what is set aside there."""
+    """By article id. Picking takes items off the shelf, and off what is set aside there; what comes back lies there again."""
     changes: dict[int, StockChange] = {}
     for old, new in zip(before.lines, after.lines, strict=True):
-        items = old.picked - new.picked
+        items = (old.picked - new.picked) + (new.returned - old.returned)
         allocated = (new.allocated - new.picked) - (old.allocated - old.picked)
         if items or allocated:
             sum_ = changes.get(new.article_id, StockChange(0, 0))

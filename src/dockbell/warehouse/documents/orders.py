@@ -1,4 +1,4 @@
-"""The camelCase objects that the warehouse's API and events tell, made from rows."""
+"""Orders as the API and events tell them, made from rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,9 @@ from typing import Any
 
 from dockbell.clock import to_text
 from dockbell.store.database import Row
-from dockbell.warehouse.inputs import ORDER_DETAILS, Step
-from dockbell.warehouse.model import Status
+from dockbell.warehouse.documents import stock
+from dockbell.warehouse.inputs.orders import ORDER_DETAILS
+from dockbell.warehouse.rules.order import Status
 
 
 def status_document(status: int) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def status_document(status: int) -> dict[str, Any]:
 
 def order_document(
     order: Row, *, owner: str, lines: Sequence[Row], parcels: Sequence[Row], trackings: Sequence[Row],
-    transporters: Mapping[str, Row], order_types: Mapping[str, Row],
+    picked: Sequence[Row], transporters: Mapping[str, Row], order_types: Mapping[str, Row], warehouse: Row,
 ) -> dict[str, Any]:  # fmt: skip
     """An order as `GET /orders/{orderId}` tells it."""
     details = json.loads(order["details"])
@@ -34,13 +35,15 @@ def order_document(
             "createdDate": to_text(order["created_at"]),
             "shippedTime": None if order["shipped_at"] is None else to_text(order["shipped_at"]),
             "wayBill": order["waybill"],
+            "returnWayBill": order["return_waybill"],
             "orderStatus": status_document(order["status"]),
             "orderedNumberOfItems": sum(line["ordered"] for line in lines),
             "allocatedNumberOfItems": sum(line["allocated"] for line in lines),
             "pickedNumberOfItems": sum(line["picked"] for line in lines),
+            "warehouse": stock.warehouse(warehouse),
         },
         "consignee": json.loads(order["consignee"]),
-        "parcels": [_parcel(parcel) for parcel in parcels],
+        "parcels": [parcel_document(parcel) for parcel in parcels],
         "orderLines": [
             {
                 "id": line["id"],
@@ -56,6 +59,9 @@ def order_document(
                 "allocatedNumberOfItems": line["allocated"],
                 "pickedNumberOfItems": line["picked"],
                 "packedNumberOfItems": line["packed"],
+                "returnedNumberOfItems": line["returned"],
+                "reportedNumberOfItems": line["reported"],
+                "pickedArticleItems": [stock.picked_item(item, line["id"]) for item in picked if _belongs(item, line)],
             }
             for line in lines
         ],
@@ -66,17 +72,20 @@ def order_document(
             "code": code,
             "serviceCode": order["transporter_service"],
         },
-        "tracking": [
-            {"trackingUrl": row["tracking_url"], "waybill": row["waybill"], "created": to_text(row["created_at"])}
-            for row in trackings
-            if not row["is_return"]
-        ],
+        "tracking": [_tracking(row) for row in trackings if not row["is_return"]],
+        "returnTracking": [_tracking(row) for row in trackings if row["is_return"]],
         "shipmentInfo": None if order["shipment_id"] is None else {"shipmentId": order["shipment_id"]},
     }
 
 
 def order_payload(
-    order: Row, status: int, by: Step, *, classes: Sequence[Row], parcels: Sequence[Row], trackings: Sequence[Row]
+    order: Row,
+    status: int,
+    doers: Mapping[str, Any],
+    *,
+    classes: Sequence[Row],
+    parcels: Sequence[Row],
+    trackings: Sequence[Row],
 ) -> dict[str, Any]:
     """The data of the order family's events: thin, the rest is fetched from `path`."""
     return {
@@ -85,8 +94,7 @@ def order_payload(
         "goodsOwnerOrderId": order["goods_owner_order_id"],
         "consigneeOrderNumber": order["consignee_order_number"],
         "path": f"/api/v1/orders/{order['id']}",
-        "byUser": by.by_user and by.by_user.model_dump(by_alias=True),
-        "byComputer": by.by_computer and by.by_computer.model_dump(by_alias=True),
+        **doers,
         "orderStatus": {"number": int(status)},
         "currentShipmentId": order["shipment_id"],
         "goodsOwnerClasses": [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in classes],
@@ -94,35 +102,22 @@ def order_payload(
             {"trackingUrl": row["tracking_url"], "waybill": row["waybill"], "isReturn": bool(row["is_return"])}
             for row in trackings
         ],
-        "parcels": [_parcel(parcel) for parcel in parcels],
+        "parcels": [parcel_document(parcel) for parcel in parcels],
     }
 
 
-def _parcel(row: Row) -> dict[str, Any]:
+def _belongs(item: Row, line: Row) -> bool:
+    return line["id"] in (item["order_line_id"], item["returned_line_id"])
+
+
+def _tracking(row: Row) -> dict[str, Any]:
+    return {"trackingUrl": row["tracking_url"], "waybill": row["waybill"], "created": to_text(row["created_at"])}
+
+
+def parcel_document(row: Row) -> dict[str, Any]:
     return {
         "id": row["id"],
-        "parcelNumber": row["number"],
+        "parcelNumber": row["label"],
         "isReturnParcel": bool(row["is_return"]),
         "tracking": None if row["tracking_url"] is None else {"trackingUrl": row["tracking_url"]},
-    }
-
-
-def article_document(article: Row) -> dict[str, Any]:
-    """An article as `GET /articles/{articleSystemId}` tells it."""
-    details = json.loads(article["details"])
-    return {
-        "goodsOwner": {"id": article["goods_owner_id"], "name": article["goods_owner_name"]},
-        "articleSystemId": article["id"],
-        "articleNumber": article["number"],
-        "articleName": article["name"],
-        "productCode": details.get("productCode"),
-        "unitCode": details.get("unitCode"),
-        "description": details.get("description"),
-        "barCodeInfo": details.get("barCodeInfo"),
-        "articleDataLastUpdated": to_text(article["changed_at"]),
-        "inventoryInfo": {
-            "numberOfItems": article["number_of_items"],
-            "allocatedNumberOfItems": article["allocated"],
-            "sellableNumberOfItems": article["number_of_items"] - article["allocated"],
-        },
     }

@@ -1,0 +1,111 @@
+"""One thing that somebody does in the warehouse: the transaction it belongs to, who does it where, and when.
+
+Whatever changes takes an `Act`, and tells what happened through it: what changes and the events that tell of it are
+committed together, or neither is. Changing needs the scope `publish`, because each change publishes. What belongs to
+another goods owner answers like what does not exist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from dockbell.actions.publish import Publisher
+from dockbell.clock import Moment, to_text
+from dockbell.domain.permissions import SYSTEM, Actor, no_such_goods_owner
+from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.store import people
+from dockbell.store.database import Row, Transaction
+from dockbell.warehouse.inputs.common import NOBODY, Step
+from dockbell.warehouse.store import places
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    tx: Transaction
+    publisher: Publisher
+    actor: Actor
+    now: Moment
+    by: Step = NOBODY
+
+    def tell(self, event_type: str, goods_owner_id: int, data: Document, **attributes: Any) -> None:
+        """Publish the event as a part of this transaction."""
+        event = {
+            "type": event_type,
+            "goodsOwnerId": goods_owner_id,
+            "occurredAt": to_text(self.now),
+            "attributes": attributes,
+            "data": data,
+        }
+        self.publisher.publish(self.tx, self.actor, event, now=self.now)
+
+    def by_computer(self) -> Document | None:
+        """The workstation as events tell it; one we know by its id alone gets its name."""
+        given = self.by.by_computer
+        if given is None:
+            return None
+        name = given.computer_name or places.computer_name(self.tx, given.computer_id)
+        return {"computerId": given.computer_id, "computerName": name}
+
+    def doers(self) -> Document:
+        """`byUser` and `byComputer`, for the families that have both."""
+        user = self.by.by_user
+        return {"byUser": user and {"userId": user.user_id}, "byComputer": self.by_computer()}
+
+    def need_goods_owner(self, goods_owner_id: int) -> None:
+        self.actor.need("publish")
+        need_goods_owner(self.tx, self.actor, goods_owner_id)
+
+    def own(self, row: Row | None, what: str, number: int) -> Row:
+        """The row that is to be changed, if there is one for this actor."""
+        self.actor.need("publish")
+        return visible(row, self.actor, what, number)
+
+    def as_system(self) -> "Act":
+        """For what follows from a step by itself."""
+        return replace(self, actor=SYSTEM)
+
+
+def visible(row: Row | None, actor: Actor, what: str, number: int) -> Row:
+    if row is None or not actor.sees(int(row["goods_owner_id"])):
+        no_such(what, number)
+    return row
+
+
+def need_goods_owner(tx: Transaction, actor: Actor, goods_owner_id: int) -> None:
+    actor.need_goods_owner(goods_owner_id)
+    if people.goods_owner(tx, goods_owner_id) is None:
+        raise no_such_goods_owner(goods_owner_id)
+
+
+def goods_owner_document(tx: Transaction, goods_owner_id: int) -> Document:
+    row = people.goods_owner(tx, goods_owner_id)
+    assert row is not None
+    return {"id": goods_owner_id, "name": row["name"]}
+
+
+def no_such(what: str, number: int) -> NoReturn:
+    words = what.split()
+    resource = words[0] + "".join(word.capitalize() for word in words[1:])
+    raise NotFound(
+        f"There is no {what} {number}.",
+        code=what.replace(" ", "_"),
+        hint=f"GET /api/v1/{resource}s?goodsOwnerId=... lists them.",
+    )
+
+
+def chosen(choices: Mapping[str, Row], code: str | None, field: str, what: str, problems: list[Problem]) -> int | None:
+    """The id behind a code; one that is not there becomes a problem that names those that are."""
+    if code is None:
+        return None
+    if code not in choices:
+        text = f"There is no {what} {code!r}. There are: {', '.join(choices) or 'none yet'}."
+        problems.append(Problem(field, what.replace(" ", "_"), text))
+        return None
+    return int(choices[code]["id"])
+
+
+def raise_all(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidInput(problems)

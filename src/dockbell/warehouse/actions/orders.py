@@ -1,0 +1,329 @@
+"""What can be done with orders. Each function is a part of the caller's transaction: what changes and the events
+that tell of it are committed together, or neither is.
+
+Another goods owner's order answers like one that does not exist.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.store.database import Row, Transaction
+from dockbell.warehouse.act import Act, Document
+from dockbell.warehouse.actions import carried_out, order_views, pallets, returns
+from dockbell.warehouse.documents.orders import order_payload
+from dockbell.warehouse.inputs.orders import ORDER_DETAILS, NewOrder, ReturnedItems
+from dockbell.warehouse.rules import order as rules
+from dockbell.warehouse.rules.order import Line, Order, Quantities, Status
+from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.store import articles, items, orders, places, work
+from dockbell.warehouse.store import pallets as pallet_store
+
+WITH_STATUS = ("order.status-changed", "order.picked")
+LINE_COLUMNS = tuple(field.name for field in fields(Line))
+
+# --- Orders: from their creation to their end ------------------------------------------------------------
+
+
+def create_order(act: Act, new: NewOrder) -> tuple[int, bool]:
+    """Create the order, or change the one of that number as long as nothing is allocated: its id, and if it is new.
+
+    Raises InvalidInput with every article, transporter, warehouse and order type that does not exist.
+    """
+    act.need_goods_owner(new.goods_owner_id)
+    values, lines = _checked(act.tx, new)
+    found = orders.lock_order_by_number(act.tx, new.goods_owner_id, new.order_number)
+    if found is None:
+        # Whoever takes an id waits for the one before to commit, so a second look sees the same order made meanwhile.
+        (order_id,) = places.next_ids(act.tx, places.ORDER_ID)
+        found = orders.lock_order_by_number(act.tx, new.goods_owner_id, new.order_number)
+        if found is None:
+            orders.insert_order(act.tx, order_id, new.goods_owner_id, values, Status.OPEN, now=act.now)
+            orders.put_lines(act.tx, order_id, lines)
+            row = _row(act.tx, order_id)
+            _announce(act, row, None, _order(act.tx, row))
+            return order_id, True
+    order_id = int(found["id"])
+    rules.need_changeable(_order(act.tx, found))
+    orders.change_order(act.tx, order_id, values, now=act.now)
+    orders.put_lines(act.tx, order_id, lines)
+    return order_id, False
+
+
+def allocate_order(act: Act, order_id: int) -> Document:
+    """Set stock aside for the whole order, or refuse."""
+    row, before = _open(act, order_id)
+    wanted = [line.article_id for line in before.lines]
+    articles.lock_articles(act.tx, wanted)
+    free = dict.fromkeys(wanted, 0)
+    for item in items.for_sale(act.tx, wanted):
+        free[int(item["article_id"])] += int(item["number_of_items"])
+    return _finish(act, row, before, rules.allocate(before, free))
+
+
+def deallocate_order(act: Act, order_id: int, *, quantities: Quantities | None = None) -> Document:
+    """Set items free again (by row number; None: all that were not picked)."""
+    row, before = _open(act, order_id)
+    return _finish(act, row, before, rules.deallocate(before, quantities))
+
+
+def pick_order(act: Act, order_id: int, *, quantities: Quantities | None = None) -> Document:
+    """Take these items (by row number; None: all that are left). The last one makes the order Picked."""
+    row, before = _open(act, order_id)
+    return _finish(act, row, before, rules.pick(before, quantities))
+
+
+def pack_order(
+    act: Act, order_id: int, *, quantities: Quantities | None = None, parcel_number: str | None = None
+) -> Document:
+    """Put these picked items into the open parcel of that number, or into a new one."""
+    row, before = _open(act, order_id)
+    after = rules.pack(before, quantities)
+    document = _finish(act, row, before, after, parcel_id=pallets.parcel_for(act, row, parcel_number))
+    work.pick_order_packed(act.tx, order_id, now=act.now)
+    return document
+
+
+def send_order(act: Act, order_id: int, *, waybill: str | None = None) -> Document:
+    """Hand the goods to the transporter, whose tracking the order then has; its open parcels are closed first.
+
+    Without a waybill it gets the one it was given before, or one of ours.
+    """
+    row, before = _open(act, order_id)
+    after = rules.send(before)
+    waybill = waybill or row["waybill"]
+    if waybill is None and row["transporter"] is not None:
+        waybill = f"{row['transporter']}-{order_id}"
+    pallets.close_parcels_of(act, order_id)
+    tracking_url = places.tracking_url(act.tx, row["transporter"], waybill)
+    orders.ship(act.tx, order_id, waybill, tracking_url, now=act.now)
+    pallet_store.leave(act.tx, order_id, now=act.now)
+    return _finish(act, row, before, after)
+
+
+def collect_order(act: Act, order_id: int) -> Document:
+    """The consignee has the goods."""
+    row, before = _open(act, order_id)
+    return _finish(act, row, before, rules.collect(before))
+
+
+def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Document:
+    """Goods that were sent have come back; each line says why, where they lie now, and in which status."""
+    row, before = _open(act, order_id)
+    causes, statuses = places.kinds(act.tx, "return cause"), places.item_statuses(act.tx)
+    at = places.locations(act.tx, [each.location_id for each in back])
+    problems: list[Problem] = []
+    for place, each in enumerate(back):
+        if each.return_cause_code is not None and each.return_cause_code not in causes:
+            problems.append(_unknown(f"lines[{place}].returnCauseCode", "return cause", each.return_cause_code, causes))
+        code = each.article_item_status_code
+        if code not in statuses:
+            problems.append(_unknown(f"lines[{place}].articleItemStatusCode", "article item status", code, statuses))
+        if each.location_id not in at:
+            text = f"There is no location {each.location_id}."
+            problems.append(Problem(f"lines[{place}].locationId", "location", text))
+    if problems:
+        raise InvalidInput(problems)
+    sums: dict[str, int] = {}
+    for each in back:
+        sums[each.row_number] = sums.get(each.row_number, 0) + each.number_of_items
+    after = rules.take_back(before, sums)
+    lines = {line.row_number: line for line in after.lines}
+    booked = []
+    for each in back:
+        cause_id = None if each.return_cause_code is None else int(causes[each.return_cause_code]["id"])
+        booked.append((lines[each.row_number].id, cause_id, each.number_of_items))
+        carried_out.take_back(
+            act,
+            row,
+            lines[each.row_number],
+            each.number_of_items,
+            cause_id=cause_id,
+            status_id=int(statuses[each.article_item_status_code]["id"]),
+            location_id=each.location_id,
+        )
+    returns.came_back(act, row, booked)
+    orders.set_returned(act.tx, order_id, now=act.now)
+    return _finish(act, row, before, after)
+
+
+def cancel_order(act: Act, order_id: int) -> Document:
+    """End an order nothing was picked of; what was set aside is free again."""
+    row, before = _open(act, order_id)
+    return _finish(act, row, before, rules.cancel(before))
+
+
+def set_order_status(act: Act, order_id: int, number: int) -> Document:
+    """The step that leads to this status number; the number it has already changes nothing.
+
+    400 ends picking with what was picked so far, possibly nothing. 320 and 475 are refused: only allocating and taking
+    back lead there.
+    """
+    row, before = _open(act, order_id)
+    if number == before.status:
+        return order_views.documents_of(act.tx, [row])[0]
+    steps: Mapping[int, Callable[[Order], Order]] = {
+        Status.OPEN: rules.reopen,
+        Status.RELEASED: rules.release,
+        Status.PICKED: rules.end_picking,
+        Status.COLLECTED: rules.collect,
+        Status.CANCELLED: rules.cancel,
+    }
+    by_goods = {Status.ALLOCATED: "goods must be set aside for it", Status.RETURNED: "goods must come back"}
+    if number == Status.SENT:
+        return send_order(act, order_id)
+    if number in steps:
+        return _finish(act, row, before, steps[number](before))
+    if number in by_goods:
+        step = "allocate" if number == Status.ALLOCATED else "return"
+        raise impossible(
+            f"Order {before.number} cannot be set to {number} {Status(number).text}: {by_goods[Status(number)]}.",
+            f"POST /api/v1/warehouse/orders/{order_id}/{step}",
+        )
+    known = ", ".join(f"{status:d} {status.text}" for status in Status)
+    message = f"There is no order status {number}. Statuses: {known}."
+    raise InvalidInput([Problem("orderStatusNumber", "order_status", message)])
+
+
+def change_columns(act: Act, order_id: int, values: Mapping[str, Any]) -> None:
+    """Some columns or details of an order that the warehouse has not started on."""
+    row, before = _open(act, order_id)
+    rules.need_changeable(before)
+    if values.get("number", row["number"]) != row["number"]:
+        need_free_number(act.tx, int(row["goods_owner_id"]), values["number"])
+    details = json.loads(row["details"])
+    columns = {name: row[name] for name in ORDER_COLUMNS}
+    for name, value in values.items():
+        if name in columns:
+            columns[name] = value
+        else:
+            details[name] = value
+    orders.change_order(act.tx, order_id, {**columns, "details": json.dumps(details)}, now=act.now)
+
+
+def need_free_number(tx: Transaction, goods_owner_id: int, number: str) -> None:
+    if orders.lock_order_by_number(tx, goods_owner_id, number) is not None:
+        raise Conflict(f"There is an order {number} already.", code="number_taken", hint="Choose another number.")
+
+
+ORDER_COLUMNS = (
+    "number", "goods_owner_order_id", "consignee_order_number", "transporter", "transporter_service", "order_type",
+    "delivery_date", "consignee", "warehouse_id",
+)  # fmt: skip
+
+
+def _checked(tx: Transaction, new: NewOrder) -> tuple[dict[str, Any], list[tuple[str, int, str | None, int]]]:
+    """The order's columns and lines, if everything they refer to exists."""
+    problems = []
+    transporters, order_types, warehouses = places.transporters(tx), places.order_types(tx), places.warehouses(tx)
+    transporter = None if new.transporter is None else new.transporter.transporter_code
+    order_type = None if new.order_type is None else new.order_type.code
+    if transporter is not None and transporter not in transporters:
+        problems.append(_unknown("transporter.transporterCode", "transporter", transporter, transporters))
+    if order_type is not None and order_type not in order_types:
+        problems.append(_unknown("orderType.code", "order type", order_type, order_types))
+    known = articles.articles_by_number(tx, new.goods_owner_id, (line.article_number for line in new.order_lines))
+    if new.warehouse_code is not None and new.warehouse_code not in warehouses:
+        problems.append(_unknown("warehouseCode", "warehouse", new.warehouse_code, warehouses))
+    rows: set[str] = set()
+    for place, line in enumerate(new.order_lines):
+        if line.article_number not in known:
+            text = f"Goods owner {new.goods_owner_id} has no article {line.article_number!r}; make it first."
+            problems.append(Problem(f"orderLines[{place}].articleNumber", "article", text))
+        if line.row_number in rows:
+            text = f"There are two rows {line.row_number!r}; give each its own number."
+            problems.append(Problem(f"orderLines[{place}].rowNumber", "duplicate", text))
+        rows.add(line.row_number)
+    if problems:
+        raise InvalidInput(problems)
+    plain = new.model_dump(by_alias=True, mode="json")
+    values = {
+        "number": new.order_number,
+        "goods_owner_order_id": new.goods_owner_order_id,
+        "consignee_order_number": new.consignee_order_number,
+        "transporter": transporter,
+        "transporter_service": new.transporter and new.transporter.transporter_service_code,
+        "order_type": order_type,
+        "delivery_date": new.delivery_date,
+        "consignee": json.dumps(plain["consignee"]),
+        "warehouse_id": 1 if new.warehouse_code is None else int(warehouses[new.warehouse_code]["id"]),
+        "details": json.dumps({name: plain[name] for name in ORDER_DETAILS}),
+    }
+    return values, [
+        (line.row_number, known[line.article_number], line.comment, line.number_of_items) for line in new.order_lines
+    ]
+
+
+def _unknown(field: str, what: str, code: str, known: Mapping[str, Row]) -> Problem:
+    text = f"There is no {what} {code!r}. There are: {', '.join(known) or 'none yet'}."
+    return Problem(field, what.replace(" ", "_"), text)
+
+
+# --- One step ---------------------------------------------------------------------------------------------
+
+
+def _open(act: Act, order_id: int) -> tuple[Row, Order]:
+    """The order, which nobody else changes before the commit."""
+    row = act.own(orders.lock_order(act.tx, order_id), "order", order_id)
+    return row, _order(act.tx, row)
+
+
+def _row(tx: Transaction, order_id: int) -> Row:
+    row = orders.order(tx, order_id)
+    assert row is not None
+    return row
+
+
+def _order(tx: Transaction, row: Row) -> Order:
+    lines = orders.lines_of(tx, [int(row["id"])])
+    return Order(
+        row["number"],
+        Status(row["status"]),
+        tuple(Line(**{name: line[name] for name in LINE_COLUMNS}) for line in lines),
+    )
+
+
+def _finish(act: Act, row: Row, before: Order, after: Order, *, parcel_id: int | None = None) -> Document:
+    """Store what is different, and publish what that means."""
+    order_id = int(row["id"])
+    changed = [new for old, new in zip(before.lines, after.lines, strict=True) if old != new]
+    if changed:
+        carried_out.carry_out(act, row, before, after, parcel_id=parcel_id)
+        orders.set_quantities(act.tx, changed)
+        articles.change_stock(act.tx, rules.stock_changes(before, after), now=act.now)
+    if before.status != after.status:
+        orders.set_status(act.tx, order_id, after.status, now=act.now)
+        if after.status == Status.PICKED:
+            work.pick_order_picked(act.tx, order_id, now=act.now)
+        elif after.status < Status.ALLOCATED or after.status == Status.CANCELLED:
+            work.leave_pick_order(act.tx, order_id)
+    row = _row(act.tx, order_id)
+    _announce(act, row, before, after)
+    return order_views.documents_of(act.tx, [row])[0]
+
+
+def _announce(act: Act, row: Row, before: Order | None, after: Order) -> None:
+    types = rules.happened(before, after)
+    if not types:
+        return
+    one = [int(row["id"])]
+    data = order_payload(
+        row,
+        after.status,
+        act.doers(),
+        classes=places.classes_of(act.tx, int(row["goods_owner_id"])),
+        parcels=pallet_store.parcels_of(act.tx, one),
+        trackings=orders.trackings_of(act.tx, one),
+    )
+    facts = {
+        "transporter": row["transporter"],
+        "orderType": row["order_type"],
+        "warehouse": places.warehouse(act.tx, int(row["warehouse_id"]))["code"],
+    }
+    for event_type in types:
+        attributes: dict[str, Any] = dict(facts)
+        if before is not None and event_type in WITH_STATUS:
+            attributes |= {"statusFrom": int(before.status), "statusTo": int(after.status)}
+        act.tell(event_type, int(row["goods_owner_id"]), data, **attributes)

@@ -1,0 +1,288 @@
+"""What can be done with purchase orders: from their creation to the last item received."""
+
+import json
+from typing import Any
+
+from dockbell.domain.permissions import Actor
+from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.store import people
+from dockbell.store.database import Row, Transaction
+from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, no_such, raise_all, visible
+from dockbell.warehouse.actions import stock
+from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
+from dockbell.warehouse.inputs.common import LARGEST_ID
+from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, NewPurchaseOrder, ReceivedItems
+from dockbell.warehouse.rules.statuses import PURCHASE_ORDER, impossible, is_received
+from dockbell.warehouse.store import articles, items, pallets, places
+from dockbell.warehouse.store import purchase_orders as store
+
+NOTIFIED, INBOUND, DEVIATION, RECEIVED, CANCELLED = 100, 300, 400, 500, 900
+BEFORE_GOODS = (100, 200)
+OPEN = (100, 200, 300)
+Lines = list[tuple[str, int, str | None, int]]
+EVERYTHING = {
+    "number": None, "status_from": 0, "status_to": LARGEST_ID, "status_changed_from": 0, "received_from": 0,
+    "received_to": LARGEST_ID, "id_from": 0, "limit": 1_000,
+}  # fmt: skip
+
+# --- Purchase orders: from their creation to their end -----------------------------------------------------
+
+
+def put_purchase_order(act: Act, new: NewPurchaseOrder) -> tuple[int, bool]:
+    """Create it, or change the one of that number as long as nothing came in: its id, and whether it is new."""
+    act.need_goods_owner(new.goods_owner_id)
+    values, lines = _checked(act.tx, new)
+    found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
+    if found is None:
+        # Whoever takes an id waits for the one before to commit, so a second look sees the same one made meanwhile.
+        (purchase_order_id,) = places.next_ids(act.tx, places.PURCHASE_ORDER_ID)
+        found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
+        if found is None:
+            store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
+            store.insert_lines(act.tx, purchase_order_id, lines)
+            _tell(act, "purchase-order.created", purchase_order_id)
+            for line in store.lines_of(act.tx, purchase_order_id):
+                _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=True)
+            return purchase_order_id, True
+    purchase_order_id = int(found["id"])
+    PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
+    store.change(act.tx, purchase_order_id, values, now=act.now)
+    _change_lines(act, purchase_order_id, lines)
+    return purchase_order_id, False
+
+
+def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
+    """A row that stays keeps its id; each line that is new, different or gone is told."""
+    known = {row["row_number"]: row for row in store.lines_of(act.tx, purchase_order_id)}
+    wanted = {line[0]: line for line in lines}
+    for row_number, row in known.items():
+        if row_number not in wanted:
+            store.delete_line(act.tx, int(row["id"]))
+            _tell_line(act, "purchase-order-line.deleted", purchase_order_id, row)
+        elif wanted[row_number][1:] != (row["article_id"], row["comment"], row["advised"]):
+            _, article_id, comment, advised = wanted[row_number]
+            store.change_line(act.tx, int(row["id"]), article_id, comment, advised)
+            [line] = [each for each in store.lines_of(act.tx, purchase_order_id) if each["id"] == row["id"]]
+            _tell_line(act, "purchase-order-line.changed", purchase_order_id, line)
+    fresh = store.insert_lines(act.tx, purchase_order_id, [line for line in lines if line[0] not in known])
+    for line in store.lines_of(act.tx, purchase_order_id):
+        if line["id"] in fresh:
+            _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=False)
+
+
+def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> Document:
+    """Goods came in: each line becomes an article item. The first ones bring the purchase order to 300 Inbound."""
+    row = _open(act, purchase_order_id)
+    which = f"Purchase order {row['number']}"
+    PURCHASE_ORDER.need(which, row["status"], "received on", OPEN)
+    lines = {line["row_number"]: line for line in store.lines_of(act.tx, purchase_order_id)}
+    statuses = places.item_statuses(act.tx)
+    at = places.locations(act.tx, [each.location_id for each in received])
+    problems: list[Problem] = []
+    for place, each in enumerate(received):
+        if each.row_number not in lines:
+            text = f"There is no row {each.row_number[:40]!r}; there are {', '.join(list(lines)[:20])}."
+            problems.append(Problem(f"lines[{place}].rowNumber", "row_number", text))
+        if each.location_id not in at:
+            problems.append(no_location(each.location_id, f"lines[{place}].locationId"))
+        field = f"lines[{place}].articleItemStatusCode"
+        chosen(statuses, each.article_item_status_code, field, "article item status", problems)
+        if each.serial and each.number_of_items != 1:
+            text = f"Serial number {each.serial[:40]!r} is one item's, not {each.number_of_items}'s."
+            problems.append(Problem(f"lines[{place}].serial", "serial", text))
+        pallet = None if each.pallet_item_id is None else pallets.view(act.tx, each.pallet_item_id)
+        if each.pallet_item_id is not None and (pallet is None or pallet["goods_owner_id"] != row["goods_owner_id"]):
+            text = f"There is no pallet item {each.pallet_item_id}."
+            problems.append(Problem(f"lines[{place}].palletItemId", "pallet_item", text))
+    raise_all(problems)
+    articles.lock_articles(act.tx, [lines[each.row_number]["article_id"] for each in received])
+    if row["status"] < INBOUND:
+        _set_status(act, row, INBOUND)
+    for each in received:
+        line = lines[each.row_number]
+        item_id = items.insert(
+            act.tx,
+            article_id=line["article_id"],
+            location_id=each.location_id,
+            status_id=statuses[each.article_item_status_code]["id"],
+            serial=each.serial,
+            batch=each.batch,
+            expiry_date=each.expiry_date,
+            comment=each.comment,
+            container=each.container,
+            number_of_items=each.number_of_items,
+            purchase_order_line_id=line["id"],
+            pallet_item_id=each.pallet_item_id,
+            in_at=act.now,
+        )
+        store.receive(act.tx, int(line["id"]), purchase_order_id, each.number_of_items, now=act.now)
+        stock.add(act, int(line["article_id"]), each.number_of_items)
+        stock.tell_inbound(act, item_id)
+    return document_of(act.tx, purchase_order_id)
+
+
+def finish(act: Act, purchase_order_id: int) -> Document:
+    """Nothing more comes: 500 Received if everything is as advised, otherwise 400 Deviation."""
+    row = _open(act, purchase_order_id)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "finished", OPEN)
+    exact = all(line["received"] == line["advised"] for line in store.lines_of(act.tx, purchase_order_id))
+    _set_status(act, row, RECEIVED if exact else DEVIATION)
+    return document_of(act.tx, purchase_order_id)
+
+
+def set_purchase_order_status(act: Act, purchase_order_id: int, number: int) -> Document:
+    """The number it has already changes nothing; what came in cannot be cancelled."""
+    row = _open(act, purchase_order_id)
+    if number != row["status"]:
+        which = f"Purchase order {row['number']}"
+        PURCHASE_ORDER.need_step(which, row["status"], number)
+        received = _received(act.tx, purchase_order_id)
+        if number == CANCELLED and received:
+            raise impossible(f"{which} cannot be cancelled: {received} items came in.", "Finish it instead.")
+        _set_status(act, row, number)
+    return document_of(act.tx, purchase_order_id)
+
+
+def set_number(act: Act, purchase_order_id: int, number: str) -> None:
+    row = _open(act, purchase_order_id)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "renumbered", BEFORE_GOODS)
+    if number != row["number"]:
+        if store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
+            text = f"There is a purchase order {number} already."
+            raise Conflict(text, code="number_taken", hint="Choose another number.")
+        store.set_number(act.tx, purchase_order_id, number, now=act.now)
+
+
+def set_in_date(act: Act, purchase_order_id: int, in_date: str) -> None:
+    row = _open(act, purchase_order_id)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "changed", OPEN)
+    store.set_in_date(act.tx, purchase_order_id, in_date, now=act.now)
+
+
+def set_reported(act: Act, purchase_order_id: int, line_id: int, count: int) -> None:
+    """The goods owner's system knows of so many received items."""
+    _open(act, purchase_order_id)
+    lines = {int(line["id"]): line for line in store.lines_of(act.tx, purchase_order_id)}
+    if line_id not in lines:
+        no_such("purchase order line", line_id)
+    if count > lines[line_id]["received"]:
+        text = f"{count} items cannot be reported: {lines[line_id]['received']} were received."
+        raise InvalidInput([Problem("reportedNumberOfItems", "quantity", text)])
+    store.set_reported(act.tx, line_id, count)
+
+
+# --- One step --------------------------------------------------------------------------------------------
+
+
+def _open(act: Act, purchase_order_id: int) -> Row:
+    return act.own(store.lock(act.tx, purchase_order_id), "purchase order", purchase_order_id)
+
+
+def _set_status(act: Act, row: Row, status: int) -> None:
+    purchase_order_id, before = int(row["id"]), int(row["status"])
+    store.set_status(act.tx, purchase_order_id, status, now=act.now)
+    change = {"statusFrom": before, "statusTo": status}
+    _tell(act, "purchase-order.status-changed", purchase_order_id, **change)
+    if is_received(before, status, _received(act.tx, purchase_order_id)):
+        _tell(act, "purchase-order.received", purchase_order_id, **change)
+
+
+def _received(tx: Transaction, purchase_order_id: int) -> int:
+    return sum(int(line["received"]) for line in store.lines_of(tx, purchase_order_id))
+
+
+def _tell(act: Act, event_type: str, purchase_order_id: int, **attributes: Any) -> None:
+    row = _view(act.tx, purchase_order_id)
+    data = order_payload(row, classes_of(act.tx, row))
+    owner = int(row["goods_owner_id"])
+    act.tell(event_type, owner, data, supplier=row["supplier"], warehouse=row["warehouse_code"], **attributes)
+
+
+def _tell_line(act: Act, event_type: str, purchase_order_id: int, line: Row, **attributes: Any) -> None:
+    row = _view(act.tx, purchase_order_id)
+    facts = {"articleNumber": line["article_number"], "warehouse": row["warehouse_code"]}
+    act.tell(event_type, int(row["goods_owner_id"]), line_payload(row, line), **facts, **attributes)
+
+
+def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Lines]:
+    """Its columns and lines, if everything they refer to exists."""
+    problems: list[Problem] = []
+    classes, warehouses = places.kinds(tx, "purchase order class"), places.warehouses(tx)
+    type_id = chosen(
+        places.kinds(tx, "purchase order type"),
+        None if new.purchase_order_type is None else new.purchase_order_type.code,
+        "purchaseOrderType.code",
+        "purchase order type",
+        problems,
+    )
+    class_ids = [
+        chosen(classes, each.code, f"purchaseOrderClasses[{place}].code", "purchase order class", problems)
+        for place, each in enumerate(new.purchase_order_classes)
+    ]
+    warehouse_id = chosen(warehouses, new.warehouse_code, "warehouseCode", "warehouse", problems)
+    known = articles.articles_by_number(
+        tx, new.goods_owner_id, (line.article_number for line in new.purchase_order_lines)
+    )
+    rows: set[str] = set()
+    for place, line in enumerate(new.purchase_order_lines):
+        if line.article_number not in known:
+            text = f"Goods owner {new.goods_owner_id} has no article {line.article_number!r}; make it first."
+            problems.append(Problem(f"purchaseOrderLines[{place}].articleNumber", "article", text))
+        if line.row_number in rows:
+            text = f"There are two rows {line.row_number!r}; give each its own number."
+            problems.append(Problem(f"purchaseOrderLines[{place}].rowNumber", "duplicate", text))
+        rows.add(line.row_number)
+    raise_all(problems)
+    plain = new.model_dump(by_alias=True, mode="json")
+    values = {
+        "number": new.purchase_order_number,
+        "goods_owner_purchase_order_id": new.goods_owner_purchase_order_id,
+        "supplier": new.supplier_info and new.supplier_info.supplier_number,
+        "supplier_name": new.supplier_info and new.supplier_info.supplier_name,
+        "type_id": type_id,
+        "warehouse_id": warehouse_id or 1,
+        "is_return": int(new.purchase_order_is_return_type),
+        "in_date": new.in_date,
+        "class_ids": json.dumps(class_ids),
+        "details": json.dumps({name: plain[name] for name in PURCHASE_ORDER_DETAILS}),
+    }
+    return values, [
+        (line.row_number, known[line.article_number], line.comment, line.number_of_items)
+        for line in new.purchase_order_lines
+    ]
+
+
+# --- Looking ---------------------------------------------------------------------------------------------
+
+
+def _view(tx: Transaction, purchase_order_id: int) -> Row:
+    row = store.view(tx, purchase_order_id)
+    assert row is not None
+    return row
+
+
+def classes_of(tx: Transaction, row: Row) -> list[Row]:
+    wanted = json.loads(row["class_ids"])
+    return [each for each in places.kinds(tx, "purchase order class").values() if each["id"] in wanted]
+
+
+def document_of(tx: Transaction, purchase_order_id: int) -> Document:
+    row = _view(tx, purchase_order_id)
+    lines = store.lines_of(tx, purchase_order_id)
+    came = items.views(tx, items.ids_received(tx, [int(line["id"]) for line in lines]))
+    owner = people.goods_owner(tx, int(row["goods_owner_id"]))
+    assert owner is not None
+    return order_document(row, owner=owner["name"], lines=lines, came=came, classes=classes_of(tx, row))
+
+
+def get_purchase_order(tx: Transaction, actor: Actor, purchase_order_id: int) -> Document:
+    actor.need("read")
+    visible(store.view(tx, purchase_order_id), actor, "purchase order", purchase_order_id)
+    return document_of(tx, purchase_order_id)
+
+
+def list_purchase_orders(tx: Transaction, actor: Actor, goods_owner_id: int, **wanted: Any) -> list[Document]:
+    actor.need("read")
+    need_goods_owner(tx, actor, goods_owner_id)
+    return [document_of(tx, each) for each in store.page(tx, goods_owner_id, **{**EVERYTHING, **wanted})]
