@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work, in_columns
+from dockbell.store.database import ONLY_POSTGRES, PARAMETER, ROWS, SLOW_S, ConstraintFailed, Row, Work, need_keys
 from dockbell.store.futures import awaited
 from dockbell.store.postgres_arrays import COLUMNS, Column, register
 
@@ -77,8 +77,9 @@ class PostgresTransaction:
         if rows is not None:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            kinds = _kinds(sql)
-            params = {f"column_{place}": kinds[place](column) for place, column in enumerate(in_columns(rows))}
+            need_keys(rows)
+            columns = zip(_kinds(sql), zip(*rows, strict=True), strict=True)
+            params = {f"column_{place}": kind(column) for place, (kind, column) in enumerate(columns)}
         try:
             return self._connection.execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:
