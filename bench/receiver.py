@@ -4,6 +4,8 @@ They are the same for Dockbell and for the relay it is compared with. Of each re
 so that afterwards the set of what arrived can be compared with the set of what was logged; every hundredth is
 kept whole and judged after the run (signature, body, whose goods), where judging takes no time from what is measured.
 
+With a PEM file as second argument they speak TLS.
+
 Talks by lines: prints its ports as JSON, then answers each `report <folder>` with a JSON line.
 """
 
@@ -13,6 +15,7 @@ import hashlib
 import json
 import re
 import signal
+import ssl
 import sys
 import time
 from collections import Counter
@@ -138,12 +141,16 @@ def report(tally: Tally, folder: Path, owners: list[int]) -> dict[str, Any]:
     }
 
 
-async def main(owners: list[int]) -> None:
+async def main(owners: list[int], certificate: str | None) -> None:
+    tls = None
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
     tally = Tally()
     ended = asyncio.Event()
     servers = [
-        await loop.create_server(lambda place=place: Receiver(tally, place), "127.0.0.1", 0, backlog=1024)  # type: ignore[misc]
+        await loop.create_server(lambda place=place: Receiver(tally, place), "127.0.0.1", 0, backlog=1024, ssl=tls)  # type: ignore[misc]
         for place in range(len(owners))
     ]
 
@@ -164,4 +171,4 @@ async def main(owners: list[int]) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(json.loads(sys.argv[1])))
+        runner.run(main(json.loads(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import apsw
 import psycopg
+import trustme
 
 from bench.machine import Process, Unable, environment, program, python, running
 from bench.receiver import FIRST_GOODS_OWNER, secret_of
@@ -31,10 +32,11 @@ STARTS_WITHIN_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Who is there: as many goods owners as receivers, and how many webhooks each event meets."""
+    """Who is there: as many goods owners as receivers, how many webhooks each event meets, and whether over TLS."""
 
     receivers: int = 50
     fan_out: int = 1
+    tls: bool = False
 
     @property
     def goods_owners(self) -> list[int]:
@@ -78,12 +80,19 @@ class Target:
     log: Log | None = None
 
 
+AUTHORITY = "authority.pem"
+
 # --- the receivers -------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def receivers(shape: Shape, folder: Path) -> Iterator[tuple[Process, list[int]]]:
     command = python("bench.receiver", json.dumps(shape.goods_owners))
+    if shape.tls:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(folder / AUTHORITY))
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "receiver.pem"))
+        command.append(folder / "receiver.pem")
     process = Process("receiver", command, folder / "receiver.log", talks=True, env=environment())
     with running(process):
         yield process, json.loads(process.line())
@@ -167,6 +176,8 @@ def dockbell(
         "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
         "DOCKBELL_EGRESS__PER_ADDRESS": "1000",
     }
+    if shape.tls:
+        settings["DOCKBELL_EGRESS__CA_FILE"] = str(folder / AUTHORITY)
     process = Process(
         "dockbell", python("dockbell", "serve"), folder / "dockbell.log", cwd=folder, env=environment(**settings)
     )
@@ -185,18 +196,21 @@ def _set_up(client: Client, shape: Shape, ports: Sequence[int]) -> None:
         for place, owner in enumerate(shape.goods_owners):
             client.put(f"/api/v1/goodsOwners/{owner}", {"name": f"Goods owner {owner}"})
             for copy in range(shape.fan_out):
-                client.post("/api/v1/webhooks", _a_webhook(owner, place, copy, ports[place]))
+                client.post(
+                    "/api/v1/webhooks",
+                    _a_webhook(owner, place, copy, f"{'https' if shape.tls else 'http'}://127.0.0.1:{ports[place]}"),
+                )
     except ApiError as error:
         raise Unable(f"Dockbell refused the set-up: {error}") from error
 
 
-def _a_webhook(owner: int, place: int, copy: int, port: int) -> dict[str, Any]:
+def _a_webhook(owner: int, place: int, copy: int, origin: str) -> dict[str, Any]:
     return {
         "name": f"Receiver {place}.{copy}",
         "kind": "regular",
         "eventType": "order.picked",
         "goodsOwnerIds": [owner],
-        "targetUrl": f"http://127.0.0.1:{port}/hook/{copy}",
+        "targetUrl": f"{origin}/hook/{copy}",
         "signingSecret": secret_of(place),
     }
 

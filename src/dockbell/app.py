@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -279,8 +280,21 @@ class App:
         return [(f"/api/v1/{name}", warehouse) for name in PREFIXES]
 
     def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
+        """Outcomes on their way from the sender's thread to the loop's: what comes before the loop looks goes along."""
+        waiting: deque[tuple[object, Outcome]] = deque()
+        told = False
+
+        def take() -> None:
+            nonlocal told
+            told = False  # before looking: whoever adds from now on tells us again
+            self.worker.outcomes([waiting.popleft() for _ in range(len(waiting))])
+
         def deliver(batch: list[tuple[object, Outcome]]) -> None:
-            loop.call_soon_threadsafe(self.worker.outcomes, batch)
+            nonlocal told
+            waiting.extend(batch)
+            if not told:
+                told = True
+                loop.call_soon_threadsafe(take)
 
         return deliver
 

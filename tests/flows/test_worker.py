@@ -25,6 +25,24 @@ def in_flight(node: Node, webhook: int) -> int:
 # Fairness.
 
 
+async def test_a_node_never_has_more_in_flight_than_it_has_slots_and_serves_all_webhooks_in_turn(
+    database: Database, tmp_path: Path
+):
+    async with a_node(database, tmp_path) as node:
+        webhooks = [node.make_webhook(name=f"number {n}").webhook["id"] for n in range(6)]
+        node.worker._slots = 3
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(10)])
+        served: list[int] = []
+        for _ in range(20):
+            await node.until(lambda: node.sender.held() == 3)
+            served += [request.pool[0] for request in node.sender.requests[-3:]]
+            node.sender.answer_held()
+        await node.rest()
+        assert set(served[:24]) == set(webhooks)
+        assert {row["n"] for row in node.rows("SELECT count(*) AS n FROM attempts GROUP BY webhook_id")} == {10}
+
+
 @pytest.mark.parametrize("cap", [1, 3, 8])
 async def test_a_webhook_never_has_more_in_flight_than_it_may(database: Database, tmp_path: Path, cap: int):
     async with a_node(database, tmp_path) as node:
@@ -58,7 +76,11 @@ async def test_one_slow_receiver_keeps_no_one_else_waiting(database: Database, t
         await node.rest()
 
 
-async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_order(database: Database, tmp_path: Path):
+@pytest.mark.parametrize("bound", ["AHEAD", "MOST_IN_MEMORY"])
+async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_order(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+):
+    monkeypatch.setattr(worker_module, bound, 16)
     async with a_node(database, tmp_path) as node:
         node.make_webhook(maxConcurrency=1)
         events = [(await node.publish()).event_id for _ in range(120)]

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dockbell.actions import audit
@@ -147,6 +148,7 @@ class Doorkeeper:
         return actor
 
 
+@lru_cache(maxsize=256)
 def _key_in(header: str) -> str | None:
     """The key of `Bearer <key>`, or of `Basic`: the key as password (or its part after the id, with the id as user)."""
     if len(header) > LONGEST_HEADER or not header.isascii():

@@ -94,4 +94,6 @@ def masked(text: str, secret_texts: Sequence[str], *, cut: bool) -> str:
 
 def storable(text: str) -> str:
     """Text that both databases keep: no NUL, no half surrogate pair."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()

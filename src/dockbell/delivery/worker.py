@@ -29,8 +29,10 @@ from dockbell.store.deliveries import Closing, Lease
 
 log = structlog.get_logger()
 LEASE_MARGIN = 10 * SECOND
-AHEAD = 32
+AHEAD = 256
 """Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
+MOST_IN_MEMORY = 8_192
+"""Deliveries of all webhooks together, in flight or waiting; some 3 kB each. What finds no place waits in the store."""
 QUICK = SECOND
 WEBHOOKS_A_ROUND = 64
 CLAIM_AT_ONCE = 32
@@ -63,6 +65,7 @@ class _Lane:
     places: int = 0
     in_flight: int = 0
     last_took: int = 0
+    stands_in_line: bool = False
 
 
 class Worker:
@@ -83,6 +86,9 @@ class Worker:
         self._slots = slots
         self._jitter = jitter
         self._lanes: dict[int, _Lane] = defaultdict(_Lane)
+        self._places = 0
+        self._in_line: deque[_Lane] = deque()
+        """Lanes whose next attempt only waits for one of the node's slots, in turn."""
         self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
         self._look = asyncio.Event()
@@ -104,15 +110,15 @@ class Worker:
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         lane = self._lanes[webhook.id]
         room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
-        full = webhook.id in self._behind or lane.places >= room or len(self._in_flight) >= self._slots
+        full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
         if self._stopping or (full and not at_once):
             self._behind.add(webhook.id)
             return None
-        lane.places += 1
+        self._take_place(lane, 1)
         return self._lease_end(webhook, now)
 
     def unreserve(self, webhook_id: int) -> None:
-        self._lanes[webhook_id].places -= 1
+        self._take_place(self._lanes[webhook_id], -1)
 
     def take(self, jobs: Sequence[Job]) -> None:
         if self._stopping:  # they were leased in the moment it was asked to stop
@@ -129,7 +135,7 @@ class Worker:
     def closed(self, closings: Sequence[Closing]) -> None:
         for closing in closings:
             lane = self._lanes[closing.lease.webhook_id]
-            lane.places -= 1
+            self._take_place(lane, -1)
             if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
                 self._look.set()
             if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
@@ -153,8 +159,9 @@ class Worker:
             except Exception:
                 # One outcome that cannot be written must not take the rest of the batch along; its lease runs out.
                 log.exception("attempt.not_closed", event_id=attempt.job.event.id, webhook_id=attempt.job.webhook.id)
-                lane.places -= 1
+                self._take_place(lane, -1)
             self._start(lane)
+        self._start_next_in_line()
 
     # The worker's own life.
 
@@ -199,15 +206,48 @@ class Worker:
             self._quiet.clear()
             await self._quiet.wait()
 
+    def _take_place(self, lane: _Lane, count: int) -> None:
+        lane.places += count
+        self._places += count
+
     def _start(self, lane: _Lane) -> None:
-        while lane.waiting and lane.in_flight < lane.waiting[0].webhook.max_concurrency and not self._stopping:
-            job = lane.waiting.popleft()
-            # An attempt goes to where the webhook points now, not to where it did when the event came.
-            webhook = self._index.state.webhooks.get(job.webhook.id, job.webhook)
-            if webhook.enabled or job.event.test:
-                self._attempt(Job(job.lease, job.event, webhook), lane)
-            else:
-                self._give_back([job])
+        """Begin what the lane may; where others wait for one of the node's slots, it stands in line behind them."""
+        while self._may_start(lane):
+            full = self._in_line or len(self._in_flight) >= self._slots
+            if full and not lane.waiting[0].event.test:  # a person waits for a test's result
+                self._stand_in_line(lane)
+                return
+            self._start_one(lane)
+
+    def _start_next_in_line(self) -> None:
+        """One attempt each in turn, so that a webhook with much to do leaves slots to the others."""
+        while self._in_line and len(self._in_flight) < self._slots:
+            lane = self._in_line.popleft()
+            lane.stands_in_line = False
+            if self._may_start(lane):
+                self._start_one(lane)
+            if self._may_start(lane):
+                self._stand_in_line(lane)
+
+    def _stand_in_line(self, lane: _Lane) -> None:
+        if not lane.stands_in_line:
+            lane.stands_in_line = True
+            self._in_line.append(lane)
+
+    def _may_start(self, lane: _Lane) -> bool:
+        waiting = lane.waiting
+        return bool(waiting) and lane.in_flight < waiting[0].webhook.max_concurrency and not self._stopping
+
+    def _start_one(self, lane: _Lane) -> None:
+        job = lane.waiting.popleft()
+        # An attempt goes to where the webhook points now, not to where it did when the event came.
+        webhook = self._index.state.webhooks.get(job.webhook.id, job.webhook)
+        if webhook is not job.webhook:
+            job = Job(job.lease, job.event, webhook)
+        if webhook.enabled or job.event.test:
+            self._attempt(job, lane)
+        else:
+            self._give_back([job])
 
     def _attempt(self, job: Job, lane: _Lane) -> None:
         now = self._clock.now()
@@ -245,7 +285,7 @@ class Worker:
         except Exception as error:
             log.error("worker.release_failed", error=str(error), hint="They are taken up again when their leases end.")
         for lease in leases:
-            self._lanes[lease.webhook_id].places -= 1
+            self._take_place(self._lanes[lease.webhook_id], -1)
         self._tell_quiet()
 
     def _woken(self) -> None:
@@ -289,7 +329,7 @@ class Worker:
                 row["test_of"] is not None,
             )  # fmt: skip
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
-            self._lanes[lease.webhook_id].places += 1
+            self._take_place(self._lanes[lease.webhook_id], 1)
         self.take(jobs)
         if next_due is None:
             return len(jobs), LONGEST_NAP_S

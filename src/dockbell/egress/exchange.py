@@ -255,6 +255,8 @@ def header_list(lines: tuple[bytes | str, ...]) -> list[bytes | str]:
         if isinstance(line, bytes):
             bare_bytes = line.rstrip(b" \t")
             given.append(bare_bytes[:-1] + b";" if bare_bytes.endswith(b":") else line)
+        elif line[-1] not in ": \t":  # the usual line
+            given.append(line)
         else:
             bare = line.rstrip(" \t")
             given.append(bare[:-1] + ";" if bare.endswith(":") else line)

@@ -51,7 +51,6 @@ class Transfers:
         self._under_way: dict[pycurl.Curl, Exchange] = {}
         self._ended: list[tuple[Job, Outcome]] = []
         self._next_tick = 0.0
-        self._timer: float | None = None
         self._watched: set[int] = set()
         self._masks: dict[int, tuple[int, int]] = {}
         self.retried_at_once = 0
@@ -76,9 +75,10 @@ class Transfers:
 
     def turn(self, timeout_s: float | None) -> list[tuple[Job, Outcome]]:
         """Wait until something happens, at most `timeout_s` (None: for ever); the exchanges that ended."""
-        now = time.monotonic()
-        if self._timer is not None:
-            timeout_s = min(timeout_s, self._timer - now) if timeout_s is not None else self._timer - now
+        # Asked once a turn and not told through libcurl's timer callback, which takes the GIL twice for each request.
+        after_ms = self._multi.timeout()
+        if after_ms >= 0:
+            timeout_s = after_ms / 1000 if timeout_s is None else min(timeout_s, after_ms / 1000)
         if self._under_way:
             timeout_s = TICK_S if timeout_s is None else min(timeout_s, TICK_S)
         if self._ended:
@@ -92,11 +92,10 @@ class Transfers:
                 os.eventfd_read(fd)
             else:
                 self._unregister(fd)
-        now = time.monotonic()
-        if self._timer is not None and self._timer <= now:
-            self._timer = None
+        if self._multi.timeout() == 0:
             act(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+        now = time.monotonic()
         if now >= self._next_tick:
             self._next_tick = now + TICK_S
             self._tick(now)
@@ -127,8 +126,6 @@ class Transfers:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._multi.setopt(pycurl.M_MAXCONNECTS, max(16, min(2048, limit // 4)))
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._timer = None
         self._watched.clear()
         self._masks.clear()
         self._sockets_opened = 0
@@ -196,9 +193,6 @@ class Transfers:
         except FileNotFoundError:
             self._epoll.register(fd, mask)
         self._masks[fd] = wanted
-
-    def _on_timer(self, after_ms: int) -> None:
-        self._timer = None if after_ms < 0 else time.monotonic() + after_ms / 1000
 
     def _unregister(self, fd: int) -> None:
         self._masks.pop(fd, None)

@@ -36,12 +36,10 @@ class ConstraintFailed(Exception):
     """A unique, foreign-key or check rule of the schema refused the write."""
 
 
-def in_columns(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """The columns of rows; the first one is a key, and a row without it is refused."""
-    columns = list(zip(*rows, strict=True))
-    if columns and None in columns[0]:
+def need_keys(rows: Sequence[Sequence[Any]]) -> None:
+    """Refuse rows whose first column has no value: SQLite's statements are filled up with such rows."""
+    if None in [row[0] for row in rows]:
         raise ValueError("The first column of rows must have a value in each row")
-    return columns
 
 
 class Transaction(Protocol):

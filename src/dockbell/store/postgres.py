@@ -30,7 +30,7 @@ from dockbell.store.database import (
     Row,
     Transaction,
     Work,
-    in_columns,
+    need_keys,
 )
 from dockbell.store.futures import awaited
 from dockbell.store.postgres_arrays import COLUMNS, Column, register
@@ -98,8 +98,9 @@ class PostgresTransaction:
         if rows is not None:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            kinds = _kinds(sql)
-            params = {f"column_{place}": kinds[place](column) for place, column in enumerate(in_columns(rows))}
+            need_keys(rows)
+            columns = zip(_kinds(sql), zip(*rows, strict=True), strict=True)
+            params = {f"column_{place}": kind(column) for place, (kind, column) in enumerate(columns)}
         try:
             return self._cursor().execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:

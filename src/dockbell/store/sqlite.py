@@ -25,7 +25,7 @@ import apsw
 import structlog
 
 from dockbell.errors import ConfigError, StorageFull, Unavailable
-from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, in_columns
+from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, need_keys
 from dockbell.store.futures import awaited
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class SqliteTransaction:
                 return
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
-            in_columns(rows)
+            need_keys(rows)
             for size, chunk in _in_statements(rows):
                 values = list(itertools.chain.from_iterable(chunk))
                 values += [None] * ((size - len(chunk)) * len(chunk[0]))
@@ -238,21 +238,28 @@ class SqliteDatabase:
         connection = self._writer_connection
         transaction = SqliteTransaction(connection)
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        alone = len(batch) == 1  # a transaction of one is its own savepoint: two statements fewer
         began = time.perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
             for work, future in batch:
                 woken = set(transaction.woken)
-                connection.execute("SAVEPOINT job")
+                if not alone:
+                    connection.execute("SAVEPOINT job")
                 try:
                     answers.append((future, work(transaction), None))
                 except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-                    connection.execute("ROLLBACK TO job")
+                    if not alone:
+                        connection.execute("ROLLBACK TO job")
+                    elif connection.in_transaction:  # a full disk has ended it already
+                        connection.execute("ROLLBACK")
                     transaction.woken = woken
                     answers.append((future, None, _in_our_words(error)))
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
-            self.commits += 1
+                if not alone:
+                    connection.execute("RELEASE job")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+                self.commits += 1
         except apsw.Error as refused:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -58,6 +58,11 @@ def head(length: int, media_type: bytes = JSON, more: Headers = ()) -> list[tupl
     return [(b"content-type", media_type), (b"content-length", b"%d" % length), *SECURITY_HEADERS, *more]
 
 
+def lines(headers: Headers) -> bytes:
+    """The headers as they go out."""
+    return b"".join([b"%b: %b\r\n" % each for each in headers])
+
+
 def problem(status: int, code: str, detail: str, *, hint: str = "", problems: Iterable[Problem] = ()) -> dict[str, Any]:
     """The one error shape; members that RFC 9457 does not know are `code`, `hint` and `problems`."""
     return {

@@ -16,7 +16,8 @@ from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.web.connection import Connection
 
 Headers = list[tuple[bytes, bytes]]
-Answer = Callable[[int, Headers, bytes], None]
+Answer = Callable[[int, bytes, bytes], None]
+"""Status, header lines as they go out, body."""
 AtOnce = Callable[[Headers, bytes, Answer], bool]
 """Takes headers, body and whom to tell the answer; False if it wants nothing of the request, which then goes on."""
 
@@ -90,11 +91,14 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
                 and not self.expect_100_continue
                 and not self.parser.should_upgrade()
                 and not self.flow.write_paused
-                # Too long a body is refused before it comes.
-                and not any(
-                    name == b"content-length" and int(value) > LARGEST_EVENT_BYTES for name, value in self.headers
-                )
+                and self._length_announced() <= LARGEST_EVENT_BYTES  # too long a body is refused before it comes
             )
+
+        def _length_announced(self) -> int:
+            for name, value in self.headers:
+                if name == b"content-length":
+                    return int(value)
+            return 0
 
         def _go_on(self) -> None:
             """To the application, with what was read of the head."""
@@ -110,14 +114,13 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
             self._go_on()
             super().on_body(turn.body)
 
-        def _answer(self, turn: _Turn, status: int, headers: Headers, body: bytes) -> None:
+        def _answer(self, turn: _Turn, status: int, lines: bytes, body: bytes) -> None:
             turn.response_complete = True
             if turn.disconnected or self.transport.is_closing():
                 return
-            lines = [b"%b: %b\r\n" % each for each in (*self.server_state.default_headers, *headers)]
-            if not turn.keep_alive:
-                lines.append(b"connection: close\r\n")
-            self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+            ours = b"".join([b"%b: %b\r\n" % each for each in self.server_state.default_headers])
+            end = b"\r\n" if turn.keep_alive else b"connection: close\r\n\r\n"
+            self.transport.write(b"".join((STATUS_LINE[status], ours, lines, end, body)))
             if not turn.keep_alive:
                 self.transport.close()
             self.on_response_complete()

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -22,6 +23,7 @@ from dockbell.web.answers import (
     encode,
     head,
     headers_of,
+    lines,
     problem_of,
     send_bytes,
     send_document,
@@ -47,9 +49,9 @@ def publish_at_once(
     parts: Parts,
     headers: list[tuple[bytes, bytes]],
     body: bytes,
-    answer: Callable[[int, list[tuple[bytes, bytes]], bytes], None],
+    answer: Callable[[int, bytes, bytes], None],
 ) -> bool:
-    """Publish one event if all is usual; `answer` gets status, headers and body after the commit.
+    """Publish one event if all is usual; `answer` gets status, header lines and body after the commit.
 
     False, with nothing done, for anything `publish` must look at: an array, a key not seen lately, whatever it refuses.
     """
@@ -77,13 +79,18 @@ def publish_at_once(
 _LOOKED_AT = frozenset({b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
 
 
-def _in_http(told: Told) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _in_http(told: Told) -> tuple[int, bytes, bytes]:
     verdict = told if isinstance(told, DockbellError) else told[0]
     if isinstance(verdict, Accepted):
         body = _accepted(verdict)
-        return 202, head(len(body)), body
+        return 202, _lines_of_202(len(body)), body
     body = encode(problem_of(verdict))
-    return verdict.status, head(len(body), PROBLEM_JSON, headers_of(verdict)), body
+    return verdict.status, lines(head(len(body), PROBLEM_JSON, headers_of(verdict))), body
+
+
+@lru_cache(maxsize=64)
+def _lines_of_202(length: int) -> bytes:
+    return lines(head(length))
 
 
 def _accepted(verdict: Accepted) -> bytes:
