@@ -162,7 +162,7 @@ async def test_returned_goods_that_are_taken_out_name_the_order_they_came_back_f
     }
     await hall.do("inventoryAdjustments", goodsOwnerId=TEA, adjustments=[adjustment])
     assert told.one("inventory.performed")["transaction"]["returnRemovedByOrder"] == {"orderId": order_id}
-    [found] = await hall.get(f"/api/v1/returnOrders?goodsOwnerId={TEA}&customerOrderNumber=SO-1001")
+    [found] = await hall.get(f"/api/v1/returnOrders?goodsOwnerId={TEA}&customerOrderNumbers=SO-1001")
     [item] = found["returnOrderLines"][0]["returnedArticleItems"]
     assert item["isReturnRemovedByInventory"] is True
 

@@ -54,9 +54,39 @@ async def test_orders_are_found_by_what_happened_to_them_and_what_they_hold(floo
     assert await found(f"shippedTimeFrom={sent}&shippedTimeTo={began}") == []
     assert await found(f"lastReturnedFrom={back}") == [second]
     assert await found("parcelNumber=P-77") == [second]
-    assert await found("articleNumber=TEA-007") == [third]
+    assert await found("articleNumbers=TEA-007") == [third]
     assert await found("onlyOrdersWithOrderLinesToReport=true") == [first, second]
     assert await found("onlyOrdersWithOrderLinesToReport=false") == [first, second, third]
+
+
+async def test_lists_take_several_numbers_and_find_exactly_those(hall: Hall):
+    for number in ("N1", "N2", "N3", "N"):
+        await hall.order(orderNumber=number)
+        await hall.purchase_order(purchaseOrderNumber=number, inDate=f"2026-03-0{len(number)}")
+
+    async def found(path: str, *names: str) -> list[Any]:
+        rows = await hall.get(f"/api/v1/{path}goodsOwnerId={TEA}")
+        values = []
+        for row in rows:
+            value = row
+            for name in names:
+                value = value[name]
+            values.append(value)
+        return values
+
+    order, purchase = ("orderInfo", "orderNumber"), ("purchaseOrderInfo", "purchaseOrderNumber")
+    assert await found("orders?orderNumbers=N1&orderNumbers=N3&", *order) == ["N1", "N3"]
+    assert await found("orders?orderNumbers=N&", *order) == ["N"]
+    assert await found("orders?orderNumber=N2&orderNumbers=N&", *order) == ["N2", "N"]
+    assert await found("purchaseOrders?purchaseOrderNumbers=N1&purchaseOrderNumbers=N&", *purchase) == ["N1", "N"]
+    assert await found("purchaseOrders?inDateFrom=2026-03-02&inDateTo=2026-03-02&", *purchase) == ["N1", "N2", "N3"]
+    assert await found("purchaseOrders?articleNumbers=TEA-002&", *purchase) == ["PO-STOCK"]
+    both = "articleNumbers=TEA-001&articleNumbers=TEA-003&"
+    assert await found(f"articles?{both}", "articleNumber") == ["TEA-001", "TEA-003"]
+    assert await found(f"articleItems?{both}", "articleNumber") == ["TEA-001", "TEA-003"]
+    assert await found(f"articles/inventoryPerWarehouse?{both}", "articleNumber") == ["TEA-001", "TEA-003"]
+    assert await found("articleItems?locationNames=A-01&locationNames=A-02&", "articleNumber") == ["TEA-001", "TEA-002"]
+    refused(await hall.call("GET", f"/api/v1/orders?goodsOwnerId={TEA}&orderNumbers=a%1Fb"), 422)
 
 
 async def test_what_was_reported_is_no_longer_found_as_missing(hall: Hall):
@@ -225,7 +255,7 @@ async def test_stock_is_told_by_warehouse_and_by_item(hall: Hall):
     await hall.order("allocate")
     [row] = await hall.get(f"/api/v1/articles/inventoryPerWarehouse?goodsOwnerId={TEA}&articleNumber=TEA-001")
     assert (row["warehouse"]["code"], row["numberOfItems"], row["allocatedNumberOfItems"]) == ("GBG", 500, 5)
-    [found] = await hall.get(f"/api/v1/articleItems?goodsOwnerId={TEA}&locationName=A-09")
+    [found] = await hall.get(f"/api/v1/articleItems?goodsOwnerId={TEA}&locationNames=A-09")
     assert found["articleNumber"] == "TEA-102"
     assert [item["numberOfItems"] for item in found["items"]] == [497, 3]
 

@@ -243,7 +243,7 @@ def test_7_a_returns_portal_refunds_after_looking_at_the_cause(site: Site, partn
     step(site, f"orders/{order_id}/return", lines=[back])
     [event] = portal.came()
     number = event["order"]["orderNumber"]
-    [found] = portal.api.get(f"/api/v1/returnOrders?goodsOwnerId={TEA}&customerOrderNumber={number}")
+    [found] = portal.api.get(f"/api/v1/returnOrders?goodsOwnerId={TEA}&customerOrderNumbers={number}")
     [line] = found["returnOrderLines"]
     assert (line["returnCause"]["code"], line["returnedNumberOfItems"]) == ("DMG", 1)
     assert event["articleItem"]["returnCause"]["returnCauseCode"] == "DMG"

@@ -100,7 +100,7 @@ def _documents(tx: Transaction, rows: Sequence[Row]) -> list[Document]:
 
 
 def inventory_per_warehouse(
-    tx: Transaction, actor: Actor, goods_owner_id: int, *, number: str | None = None
+    tx: Transaction, actor: Actor, goods_owner_id: int, *, number: articles.Texts = None
 ) -> list[Document]:
     actor.need("read")
     need_goods_owner(tx, actor, goods_owner_id)
@@ -122,9 +122,9 @@ def list_items(
     actor: Actor,
     goods_owner_id: int,
     *,
-    number: str | None = None,
+    number: articles.Texts = None,
     article_id_from: int = 0,
-    location: str | None = None,
+    location: articles.Texts = None,
     limit: int = 1_000,
 ) -> list[Document]:
     """Articles that are in stock, each with its items."""

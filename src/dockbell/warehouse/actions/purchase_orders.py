@@ -23,7 +23,7 @@ OPEN = (100, 200, 300)
 Lines = list[tuple[str, int, str | None, int]]
 EVERYTHING = {
     "number": None, "status_from": 0, "status_to": LARGEST_ID, "status_changed_from": 0, "received_from": 0,
-    "received_to": LARGEST_ID, "id_from": 0, "limit": 1_000,
+    "received_to": LARGEST_ID, "in_date_from": "", "in_date_to": "9999", "article_number": None, "id_from": 0, "limit": 1_000,
 }  # fmt: skip
 
 # --- Purchase orders: from their creation to their end -----------------------------------------------------

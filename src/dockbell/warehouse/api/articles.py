@@ -7,7 +7,20 @@ from pydantic import Field
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import articles, inventories, stock
-from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Number, Rows, YesOrNo, asked, moments, said
+from dockbell.warehouse.api.desk import (
+    API,
+    FLOOR,
+    Acting,
+    Desk,
+    Names,
+    Number,
+    Rows,
+    YesOrNo,
+    asked,
+    either,
+    moments,
+    said,
+)
 from dockbell.warehouse.inputs.articles import NewArticle
 from dockbell.warehouse.inputs.common import Incoming, Name
 from dockbell.warehouse.inputs.floor import ItemStatusStep, MoveStep, NewInventory, Reported
@@ -17,6 +30,7 @@ from dockbell.warehouse.store import places
 class WantedArticles(Incoming):
     goods_owner_id: Number
     article_number: Name | None = None
+    article_numbers: Names = None
     article_name_contains: Name | None = None
     only_articles_in_stock: YesOrNo = False
     stock_info_changed_from: str | None = None
@@ -28,7 +42,8 @@ class WantedArticles(Incoming):
 class WantedItems(Incoming):
     goods_owner_id: Number
     article_number: Name | None = None
-    location_name: Name | None = None
+    article_numbers: Names = None
+    location_names: Names = None
     article_system_id_from: Number = 0
     max_articles_to_get: Rows = 100
 
@@ -36,6 +51,7 @@ class WantedItems(Incoming):
 class WantedInventory(Incoming):
     goods_owner_id: Number
     article_number: Name | None = None
+    article_numbers: Names = None
 
 
 class WantedAdjustments(Incoming):
@@ -63,7 +79,7 @@ def _add_articles(app: FastAPI, desk: Desk) -> None:
             articles.list_articles,
             wanted.goods_owner_id,
             now=desk.now(),
-            number=wanted.article_number,
+            number=either(wanted.article_number, wanted.article_numbers),
             name_contains=wanted.article_name_contains,
             only_in_stock=wanted.only_articles_in_stock,
             id_from=wanted.article_system_id_from,
@@ -76,7 +92,7 @@ def _add_articles(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/articles/inventoryPerWarehouse")
     async def inventory_per_warehouse(actor: Acting, wanted: Annotated[WantedInventory, Query()]) -> list[Document]:
-        number = wanted.article_number
+        number = either(wanted.article_number, wanted.article_numbers)
         return await desk.look(actor, articles.inventory_per_warehouse, wanted.goods_owner_id, number=number)
 
     @app.get(f"{API}/articles/{{articleSystemId}}")
@@ -114,8 +130,8 @@ def _add_items(app: FastAPI, desk: Desk) -> None:
             actor,
             articles.list_items,
             wanted.goods_owner_id,
-            number=wanted.article_number,
-            location=wanted.location_name,
+            number=either(wanted.article_number, wanted.article_numbers),
+            location=wanted.location_names,
             article_id_from=wanted.article_system_id_from,
             limit=wanted.max_articles_to_get,
         )

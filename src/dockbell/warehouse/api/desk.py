@@ -16,7 +16,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Database
 from dockbell.warehouse.act import Act
-from dockbell.warehouse.inputs.common import LARGEST_ID, NOBODY, Step
+from dockbell.warehouse.inputs.common import LARGEST_ID, NOBODY, Name, Step
 
 T = TypeVar("T")
 API = "/api/v1"
@@ -62,6 +62,8 @@ def _acting(request: Request) -> Actor:
 Acting = Annotated[Actor, Depends(_acting)]
 Number = Annotated[int, BeforeValidator(digits), Field(ge=0, le=LARGEST_ID)]
 Rows = Annotated[int, BeforeValidator(digits), Field(ge=1, le=1_000)]
+Names = Annotated[list[Name], Field(max_length=500)] | None
+"""A parameter that may be repeated."""
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 
 
@@ -105,6 +107,11 @@ def moments(**texts: str | None) -> dict[str, Moment]:
     if problems:
         raise InvalidInput(problems)
     return found
+
+
+def either(one: str | None, several: list[str] | None) -> list[str] | None:
+    """The names asked for by `...Number` and `...Numbers` together."""
+    return None if one is None and several is None else [*([] if one is None else [one]), *(several or ())]
 
 
 def said(what: str, *, is_new: bool) -> str:

@@ -6,9 +6,9 @@ from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import production_orders, purchase_orders, shipments
-from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Number, Rows, asked, moments, said
+from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Names, Number, Rows, asked, either, moments, said
 from dockbell.warehouse.inputs import goods_in as inputs
-from dockbell.warehouse.inputs.common import LARGEST_ID, Incoming, Name, Step
+from dockbell.warehouse.inputs.common import LARGEST_ID, Date, Incoming, Name, Step
 from dockbell.warehouse.inputs.floor import ReportedNumberOfItems
 from dockbell.warehouse.rules.statuses import PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
 from dockbell.warehouse.store import places
@@ -19,6 +19,10 @@ ONE = f"{API}/purchaseOrders/{{purchaseOrderId}}"
 class WantedPurchaseOrders(Incoming):
     goods_owner_id: Number
     purchase_order_number: Name | None = None
+    purchase_order_numbers: Names = None
+    article_numbers: Names = None
+    in_date_from: Date | None = None
+    in_date_to: Date | None = None
     purchase_order_status_from: Number = 0
     purchase_order_status_to: Number = LARGEST_ID
     purchase_order_status_changed_time_from: str | None = None
@@ -68,7 +72,8 @@ def _add_purchase_orders(app: FastAPI, desk: Desk) -> None:
             actor,
             purchase_orders.list_purchase_orders,
             wanted.goods_owner_id,
-            number=wanted.purchase_order_number,
+            number=either(wanted.purchase_order_number, wanted.purchase_order_numbers),
+            article_number=wanted.article_numbers,
             status_from=wanted.purchase_order_status_from,
             status_to=wanted.purchase_order_status_to,
             id_from=wanted.purchase_order_id_from,
@@ -77,6 +82,8 @@ def _add_purchase_orders(app: FastAPI, desk: Desk) -> None:
                 status_changed_from=times.get("purchaseOrderStatusChangedTimeFrom"),
                 received_from=times.get("lastReceiveTimeFrom"),
                 received_to=times.get("lastReceiveTimeTo"),
+                in_date_from=wanted.in_date_from,
+                in_date_to=wanted.in_date_to,
             ),
         )
 

@@ -6,7 +6,20 @@ from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import order_reports, order_views, orders, pallets
-from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Number, Rows, YesOrNo, asked, moments, said
+from dockbell.warehouse.api.desk import (
+    API,
+    FLOOR,
+    Acting,
+    Desk,
+    Names,
+    Number,
+    Rows,
+    YesOrNo,
+    asked,
+    either,
+    moments,
+    said,
+)
 from dockbell.warehouse.inputs import orders as inputs
 from dockbell.warehouse.inputs.common import LARGEST_ID, Incoming, Name, Step
 from dockbell.warehouse.inputs.floor import ReportedNumberOfItems
@@ -19,6 +32,7 @@ ONE = f"{API}/orders/{{orderId}}"
 class WantedOrders(Incoming):
     goods_owner_id: Number
     order_number: Name | None = None
+    order_numbers: Names = None
     order_status_from: Number = 0
     order_status_to: Number = LARGEST_ID
     order_status_changed_time_from: str | None = None
@@ -30,7 +44,7 @@ class WantedOrders(Incoming):
     last_returned_from: str | None = None
     shipment_id: Number | None = None
     parcel_number: Name | None = None
-    article_number: Name | None = None
+    article_numbers: Names = None
     only_orders_with_order_lines_to_report: YesOrNo = False
     order_id_from: Number = 0
     max_orders_to_get: Rows = 100
@@ -68,12 +82,12 @@ def _add_lists(app: FastAPI, desk: Desk) -> None:
             actor,
             order_views.list_orders,
             wanted.goods_owner_id,
-            number=wanted.order_number,
+            number=either(wanted.order_number, wanted.order_numbers),
             status_from=wanted.order_status_from,
             status_to=wanted.order_status_to,
             shipment_id=wanted.shipment_id,
             parcel_number=wanted.parcel_number,
-            article_number=wanted.article_number,
+            article_number=wanted.article_numbers,
             unreported=int(wanted.only_orders_with_order_lines_to_report),
             id_from=wanted.order_id_from,
             limit=wanted.max_orders_to_get,

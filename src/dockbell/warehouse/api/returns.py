@@ -6,8 +6,8 @@ from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import returns
-from dockbell.warehouse.api.desk import API, Acting, Desk, Number, Rows, asked, moments, said
-from dockbell.warehouse.inputs.common import LARGEST_ID, Incoming, Name
+from dockbell.warehouse.api.desk import API, Acting, Desk, Names, Number, Rows, asked, moments, said
+from dockbell.warehouse.inputs.common import LARGEST_ID, Incoming
 from dockbell.warehouse.inputs.goods_in import NewReturnOrder, NewReturnOrderStatus
 from dockbell.warehouse.rules.statuses import RETURN_ORDER
 from dockbell.warehouse.store import places
@@ -15,8 +15,8 @@ from dockbell.warehouse.store import places
 
 class WantedReturnOrders(Incoming):
     goods_owner_id: Number
-    return_order_number: Name | None = None
-    customer_order_number: Name | None = None
+    return_order_numbers: Names = None
+    customer_order_numbers: Names = None
     goods_returned_from_date: str | None = None
     return_order_status_from: Number = 0
     return_order_status_to: Number = LARGEST_ID
@@ -41,8 +41,8 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
             actor,
             returns.list_return_orders,
             wanted.goods_owner_id,
-            number=wanted.return_order_number,
-            order_number=wanted.customer_order_number,
+            number=wanted.return_order_numbers,
+            order_number=wanted.customer_order_numbers,
             status_from=wanted.return_order_status_from,
             status_to=wanted.return_order_status_to,
             id_from=wanted.return_order_id_from,

@@ -7,8 +7,10 @@ from typing import Any
 from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.rules.order import StockChange
+from dockbell.warehouse.store import places
 
 Values = Mapping[str, Any]
+Texts = str | Iterable[str] | None
 
 
 def insert_article(
@@ -78,7 +80,7 @@ def article_page(
     tx: Transaction,
     goods_owner_id: int,
     *,
-    number: str | None = None,
+    number: Texts = None,
     id_from: int = 0,
     limit: int,
     stock_changed_from: Moment = 0,
@@ -92,12 +94,12 @@ def article_page(
          WHERE a.goods_owner_id = :goods_owner_id AND a.id >= :id_from AND a.deleted_at IS NULL
            AND a.stock_changed_at >= :stock_changed_from AND a.changed_at >= :data_changed_from
            AND a.number_of_items >= :least_stock
-           AND (CAST(:number AS TEXT) IS NULL OR a.number = :number)
+           AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || a.number || '\x1f', '') <> :number)
            AND (CAST(:part AS TEXT) IS NULL OR lower(a.name) LIKE :part ESCAPE '!')
          ORDER BY a.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
-        number=number,
+        number=places.listed(number),
         id_from=id_from,
         limit=limit,
         stock_changed_from=stock_changed_from,
@@ -182,7 +184,7 @@ def stock_sums(tx: Transaction, article_ids: Iterable[int]) -> dict[int, Row]:
     return {int(row["id"]): row for row in rows}
 
 
-def stock_per_warehouse(tx: Transaction, goods_owner_id: int, number: str | None) -> list[Row]:
+def stock_per_warehouse(tx: Transaction, goods_owner_id: int, number: Texts) -> list[Row]:
     return tx.all(
         """
         SELECT a.id, a.number, a.name, w.id AS warehouse_id, w.code AS warehouse_code, w.name AS warehouse_name,
@@ -190,8 +192,8 @@ def stock_per_warehouse(tx: Transaction, goods_owner_id: int, number: str | None
                sum(CASE WHEN i.state = 'allocated' THEN i.number_of_items ELSE 0 END) AS allocated
           FROM wms_articles a JOIN wms_article_items i ON i.article_id = a.id AND i.state IN ('free', 'allocated')
           JOIN wms_locations l ON l.id = i.location_id JOIN wms_warehouses w ON w.id = l.warehouse_id
-         WHERE a.goods_owner_id = :goods_owner_id AND (CAST(:number AS TEXT) IS NULL OR a.number = :number)
+         WHERE a.goods_owner_id = :goods_owner_id AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || a.number || '\x1f', '') <> :number)
          GROUP BY a.id, a.number, a.name, w.id, w.code, w.name ORDER BY a.id, w.id
         """,
-        goods_owner_id=goods_owner_id, number=number,
+        goods_owner_id=goods_owner_id, number=places.listed(number),
     )  # fmt: skip

@@ -9,6 +9,8 @@ from typing import Any
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.store import places
 
+Texts = str | Iterable[str] | None
+
 
 def insert(tx: Transaction, **values: Any) -> int:
     """A new item that came in from outside: it is its own original. Its id."""
@@ -157,7 +159,7 @@ def standing_on(tx: Transaction, pallet_item_id: int) -> list[int]:
 
 
 def ids_on_shelf(
-    tx: Transaction, goods_owner_id: int, *, number: str | None, article_id_from: int, location: str | None, limit: int
+    tx: Transaction, goods_owner_id: int, *, number: Texts, article_id_from: int, location: Texts, limit: int
 ) -> list[int]:
     """The items of the first `limit` articles that have any."""
     rows = tx.all(
@@ -166,12 +168,14 @@ def ids_on_shelf(
          WHERE i.state IN ('free', 'allocated') AND i.article_id IN (
            SELECT a.id FROM wms_articles a
             WHERE a.goods_owner_id = :goods_owner_id AND a.id >= :id_from AND a.number_of_items > 0
-              AND (CAST(:number AS TEXT) IS NULL OR a.number = :number) ORDER BY a.id LIMIT :limit)
+              AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || a.number || '\x1f', '') <> :number) ORDER BY a.id LIMIT :limit)
            AND (CAST(:location AS TEXT) IS NULL
-                OR i.location_id IN (SELECT l.id FROM wms_locations l WHERE l.name = :location))
+                OR i.location_id IN (SELECT l.id FROM wms_locations l
+                                     WHERE replace(:location, '\x1f' || l.name || '\x1f', '') <> :location))
          ORDER BY i.article_id, i.id
         """,
-        goods_owner_id=goods_owner_id, number=number, id_from=article_id_from, location=location, limit=limit,
+        goods_owner_id=goods_owner_id, number=places.listed(number), id_from=article_id_from,
+        location=places.listed(location), limit=limit,
     )  # fmt: skip
     return [int(row["id"]) for row in rows]
 

@@ -98,7 +98,7 @@ def set_status(tx: Transaction, order_id: int, status: int, *, now: Moment) -> N
 def order_page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[Row]:
     """By id. `wanted` has each of: number, status_from and _to, status_changed_from, created_from and _to, changed_from,
     shipped_from and _to, returned_from, shipment_id, parcel_number, article_number, unreported, id_from, limit; a text or id
-    may be None.
+    may be None, the numbers of orders and articles may be several.
     """
     return tx.all(
         """
@@ -108,19 +108,20 @@ def order_page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[Row]
            AND o.created_at >= :created_from AND o.created_at <= :created_to AND o.changed_at >= :changed_from
            AND coalesce(o.shipped_at, 0) >= :shipped_from AND coalesce(o.shipped_at, 0) <= :shipped_to
            AND coalesce(o.last_returned_at, 0) >= :returned_from
-           AND (CAST(:number AS TEXT) IS NULL OR o.number = :number)
+           AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || o.number || '\x1f', '') <> :number)
            AND (CAST(:shipment_id AS BIGINT) IS NULL OR o.shipment_id = :shipment_id)
            AND (CAST(:parcel_number AS TEXT) IS NULL
                 OR o.id IN (SELECT p.order_id FROM wms_pallet_items p WHERE p.label = :parcel_number))
            AND (CAST(:article_number AS TEXT) IS NULL
                 OR o.id IN (SELECT l.order_id FROM wms_order_lines l JOIN wms_articles a ON a.id = l.article_id
-                             WHERE a.goods_owner_id = :goods_owner_id AND a.number = :article_number))
+                             WHERE a.goods_owner_id = :goods_owner_id
+                               AND replace(:article_number, '\x1f' || a.number || '\x1f', '') <> :article_number))
            AND (:unreported = 0
                 OR o.id IN (SELECT l.order_id FROM wms_order_lines l WHERE l.picked > coalesce(l.reported, 0)))
          ORDER BY o.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
-        **wanted,
+        **{**wanted, **{name: places.listed(wanted[name]) for name in ("number", "article_number")}},
     )
 
 

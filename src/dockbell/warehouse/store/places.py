@@ -29,6 +29,16 @@ def next_ids(tx: Transaction, name: str, count: int = 1) -> list[int]:
     return list(range(int(row["value"]) - count + 1, int(row["value"]) + 1))
 
 
+def listed(wanted: str | Iterable[str] | None) -> str | None:
+    """One or several texts as one parameter, each between marks that no name can hold; None: all are wanted.
+
+    `replace(:wanted, '\\x1f' || column || '\\x1f', '') <> :wanted` is true for those in the list, on both databases.
+    """
+    if wanted is None:
+        return None
+    return "".join(f"\x1f{each}\x1f" for each in ([wanted] if isinstance(wanted, str) else wanted)) or None
+
+
 # --- Lists -----------------------------------------------------------------------------------------------
 
 

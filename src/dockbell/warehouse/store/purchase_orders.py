@@ -97,18 +97,24 @@ def view(tx: Transaction, purchase_order_id: int) -> Row | None:
 
 
 def page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[int]:
-    """Ids. `wanted` has each of: number, status_from and _to, status_changed_from, received_from and _to, id_from, limit."""
+    """Ids. `wanted` has each of: number, status_from and _to, status_changed_from, received_from and _to, in_date_from and _to,
+    article_number, id_from, limit."""
     rows = tx.all(
         """
         SELECT p.id FROM wms_purchase_orders p
          WHERE p.goods_owner_id = :goods_owner_id AND p.id >= :id_from
            AND p.status >= :status_from AND p.status <= :status_to AND p.status_changed_at >= :status_changed_from
            AND coalesce(p.last_received_at, 0) >= :received_from AND coalesce(p.last_received_at, 0) <= :received_to
-           AND (CAST(:number AS TEXT) IS NULL OR p.number = :number)
+           AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || p.number || '\x1f', '') <> :number)
+           AND coalesce(p.in_date, '') >= :in_date_from AND coalesce(p.in_date, '') <= :in_date_to
+           AND (CAST(:article_number AS TEXT) IS NULL
+                OR p.id IN (SELECT l.purchase_order_id FROM wms_purchase_order_lines l JOIN wms_articles a ON a.id = l.article_id
+                             WHERE a.goods_owner_id = :goods_owner_id
+                               AND replace(:article_number, '\x1f' || a.number || '\x1f', '') <> :article_number))
          ORDER BY p.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
-        **wanted,
+        **{**wanted, **{name: places.listed(wanted[name]) for name in ("number", "article_number")}},
     )
     return [int(row["id"]) for row in rows]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
+from dockbell.warehouse.store import places
 
 ONE = """
 SELECT r.*, o.number AS order_number, o.warehouse_id FROM wms_return_orders r JOIN wms_orders o ON o.id = r.order_id
@@ -114,11 +115,11 @@ def page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[int]:
         SELECT r.id FROM wms_return_orders r JOIN wms_orders o ON o.id = r.order_id
          WHERE r.goods_owner_id = :goods_owner_id AND r.id >= :id_from AND r.status >= :status_from
            AND r.status <= :status_to AND coalesce(r.last_returned_at, 0) >= :returned_from
-           AND (CAST(:number AS TEXT) IS NULL OR r.number = :number)
-           AND (CAST(:order_number AS TEXT) IS NULL OR o.number = :order_number)
+           AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || r.number || '\x1f', '') <> :number)
+           AND (CAST(:order_number AS TEXT) IS NULL OR replace(:order_number, '\x1f' || o.number || '\x1f', '') <> :order_number)
          ORDER BY r.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
-        **wanted,
+        **{**wanted, **{name: places.listed(wanted[name]) for name in ("number", "order_number")}},
     )
     return [int(row["id"]) for row in rows]
