@@ -7,9 +7,9 @@ keeps the order: docs/decisions/0008-outbox.md.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from dockbell.actions.index import Index, State
 from dockbell.actions.journal import Journal, Verdict

@@ -164,7 +164,9 @@ class PostgresDatabase:
 
     @contextmanager
     def inside(self, connection: object) -> Iterator[Transaction]:
-        tx = PostgresTransaction(_in_transaction(connection))
+        theirs = _in_transaction(connection)
+        register(theirs)  # for types of ours alone: the application's own values travel as before
+        tx = PostgresTransaction(theirs)
         # The application's search_path may lack our schema, or lead to tables of its own that have the same names.
         [before] = tx.all("SELECT current_setting('search_path') AS path, to_regclass(:ours) AS ours", ours=self._proof)
         if before["ours"] is None:
