@@ -8,8 +8,6 @@ requests ─> web ─> journal ─> store ─> worker ─> sender ─> receivers
 import asyncio
 import functools
 import gc
-import resource
-import signal
 import socket
 import sys
 import threading
@@ -19,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-import uvicorn
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
@@ -47,15 +44,14 @@ from dockbell.store.vault import Vault, open_vault
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
-from dockbell.web.connection import Connection, Limits, protocol_with
+from dockbell.web.connection import Limits
 from dockbell.web.front import front_for
+from dockbell.web.listen import HttpServer, a_server, files_to_open, tell_when_started
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
-REQUESTS_END_S = 5
-MOST_FILES = 65_536
 OUTBOX_END_S = 10
 END_OF_TIME = 2**62
 
@@ -157,7 +153,7 @@ class App:
         self.store = store
         self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._server: uvicorn.Server | None = None
+        self._server: HttpServer | None = None
         self._stopping = False
         self._ended: str | None = None
 
@@ -229,10 +225,10 @@ class App:
         Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
         """
         mine = self.settings.server
-        limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or _files_to_open() // 3)
+        limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or files_to_open() // 3)
         self._server = server = a_server(self.asgi, mine.host, mine.port, limits, protocol=self.front)
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
-        listening = asyncio.create_task(_tell_when_started(server, ready))
+        listening = asyncio.create_task(tell_when_started(server, ready))
         try:
             await server.serve()
         finally:
@@ -313,63 +309,6 @@ class App:
 def _call_on(loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(start)
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn that only ends when a signal comes: its own way is to send itself the signal again, and then nobody
-    would wait for attempts under way.
-    """
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for each in signals:
-            loop.add_signal_handler(each, self.handle_exit, each, None)
-        try:
-            yield
-        finally:
-            for each in signals:
-                loop.remove_signal_handler(each)
-
-
-def a_server(
-    asgi: Any, host: str, port: int, limits: Limits | None = None, *, protocol: type[Connection] = Connection
-) -> HttpServer:
-    """uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
-    return HttpServer(
-        uvicorn.Config(
-            asgi,
-            host=host,
-            port=port,
-            http=protocol_with(protocol, limits or Limits()),  # type: ignore[arg-type]
-            loop="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=2048,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=REQUESTS_END_S,
-        ),
-    )
-
-
-async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:
-    while not server.started:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
-    ready()
-
-
-def _files_to_open() -> int:
-    """How many files and connections this process may have open; the limit is raised as far as it may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 
 
 def _refuse_open_door(settings: Settings) -> None:

@@ -161,8 +161,8 @@ def inspect(
     answer: Annotated[int, typer.Option(help="Status to answer with.")] = 200,
 ) -> None:
     """Run a receiver that prints what arrives: a target while developing."""
-    from dockbell.app import a_server
     from dockbell.testing.inspector import Inspector
+    from dockbell.web.listen import a_server
 
     console.print(f"Listening on http://127.0.0.1:{port}/ and answering {answer}. GET / lists what came.")
     shown = Inspector(

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from dockbell.actions.access import create_key
 from dockbell.actions.sign_in import hashed
-from dockbell.app import SWITCH_INTERVAL_S, App, Store, a_server
+from dockbell.app import SWITCH_INTERVAL_S, App, Store
 from dockbell.clock import Moment
 from dockbell.domain.permissions import SYSTEM
 from dockbell.settings import EgressSettings, ServerSettings, Settings, WarehouseSettings
@@ -29,6 +29,7 @@ from dockbell.store.database import Transaction
 from dockbell.testing.client import Client
 from dockbell.testing.inspector import Inspector, Received
 from dockbell.warehouse.demo_data import load_demo
+from dockbell.web.listen import a_server
 
 TEA, FJORD = 114, 207
 ORDER = "12345"

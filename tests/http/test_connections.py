@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dockbell.app import a_server
 from dockbell.web.body import HungUp, read_body
 from dockbell.web.connection import LONGEST_HEAD_BYTES, Limits
+from dockbell.web.listen import a_server
 from tests.support.program import free_port
 
 SHORT_S, LONG_S = 0.3, 30.0

@@ -94,7 +94,8 @@ async def a_server(database: Database, folder: Path) -> AsyncIterator[Server]:
     addresses = AddressPolicy(allow_loopback=True)
     index = Index(CATALOG, vault, addresses)
     publisher = Publisher(index, EventIds(0), system="demo")
-    webhooks = Webhooks(index, vault, addresses)
+    # Walks over all routes make more webhooks than a goods owner may have.
+    webhooks = Webhooks(index, vault, addresses, most_of_an_owner=1_000)
     dispatcher = Idle()
     journal = Journal(database, index, publisher, webhooks, clock, dispatcher, node=0)
     dispatcher.journal = journal

@@ -16,13 +16,14 @@ import uvicorn
 
 from dockbell.actions import sessions
 from dockbell.actions.access import create_key
-from dockbell.app import App, Store, a_server
+from dockbell.app import App, Store
 from dockbell.domain.permissions import SYSTEM
 from dockbell.settings import EgressSettings, ServerSettings, Settings, WarehouseSettings, WorkerSettings
 from dockbell.store import users
 from dockbell.testing.client import Client
 from dockbell.testing.inspector import Inspector
 from dockbell.warehouse.demo_data import load_demo
+from dockbell.web.listen import a_server
 from tests.support.program import free_port, until
 
 TEA, FJORD = 114, 207
