@@ -147,6 +147,15 @@ def comparable(answer: bytes) -> bytes:
     return answer
 
 
+async def test_a_mistake_of_ours_at_the_door_is_left_to_the_application(database, tmp_path):
+    def mistaken(*_: Any) -> bool:
+        raise KeyError("ours")
+
+    async with a_server(database, tmp_path) as server, a_door(server, front_for(hot.PATH, mistaken)) as door:
+        [answer] = await door.ask(a_request(server))
+        assert (answer[:12], door.asked) == (b"HTTP/1.1 202", ["/api/v1/events"])
+
+
 async def test_a_body_may_come_in_pieces(database, tmp_path):
     async with a_server(database, tmp_path) as server, a_front(server) as door:
         raw = a_request(server)
