@@ -16,9 +16,12 @@ from dockbell.actions.access import create_key
 from dockbell.clock import to_text
 from dockbell.domain.permissions import SYSTEM
 from dockbell.testing.client import ApiError, Client
+from dockbell.warehouse.day import Day
+from dockbell.warehouse.simulation import run_day
 from tests.support.program import until
 from tests.support.site import Site, a_site
-from tests.warehouse.floor import FJORD, TEA
+from tests.warehouse.floor import CATALOG, FJORD, TEA
+from tests.warehouse.told import problems
 
 pytestmark = pytest.mark.slow
 FLOOR = "/api/v1/warehouse"
@@ -327,3 +330,30 @@ def test_15_shrinkage_is_reported_by_cause_and_place(site: Site, partner: Callab
     article = event["article"]["articleSystemId"]
     report.api.patch(f"/api/v1/inventoryAdjustments/{inventory['inventoryId']}/articles/{article}/setReported", {})
     assert report.api.get(f"/api/v1/inventoryAdjustments?goodsOwnerId={TEA}&isReported=false") == []
+
+
+def test_each_of_the_38_types_reaches_a_receiver_with_exactly_the_documented_fields(site: Site):
+    first: dict[str, Any] = {}
+    site.inspector.on_request = lambda came: first.setdefault(came.path.removeprefix("/types/"), json.loads(came.body))
+    for each in CATALOG:
+        with_lines = "fireWhenPurchaseOrderIsCreated" in each.settings
+        site.make_webhook(
+            name=each.name,
+            kind="automation",
+            eventType=each.key,
+            goodsOwnerIds=[TEA, FJORD],
+            targetUrl=f"{site.receiver_url}/types/{each.key}",
+            filters={"fireWhenPurchaseOrderIsCreated": True} if with_lines else {},
+        )
+    store = site.store
+    day = Day(3, first_number=1_000)
+    run_day(
+        store.database, store.publisher, store.clock, day, order_count=100, orders_per_minute=0, wait=lambda _: None
+    )  # fmt: skip
+    until(lambda: len(first) == len(CATALOG), "a request of each type", timeout_s=60)
+    for each in CATALOG:
+        body = first[each.key]
+        header = {name: body.pop(name) for name in each.header_fields}
+        assert header["webhookTemplate"] == each.name
+        assert header["goodsOwnerId"] in (TEA, FJORD)
+        assert problems(each, body) == [], each.key

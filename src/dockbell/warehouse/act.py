@@ -81,14 +81,21 @@ def goods_owner_document(tx: Transaction, goods_owner_id: int) -> Document:
     return {"id": goods_owner_id, "name": row["name"]}
 
 
+LISTED_AT = {
+    "order": "orders", "article": "articles", "article item": "articleItems", "purchase order": "purchaseOrders",
+    "return order": "returnOrders", "inventory adjustment": "inventoryAdjustments", "shipment": "shipments",
+    "production order": "productionOrders", "pick order": "warehouse/pickOrders", "pallet item": "warehouse/palletItems",
+    "movement order": "warehouse/movementOrders", "movement pallet item": "warehouse/movementPalletItems",
+}  # fmt: skip
+
+
 def no_such(what: str, number: int) -> NoReturn:
-    words = what.split()
-    resource = words[0] + "".join(word.capitalize() for word in words[1:])
-    raise NotFound(
-        f"There is no {what} {number}.",
-        code=what.replace(" ", "_"),
-        hint=f"GET /api/v1/{resource}s?goodsOwnerId=... lists them.",
+    hint = (
+        f"GET /api/v1/{LISTED_AT[what]}?goodsOwnerId=... lists them."
+        if what in LISTED_AT
+        else "GET what it belongs to."
     )
+    raise NotFound(f"There is no {what} {number}.", code=what.replace(" ", "_"), hint=hint)
 
 
 def chosen(choices: Mapping[str, Row], code: str | None, field: str, what: str, problems: list[Problem]) -> int | None:

@@ -65,8 +65,7 @@ def _pack(act: Act, row: Row, line: Line, count: int, parcel_id: int) -> None:
 def take_back(
     act: Act, row: Row, line: Line, count: int, *, cause_id: int | None, status_id: int, location_id: int
 ) -> None:
-    """So many of the line's items lie in the returns again."""
-    articles.lock_articles(act.tx, [line.article_id])
+    """So many of the line's items lie in the returns again; the caller holds their articles."""
     for item_id in _parts(act, items.of_line(act.tx, line.id, ["picked", "packed"]), count):
         items.take_back(act.tx, item_id, cause_id=cause_id, status_id=status_id, location_id=location_id, now=act.now)
         _tell(act, "article.returned", row, line, item_id)

@@ -13,7 +13,7 @@ from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.floor import Adjustment, NewInventory
 from dockbell.warehouse.rules.statuses import impossible
-from dockbell.warehouse.store import inventories, items, orders, places
+from dockbell.warehouse.store import articles, inventories, items, orders, places
 
 
 def adjust(act: Act, new: NewInventory) -> int:
@@ -21,6 +21,7 @@ def adjust(act: Act, new: NewInventory) -> int:
     act.need_goods_owner(new.goods_owner_id)
     causes = places.kinds(act.tx, "adjustment cause")
     problems: list[Problem] = []
+    there = {int(item["id"]): item for item in items.views(act.tx, [each.article_item_id for each in new.adjustments])}
     for place, each in enumerate(new.adjustments):
         field = f"adjustments[{place}]"
         code = each.inventory_adjustment_cause_code
@@ -28,12 +29,14 @@ def adjust(act: Act, new: NewInventory) -> int:
         if (each.number_of_items is None) == (each.counted_number_of_items is None):
             text = "Write either numberOfItems (how many came or went) or countedNumberOfItems (how many there are)."
             problems.append(Problem(f"{field}.numberOfItems", "required", text))
-        found = items.views(act.tx, [each.article_item_id])
-        if not found or found[0]["goods_owner_id"] != new.goods_owner_id:
+        found = there.get(each.article_item_id)
+        if found is None or found["goods_owner_id"] != new.goods_owner_id:
             text = f"Goods owner {new.goods_owner_id} has no article item {each.article_item_id}."
             problems.append(Problem(f"{field}.articleItemId", "article_item", text))
     if problems:
         raise InvalidInput(problems)
+    # All at once and in one order: two inventories of the same articles never wait for each other.
+    articles.lock_articles(act.tx, [int(item["article_id"]) for item in there.values()])
     inventory_id = begin(act, new.goods_owner_id, is_count=new.is_count_inventory, comment=new.comment)
     for place, each in enumerate(new.adjustments, 1):
         item = stock.open_item(act, each.article_item_id)

@@ -130,6 +130,7 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     for each in back:
         sums[each.row_number] = sums.get(each.row_number, 0) + each.number_of_items
     after = rules.take_back(before, sums)
+    articles.lock_articles(act.tx, [line.article_id for line in after.lines])
     lines = {line.row_number: line for line in after.lines}
     booked = []
     for each in back:
