@@ -284,7 +284,7 @@ async def test_more_than_a_batch_goes_through_the_page_to_its_end(tmp_path, data
         await browser.get(LOG)
         await browser.submit(f"{LOG}/selected", {"which": "all", "do": "cancel", "status": "pending"})
         await browser.submit(f"{LOG}/bulk", confirmed(browser))
-        assert "data-progress" in browser.text
+        assert "data-renew" in browser.text
         assert '<noscript><meta http-equiv="refresh"' in browser.text.partition("</head>")[0]
         await until(lambda: finished(browser))
         assert f"Finished: {many} done, 0 left out." in browser.words
