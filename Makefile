@@ -6,7 +6,8 @@
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
-WORKERS ?= 2
+# More than there are cores: tests wait for disks and databases more than they compute.
+WORKERS ?= 4
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
