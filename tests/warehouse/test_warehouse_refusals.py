@@ -106,10 +106,10 @@ def test_everything_wrong_with_a_receipt_is_said_at_once(floor: Floor):
         floor.do(purchase_orders.receive, number, read(ReceiveStep, {"lines": lines}).lines)
     assert [(problem.field, problem.code) for problem in problems.value.problems] == [
         ("lines[0].rowNumber", "row_number"),
-        ("lines[0].locationId", "location"),
         ("lines[1].articleItemStatusCode", "article_item_status"),
         ("lines[1].serial", "serial"),
         ("lines[1].palletItemId", "pallet_item"),
+        ("lines[0].locationId", "location"),
     ]
     assert floor.everything() == before
 

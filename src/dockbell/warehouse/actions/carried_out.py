@@ -37,7 +37,7 @@ def carry_out(act: Act, row: Row, before: Order, after: Order, *, parcel_id: int
 
 def _allocate(act: Act, row: Row, line: Line, count: int) -> None:
     if count > 0:
-        for item_id in _parts(act, items.for_sale(act.tx, [line.article_id]), count):
+        for item_id in _parts(act, items.for_sale(act.tx, [line.article_id], int(row["warehouse_id"])), count):
             items.allocate(act.tx, item_id, line.id)
             _tell(act, "article.allocated", row, line, item_id)
 

@@ -12,7 +12,7 @@ from typing import Any
 from dockbell.errors import Conflict, InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document
-from dockbell.warehouse.actions import carried_out, order_views, pallets, returns
+from dockbell.warehouse.actions import carried_out, order_views, pallets, returns, where
 from dockbell.warehouse.documents.orders import order_payload
 from dockbell.warehouse.inputs.orders import ORDER_DETAILS, NewOrder, ReturnedItems
 from dockbell.warehouse.rules import order as rules
@@ -40,6 +40,7 @@ def create_order(act: Act, new: NewOrder) -> tuple[int, bool]:
         (order_id,) = places.next_ids(act.tx, places.ORDER_ID)
         found = orders.lock_order_by_number(act.tx, new.goods_owner_id, new.order_number)
         if found is None:
+            values["warehouse_id"] = values["warehouse_id"] or where.FIRST
             orders.insert_order(act.tx, order_id, new.goods_owner_id, values, Status.OPEN, now=act.now)
             orders.put_lines(act.tx, order_id, lines)
             row = _row(act.tx, order_id)
@@ -47,18 +48,19 @@ def create_order(act: Act, new: NewOrder) -> tuple[int, bool]:
             return order_id, True
     order_id = int(found["id"])
     rules.need_changeable(_order(act.tx, found))
+    values["warehouse_id"] = where.need_unmoved(act.tx, "Order", found, values["warehouse_id"])
     orders.change_order(act.tx, order_id, values, now=act.now)
     orders.put_lines(act.tx, order_id, lines)
     return order_id, False
 
 
 def allocate_order(act: Act, order_id: int) -> Document:
-    """Set stock aside for the whole order, or refuse."""
+    """Set stock of its warehouse aside for the whole order, or refuse."""
     row, before = _open(act, order_id)
     wanted = [line.article_id for line in before.lines]
     articles.lock_articles(act.tx, wanted)
     free = dict.fromkeys(wanted, 0)
-    for item in items.for_sale(act.tx, wanted):
+    for item in items.for_sale(act.tx, wanted, int(row["warehouse_id"])):
         free[int(item["article_id"])] += int(item["number_of_items"])
     return _finish(act, row, before, rules.allocate(before, free))
 
@@ -113,7 +115,6 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     """Goods that were sent have come back; each line says why, where they lie now, and in which status."""
     row, before = _open(act, order_id)
     causes, statuses = places.kinds(act.tx, "return cause"), places.item_statuses(act.tx)
-    at = places.locations(act.tx, [each.location_id for each in back])
     problems: list[Problem] = []
     for place, each in enumerate(back):
         if each.return_cause_code is not None and each.return_cause_code not in causes:
@@ -121,9 +122,8 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
         code = each.article_item_status_code
         if code not in statuses:
             problems.append(_unknown(f"lines[{place}].articleItemStatusCode", "article item status", code, statuses))
-        if each.location_id not in at:
-            text = f"There is no location {each.location_id}."
-            problems.append(Problem(f"lines[{place}].locationId", "location", text))
+    wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(back)]
+    at = where.places_in(act.tx, int(row["warehouse_id"]), where.RETURNS, wanted, problems)
     if problems:
         raise InvalidInput(problems)
     sums: dict[str, int] = {}
@@ -133,7 +133,7 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     articles.lock_articles(act.tx, [line.article_id for line in after.lines])
     lines = {line.row_number: line for line in after.lines}
     booked = []
-    for each in back:
+    for each, location_id in zip(back, at, strict=True):
         cause_id = None if each.return_cause_code is None else int(causes[each.return_cause_code]["id"])
         booked.append((lines[each.row_number].id, cause_id, each.number_of_items))
         carried_out.take_back(
@@ -143,7 +143,7 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
             each.number_of_items,
             cause_id=cause_id,
             status_id=int(statuses[each.article_item_status_code]["id"]),
-            location_id=each.location_id,
+            location_id=location_id,
         )
     returns.came_back(act, row, booked)
     orders.set_returned(act.tx, order_id, now=act.now)
@@ -217,8 +217,8 @@ ORDER_COLUMNS = (
 
 def _checked(tx: Transaction, new: NewOrder) -> tuple[dict[str, Any], list[tuple[str, int, str | None, int]]]:
     """The order's columns and lines, if everything they refer to exists."""
-    problems = []
-    transporters, order_types, warehouses = places.transporters(tx), places.order_types(tx), places.warehouses(tx)
+    problems: list[Problem] = []
+    transporters, order_types = places.transporters(tx), places.order_types(tx)
     transporter = None if new.transporter is None else new.transporter.transporter_code
     order_type = None if new.order_type is None else new.order_type.code
     if transporter is not None and transporter not in transporters:
@@ -226,8 +226,7 @@ def _checked(tx: Transaction, new: NewOrder) -> tuple[dict[str, Any], list[tuple
     if order_type is not None and order_type not in order_types:
         problems.append(_unknown("orderType.code", "order type", order_type, order_types))
     known = articles.articles_by_number(tx, new.goods_owner_id, (line.article_number for line in new.order_lines))
-    if new.warehouse_code is not None and new.warehouse_code not in warehouses:
-        problems.append(_unknown("warehouseCode", "warehouse", new.warehouse_code, warehouses))
+    warehouse_id = where.chosen_warehouse(tx, new, problems)
     rows: set[str] = set()
     for place, line in enumerate(new.order_lines):
         if line.article_number not in known:
@@ -249,7 +248,7 @@ def _checked(tx: Transaction, new: NewOrder) -> tuple[dict[str, Any], list[tuple
         "order_type": order_type,
         "delivery_date": new.delivery_date,
         "consignee": json.dumps(plain["consignee"]),
-        "warehouse_id": 1 if new.warehouse_code is None else int(warehouses[new.warehouse_code]["id"]),
+        "warehouse_id": warehouse_id,
         "details": json.dumps({name: plain[name] for name in ORDER_DETAILS}),
     }
     return values, [

@@ -7,6 +7,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, raise_all, visible
+from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.inputs.floor import NewPalletItem
 from dockbell.warehouse.rules.statuses import impossible
@@ -14,7 +15,6 @@ from dockbell.warehouse.store import pallets, places, purchase_orders
 
 MEASURES = ("weight", "volume", "length", "width", "height", "loadmeters")
 OPEN, CLOSED = (1, "OPEN"), (2, "CLOSED")
-PACKING_PLACE = 950
 PARCEL_TYPE = 3
 
 
@@ -24,15 +24,15 @@ def create_pallet_item(act: Act, new: NewPalletItem) -> int:
     type_id = chosen(
         places.kinds(act.tx, "pallet type"), new.pallet_type_code, "palletTypeCode", "pallet type", problems
     )
-    if not places.locations(act.tx, [new.location_id]):
-        problems.append(no_location(new.location_id, "locationId"))
     parent = new.parent_pallet_item_id
     if parent is not None and not _is_own(pallets.view(act.tx, parent), new.goods_owner_id):
         problems.append(Problem("parentPalletItemId", "pallet_item", f"There is no pallet item {parent}."))
-    purchase_order = new.purchase_order_id
-    if purchase_order is not None and not _is_own(purchase_orders.view(act.tx, purchase_order), new.goods_owner_id):
-        text = f"There is no purchase order {purchase_order}."
+    purchase_order = None if new.purchase_order_id is None else purchase_orders.view(act.tx, new.purchase_order_id)
+    if new.purchase_order_id is not None and not _is_own(purchase_order, new.goods_owner_id):
+        text = f"There is no purchase order {new.purchase_order_id}."
         problems.append(Problem("purchaseOrderId", "purchase_order", text))
+        purchase_order = None
+    location_id = _place_of(act, new, purchase_order, problems)
     raise_all(problems)
     return pallets.insert(
         act.tx,
@@ -42,15 +42,26 @@ def create_pallet_item(act: Act, new: NewPalletItem) -> int:
         comment=new.comment,
         measures=json.dumps(new.measures.model_dump(exclude_none=True)),
         type_id=type_id,
-        location_id=new.location_id,
+        location_id=location_id,
         parent_id=parent,
-        purchase_order_id=purchase_order,
+        purchase_order_id=new.purchase_order_id,
         in_at=act.now,
     )
 
 
-def no_location(location_id: int, field: str) -> Problem:
-    return Problem(field, "location", f"There is no location {location_id}; GET /api/v1/warehouses/1/locations.")
+def _place_of(act: Act, new: NewPalletItem, purchase_order: Row | None, problems: list[Problem]) -> int | None:
+    """The pallet's purchase order decides about its warehouse, then what was said, then its location."""
+    said = where.chosen_warehouse(act.tx, new, problems)
+    if problems:
+        return None
+    warehouse_id = where.FIRST if said is None else said
+    if purchase_order is not None:
+        warehouse_id = where.need_one_warehouse(act.tx, "received on pallets", [purchase_order], said)
+    elif said is None and new.location_id is not None:
+        at = places.locations(act.tx, [new.location_id])
+        warehouse_id = int(at[new.location_id]["warehouse_id"]) if at else warehouse_id
+    found = where.places_in(act.tx, warehouse_id, where.GOODS_IN, [(new.location_id, "locationId")], problems)
+    return found[0] if found else None
 
 
 def _is_own(row: Row | None, goods_owner_id: int) -> bool:
@@ -72,7 +83,7 @@ def parcel_for(act: Act, order: Row, number: str | None) -> int:
         goods_owner_id=order["goods_owner_id"],
         label=label,
         type_id=PARCEL_TYPE,
-        location_id=PACKING_PLACE,
+        location_id=where.usual_place(act.tx, int(order["warehouse_id"]), where.PACKING),
         order_id=order["id"],
         tracking_url=places.tracking_url(act.tx, order["transporter"], label),
         in_at=act.now,

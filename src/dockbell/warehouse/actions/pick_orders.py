@@ -4,7 +4,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, need_goods_owner, visible
-from dockbell.warehouse.actions import orders
+from dockbell.warehouse.actions import orders, where
 from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.rules.order import Status
 from dockbell.warehouse.rules.statuses import impossible
@@ -15,7 +15,7 @@ SINGLE, BATCH = 1, 2
 
 
 def create_pick_order(act: Act, order_ids: list[int]) -> int:
-    """Gather allocated orders of one goods owner; an order is on one pick order at most."""
+    """Gather allocated orders of one goods owner in one warehouse; an order is on one pick order at most."""
     act.actor.need("publish")
     ids = sorted(set(order_ids))
     rows = [act.own(order_store.lock_order(act.tx, order_id), "order", order_id) for order_id in ids]
@@ -31,9 +31,10 @@ def create_pick_order(act: Act, order_ids: list[int]) -> int:
     ]  # fmt: skip
     if reasons:
         raise impossible(f"They cannot be gathered: {'; '.join(reasons)}.", "Take orders with status 320 Allocated.")
+    warehouse_id = where.need_one_warehouse(act.tx, "gathered", rows)
     (pick_order_id,) = places.next_ids(act.tx, places.PICK_ORDER_ID)
-    owner = int(rows[0]["goods_owner_id"])
-    work.insert_pick_order(act.tx, pick_order_id, owner, BATCH if len(ids) > 1 else SINGLE, ids, now=act.now)
+    owner, kind = int(rows[0]["goods_owner_id"]), BATCH if len(ids) > 1 else SINGLE
+    work.insert_pick_order(act.tx, pick_order_id, owner, warehouse_id, kind, ids, now=act.now)
     _tell(act, "pick-order.created", pick_order_id)
     return pick_order_id
 
@@ -88,7 +89,8 @@ def _told(row: Row) -> Document:
 
 def _document(tx: Transaction, row: Row) -> Document:
     order_ids = work.orders_of_pick_order(tx, int(row["id"]))
-    return {"goodsOwnerId": row["goods_owner_id"], **_told(row), "orderIds": order_ids}
+    warehouse = {"id": row["warehouse_id"], "code": row["warehouse_code"], "name": row["warehouse_name"]}
+    return {"goodsOwnerId": row["goods_owner_id"], "warehouse": warehouse, **_told(row), "orderIds": order_ids}
 
 
 def get_pick_order(tx: Transaction, actor: Actor, pick_order_id: int) -> Document:

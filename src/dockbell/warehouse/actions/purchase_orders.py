@@ -8,8 +8,7 @@ from dockbell.errors import Conflict, InvalidInput, Problem
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, no_such, raise_all, visible
-from dockbell.warehouse.actions import stock
-from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.actions import stock, where
 from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, NewPurchaseOrder, ReceivedItems
@@ -39,6 +38,7 @@ def put_purchase_order(act: Act, new: NewPurchaseOrder) -> tuple[int, bool]:
         (purchase_order_id,) = places.next_ids(act.tx, places.PURCHASE_ORDER_ID)
         found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
         if found is None:
+            values["warehouse_id"] = values["warehouse_id"] or where.FIRST
             store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
             store.insert_lines(act.tx, purchase_order_id, lines)
             _tell(act, "purchase-order.created", purchase_order_id)
@@ -47,6 +47,7 @@ def put_purchase_order(act: Act, new: NewPurchaseOrder) -> tuple[int, bool]:
             return purchase_order_id, True
     purchase_order_id = int(found["id"])
     PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
+    values["warehouse_id"] = where.need_unmoved(act.tx, "Purchase order", found, values["warehouse_id"])
     store.change(act.tx, purchase_order_id, values, now=act.now)
     _change_lines(act, purchase_order_id, lines)
     return purchase_order_id, False
@@ -78,14 +79,11 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
     PURCHASE_ORDER.need(which, row["status"], "received on", OPEN)
     lines = {line["row_number"]: line for line in store.lines_of(act.tx, purchase_order_id)}
     statuses = places.item_statuses(act.tx)
-    at = places.locations(act.tx, [each.location_id for each in received])
     problems: list[Problem] = []
     for place, each in enumerate(received):
         if each.row_number not in lines:
             text = f"There is no row {each.row_number[:40]!r}; there are {', '.join(list(lines)[:20])}."
             problems.append(Problem(f"lines[{place}].rowNumber", "row_number", text))
-        if each.location_id not in at:
-            problems.append(no_location(each.location_id, f"lines[{place}].locationId"))
         field = f"lines[{place}].articleItemStatusCode"
         chosen(statuses, each.article_item_status_code, field, "article item status", problems)
         if each.serial and each.number_of_items != 1:
@@ -95,16 +93,21 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
         if each.pallet_item_id is not None and (pallet is None or pallet["goods_owner_id"] != row["goods_owner_id"]):
             text = f"There is no pallet item {each.pallet_item_id}."
             problems.append(Problem(f"lines[{place}].palletItemId", "pallet_item", text))
+        elif pallet is not None and pallet["warehouse_id"] not in (None, row["warehouse_id"]):
+            text = f"Pallet item {each.pallet_item_id} stands in another warehouse, {pallet['warehouse_code']}."
+            problems.append(Problem(f"lines[{place}].palletItemId", "other_warehouse", text))
+    wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(received)]
+    at = where.places_in(act.tx, int(row["warehouse_id"]), where.GOODS_IN, wanted, problems)
     raise_all(problems)
     articles.lock_articles(act.tx, [lines[each.row_number]["article_id"] for each in received])
     if row["status"] < INBOUND:
         _set_status(act, row, INBOUND)
-    for each in received:
+    for each, location_id in zip(received, at, strict=True):
         line = lines[each.row_number]
         item_id = items.insert(
             act.tx,
             article_id=line["article_id"],
-            location_id=each.location_id,
+            location_id=location_id,
             status_id=statuses[each.article_item_status_code]["id"],
             serial=each.serial,
             batch=each.batch,
@@ -208,7 +211,7 @@ def _tell_line(act: Act, event_type: str, purchase_order_id: int, line: Row, **a
 def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Lines]:
     """Its columns and lines, if everything they refer to exists."""
     problems: list[Problem] = []
-    classes, warehouses = places.kinds(tx, "purchase order class"), places.warehouses(tx)
+    classes = places.kinds(tx, "purchase order class")
     type_id = chosen(
         places.kinds(tx, "purchase order type"),
         None if new.purchase_order_type is None else new.purchase_order_type.code,
@@ -220,7 +223,7 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         chosen(classes, each.code, f"purchaseOrderClasses[{place}].code", "purchase order class", problems)
         for place, each in enumerate(new.purchase_order_classes)
     ]
-    warehouse_id = chosen(warehouses, new.warehouse_code, "warehouseCode", "warehouse", problems)
+    warehouse_id = where.chosen_warehouse(tx, new, problems)
     known = articles.articles_by_number(
         tx, new.goods_owner_id, (line.article_number for line in new.purchase_order_lines)
     )
@@ -241,7 +244,7 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         "supplier": new.supplier_info and new.supplier_info.supplier_number,
         "supplier_name": new.supplier_info and new.supplier_info.supplier_name,
         "type_id": type_id,
-        "warehouse_id": warehouse_id or 1,
+        "warehouse_id": warehouse_id,
         "is_return": int(new.purchase_order_is_return_type),
         "in_date": new.in_date,
         "class_ids": json.dumps(class_ids),

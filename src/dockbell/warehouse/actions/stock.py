@@ -8,7 +8,7 @@ from typing import Any
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row
 from dockbell.warehouse.act import Act, Document
-from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.rules.order import StockChange
@@ -66,6 +66,8 @@ def move_item(act: Act, item_id: int, to_location_id: int, *, number_of_items: i
 
 def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_item_id: int | None) -> Document:
     """The move itself, with the pallet it stands on or without."""
+    if before["state"] == "allocated":
+        where.need_stays(act.tx, f"Article item {before['id']}", to_location_id, int(before["warehouse_id"]))
     items.move(act.tx, item_id, to_location_id, pallet_item_id=pallet_item_id)
     item = items.view(act.tx, item_id)
     _tell_way(act, "move.performed", item, before["location_id"])
@@ -74,7 +76,7 @@ def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_it
 
 def need_location(act: Act, location_id: int, field: str = "toLocationId") -> None:
     if not places.locations(act.tx, [location_id]):
-        raise InvalidInput([no_location(location_id, field)])
+        raise InvalidInput([where.no_location(location_id, field)])
 
 
 def _tell_way(act: Act, event_type: str, item: Row, came_from: int | None) -> None:

@@ -84,6 +84,13 @@ class ByComputer(Incoming):
     computer_name: Name | None = None
 
 
+class OfWarehouse(Incoming):
+    """Something that belongs to a warehouse, named by its code or its id; what is new and names none belongs to the first."""
+
+    warehouse_code: Name | None = None
+    warehouse_id: Id | None = None
+
+
 class Step(Incoming):
     """The body of a step on the warehouse floor: who did it where, as the events will tell."""
 

@@ -4,7 +4,17 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from dockbell.warehouse.inputs.common import Date, Id, Incoming, Name, NumberOfItems, Step, Text, as_tuple
+from dockbell.warehouse.inputs.common import (
+    Date,
+    Id,
+    Incoming,
+    Name,
+    NumberOfItems,
+    OfWarehouse,
+    Step,
+    Text,
+    as_tuple,
+)
 
 
 class Supplier(Incoming):
@@ -25,7 +35,7 @@ class NewPurchaseOrderLine(Incoming):
     comment: Text | None = None
 
 
-class NewPurchaseOrder(Incoming):
+class NewPurchaseOrder(OfWarehouse):
     """The body of `PUT /purchaseOrders`."""
 
     goods_owner_id: Id
@@ -37,7 +47,6 @@ class NewPurchaseOrder(Incoming):
     purchase_order_is_return_type: bool = False
     purchase_order_classes: Annotated[tuple[KindCode, ...], BeforeValidator(as_tuple), Field(max_length=50)] = ()
     goods_owner_purchase_order_id: Name | None = None
-    warehouse_code: Name | None = None
     supplier_order_number: Text | None = None
     goods_owner_reference: Text | None = None
     reference_number: Text | None = None
@@ -69,7 +78,8 @@ class NewInDate(Incoming):
 class ReceivedItems(Incoming):
     row_number: Name
     number_of_items: NumberOfItems
-    location_id: Id = 100
+    location_id: Id | None = None
+    """None: goods in of the purchase order's warehouse."""
     article_item_status_code: Name = "OK"
     batch: Text = ""
     serial: Text = ""
@@ -83,7 +93,7 @@ class ReceiveStep(Step):
     lines: Annotated[list[ReceivedItems], Field(min_length=1, max_length=1_000)]
 
 
-class NewShipment(Step):
+class NewShipment(Step, OfWarehouse):
     goods_owner_id: Id
     direction: Annotated[str, Field(pattern="^(inbound|outbound)$")]
     shipment_order_number: Name
@@ -102,7 +112,7 @@ class NewPart(Incoming):
     number_of_items: NumberOfItems
 
 
-class NewProductionOrder(Step):
+class NewProductionOrder(Step, OfWarehouse):
     goods_owner_id: Id
     production_order_number: Name
     article_number: Name

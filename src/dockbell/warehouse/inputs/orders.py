@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dockbell.warehouse.inputs.common import Date, Id, Incoming, Name, NumberOfItems, Step, Text, Url
+from dockbell.warehouse.inputs.common import Date, Id, Incoming, Name, NumberOfItems, OfWarehouse, Step, Text, Url
 
 
 class Consignee(Incoming):
@@ -44,7 +44,7 @@ class NewLine(Incoming):
     comment: Text | None = None
 
 
-class NewOrder(Incoming):
+class NewOrder(OfWarehouse):
     """The body of `PUT /orders`."""
 
     goods_owner_id: Id
@@ -65,7 +65,6 @@ class NewOrder(Incoming):
     free_text2: Text | None = None
     free_text3: Text | None = None
     warehouse_instruction: Text | None = None
-    warehouse_code: Name | None = None
     email_notification: Notification | None = None
 
 
@@ -158,7 +157,8 @@ class ReturnedItems(MovedItems):
     return_cause_code: Name | None = None
     article_item_status_code: Name = "QUAR"
     """Nobody has looked at them yet, so they are not for sale unless one says so."""
-    location_id: Id = 940
+    location_id: Id | None = None
+    """None: the returns of the order's warehouse."""
 
 
 class ReturnStep(Step):

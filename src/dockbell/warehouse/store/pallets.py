@@ -49,7 +49,7 @@ def view(tx: Transaction, pallet_item_id: int) -> Row | None:
     """With place, type, and the transporter of what it belongs to."""
     return tx.one(
         """
-        SELECT p.*, l.name AS location, l.type_id AS location_type_id, w.code AS warehouse_code, k.code AS type_code,
+        SELECT p.*, l.name AS location, l.type_id AS location_type_id, l.warehouse_id, w.code AS warehouse_code, k.code AS type_code,
                coalesce(o.transporter, s.transporter) AS transporter,
                coalesce(p.shipment_id, o.shipment_id) AS shipment
           FROM wms_pallet_items p

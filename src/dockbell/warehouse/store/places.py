@@ -53,6 +53,16 @@ def warehouse(tx: Transaction, warehouse_id: int) -> Row:
     return row
 
 
+def put_warehouse(tx: Transaction, warehouse_id: int, code: str, name: str) -> None:
+    tx.run(
+        """
+        INSERT INTO wms_warehouses (id, code, name) VALUES (:id, :code, :name)
+        ON CONFLICT (id) DO UPDATE SET code = excluded.code, name = excluded.name
+        """,
+        id=warehouse_id, code=code, name=name,
+    )  # fmt: skip
+
+
 def kinds(tx: Transaction, noun: str) -> dict[str, Row]:
     """The list of that noun, by code."""
     rows = tx.all("SELECT id, code, name, rank FROM wms_kinds WHERE noun = :noun ORDER BY id", noun=noun)
@@ -84,15 +94,30 @@ def locations_of(tx: Transaction, warehouse_id: int) -> list[Row]:
     return tx.all("SELECT * FROM wms_locations WHERE warehouse_id = :id ORDER BY id", id=warehouse_id)
 
 
+def first_location(tx: Transaction, warehouse_id: int, type_code: str) -> int | None:
+    """Where things of this kind lie when nobody says where."""
+    row = tx.one(
+        """
+        SELECT min(l.id) AS id FROM wms_locations l
+          JOIN wms_kinds k ON k.noun = 'location type' AND k.id = l.type_id
+         WHERE l.warehouse_id = :id AND k.code = :code
+        """,
+        id=warehouse_id, code=type_code,
+    )  # fmt: skip
+    return None if row is None or row["id"] is None else int(row["id"])
+
+
 def put_location(
-    tx: Transaction, location_id: int, warehouse_id: int, name: str, type_id: int, aisle: str, zone: str
-) -> None:
+    tx: Transaction, location_id: int, warehouse_id: int, name: str, type_id: int, aisle: str, zone: str,
+    *, is_locked_for_sale: bool = False,
+) -> None:  # fmt: skip
     tx.run(
         """
-        INSERT INTO wms_locations (id, warehouse_id, name, type_id, aisle, zone)
-        VALUES (:id, :warehouse_id, :name, :type_id, :aisle, :zone) ON CONFLICT (id) DO NOTHING
+        INSERT INTO wms_locations (id, warehouse_id, name, type_id, aisle, zone, is_locked_for_sale)
+        VALUES (:id, :warehouse_id, :name, :type_id, :aisle, :zone, :locked) ON CONFLICT (id) DO NOTHING
         """,
         id=location_id, warehouse_id=warehouse_id, name=name, type_id=type_id, aisle=aisle, zone=zone,
+        locked=int(is_locked_for_sale),
     )  # fmt: skip
 
 
