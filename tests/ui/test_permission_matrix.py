@@ -25,7 +25,7 @@ from tests.support.parts import Server, a_server
 from tests.support.rows import FJORD, TEA
 from tests.support.things import Things, a_bulk_run
 
-OF_AN_OWNER = {"webhook", "delivery", "event", "order", "goods_owner"}
+OF_AN_OWNER = {"webhook", "delivery", "event", "goods_owner", *(noun.name for noun in warehouse_pages.NOUNS)}
 """Things that belong to a goods owner; a key, a user and an event type belong to none."""
 PERSONAL = {"bulk_run"}
 """Things of the user who began them; administrators see them too."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -20,11 +21,14 @@ import dockbell
 from dockbell import errors
 from dockbell.actions import journal, webhook_file, webhooks
 from dockbell.domain import advice, filters, permissions
+from dockbell.domain.catalog import load_catalog
 from dockbell.store.database import Database, open_database
 from dockbell.store.migrate import migrate
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.demo_data import load_demo
+from dockbell.warehouse.pages.noun import Column, Input, Noun, Step, Table
 from dockbell.warehouse.rules.order import Status
+from dockbell.warehouse.rules.statuses import PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
 from dockbell.web.server import build_app
 from dockbell.web.ui.texts import LANGUAGES, language_for, messages_of, texts_of, translator
 from dockbell.web.ui.visit import Fields
@@ -38,11 +42,43 @@ from tests.support.things import Things
 PACKAGE = Path(dockbell.__file__).parent
 TEMPLATES = [*(PACKAGE / "web/ui/templates").glob("*.html"), *(PACKAGE / "warehouse/templates").glob("*.html")]
 OTHERS = sorted(set(LANGUAGES) - {"en"})
+STATUSES = [text for each in (PURCHASE_ORDER, *SHIPMENT.values(), PRODUCTION_ORDER) for text in each.texts.values()]
+STATES = ["yes", "no", "inbound", "outbound", "free", "allocated", "picked", "packed", "gone", "OPEN", "CLOSED"]
+
+
+def of_nouns() -> Iterator[str]:
+    """What the descriptions of the warehouse's nouns say to people."""
+    for noun in warehouse_pages.NOUNS:
+        yield from _of_noun(noun)
+
+
+def _of_noun(each: Noun | Step | Table | Column | Input) -> Iterator[str]:
+    inner: tuple[Any, ...] = ()
+    match each:
+        case Noun():
+            yield from (each.title, each.one, each.about)
+            inner = (*each.columns, *each.facts, *each.tables, *each.steps)
+            inner += () if each.new is None else (each.new,)
+        case Step():
+            yield each.word
+            inner = each.inputs
+        case Table():
+            yield each.title
+            inner = each.columns
+        case Column():
+            yield each.label
+        case Input():
+            yield from (text for text in (each.label, each.hint) if text)
+            inner = each.columns
+    for one in inner:
+        yield from _of_noun(one)
+
+
 BY_NAME: Mapping[str, Iterable[str]] = {
     "attempt.advice": advice.TEXTS,
     "advice": advice.TEXTS,
     "advice(each.lastCode, None)": advice.TEXTS,
-    "info.orderStatus.text": [each.text for each in Status],
+    "said": [*of_nouns(), *(each.text for each in Status), *STATUSES, *STATES],
     "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, journal.GONE],
     "words": [*filters.IN_WORDS.values(), *permissions.IN_WORDS.values()],
     **dict.fromkeys(("error.message", "error.hint", "each.message", "refused.message", "refused.hint"), ()),
@@ -67,7 +103,7 @@ def texts() -> dict[str, str]:
     for file in TEMPLATES:
         for text in in_template(file.read_text(encoding="utf-8")):
             found.setdefault(text, file.name)
-    for file in [*(PACKAGE / "web").rglob("*.py"), PACKAGE / "warehouse/pages.py"]:
+    for file in [*(PACKAGE / "web").rglob("*.py"), *(PACKAGE / "warehouse/pages").glob("*.py")]:
         for text in in_code(file.read_text(encoding="utf-8")):
             found.setdefault(text, file.name)
     for file in REFUSED_IN:
@@ -232,6 +268,8 @@ async def a_swedish_browser(database: Database, folder: Path) -> AsyncIterator[t
 def english_in(browser: Browser) -> list[str]:
     """Texts of the page, also those of its attributes, that stand there in English though there are Swedish ones."""
     source = " ".join(html.unescape(browser.text).split())
+    for each in load_catalog():
+        source = source.replace(each.name, "")  # names, the same in every language
     swedish = texts_of("sv")
     telling = [text for text in swedish if " " in text and len(text) > 6 and "{" not in text]
     return [text for text in telling if text != swedish[text] and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", source)]

@@ -6,7 +6,7 @@ another goods owner answers like what does not exist.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from dockbell.actions.publish import Publisher
@@ -28,6 +28,8 @@ class Act:
     actor: Actor
     now: Moment
     by: Step = NOBODY
+    told: list[int] = field(default_factory=list)
+    """The events that were published through it."""
 
     def tell(self, event_type: str, goods_owner_id: int, data: Document, **attributes: Any) -> None:
         """Publish the event as a part of this transaction."""
@@ -38,7 +40,8 @@ class Act:
             "attributes": attributes,
             "data": data,
         }
-        self.publisher.publish(self.tx, self.actor, event, now=self.now)
+        accepted = self.publisher.publish(self.tx, self.actor, event, now=self.now)
+        self.told.append(accepted.event_id)
 
     def by_computer(self) -> Document | None:
         """The workstation as events tell it; one we know by its id alone gets its name."""

@@ -11,7 +11,7 @@ from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, need_goods_owner, visible
 from dockbell.warehouse.documents import stock
 from dockbell.warehouse.inputs.articles import ARTICLE_DETAILS, NewArticle
-from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.rules.floor import need_unused
 from dockbell.warehouse.store import articles, items, places
 
 
@@ -41,16 +41,8 @@ def put_article(act: Act, new: NewArticle) -> tuple[int, bool]:
 def delete_article(act: Act, article_id: int) -> None:
     """Possible when none of it is left and nobody waits for it. The number can be used again."""
     row = act.own(articles.lock_article(act.tx, article_id), "article", article_id)
-    if row["number_of_items"]:
-        raise impossible(
-            f"Article {row['number']} cannot be deleted: {row['number_of_items']} items lie in stock.",
-            "Take them out with an inventory adjustment first.",
-        )
-    if uses := articles.open_uses(act.tx, article_id):
-        raise impossible(
-            f"Article {row['number']} cannot be deleted: {uses} lines of open orders or purchase orders have it.",
-            "Finish or cancel those first.",
-        )
+    uses = articles.open_uses(act.tx, article_id)
+    need_unused(row["number"], items=int(row["number_of_items"]), uses=uses)
     articles.delete_article(act.tx, article_id, now=act.now)
     _tell(act, "article.deleted", article_id, row["number"], int(row["goods_owner_id"]), json.loads(row["details"]))
 
@@ -141,6 +133,23 @@ def list_items(
         )
         document["items"].append(stock.shelf_item(row))
     return [found[article_id] for article_id in sorted(found)]
+
+
+def get_item(tx: Transaction, actor: Actor, item_id: int) -> Document:
+    """One article item, also one that has left the shelves."""
+    actor.need("read")
+    found = items.views(tx, [item_id])
+    row = visible(found[0] if found else None, actor, "article item", item_id)
+    article = {**stock.thin_article(row), "articleName": row["article_name"]}
+    return {"goodsOwnerId": row["goods_owner_id"], "article": article, **stock.shelf_item(row), "state": row["state"]}
+
+
+def get_article_with_items(tx: Transaction, actor: Actor, article_id: int) -> Document:
+    """The article, and each of its items on the shelves."""
+    document = get_article(tx, actor, article_id)
+    owner, number = int(document["goodsOwner"]["id"]), document["articleNumber"]
+    ids = items.ids_on_shelf(tx, owner, number=number, article_id_from=article_id, location=None, limit=1)
+    return {**document, "items": [{**stock.shelf_item(row), "state": row["state"]} for row in items.views(tx, ids)]}
 
 
 def need_article(tx: Transaction, goods_owner_id: int, number: str, field: str) -> int:

@@ -12,6 +12,7 @@ from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, rais
 from dockbell.warehouse.actions import stock, where
 from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.inputs.floor import MovementChange, NewMovement
+from dockbell.warehouse.rules.floor import need_on_shelf, need_open_movement
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import articles, items, orders, pallets, places, work
 
@@ -71,7 +72,7 @@ def _thing(act: Act, noun: Noun, new: NewMovement) -> Row:
         raise InvalidInput(problems)
     if noun == "movement order":
         item = stock.open_item(act, number)
-        stock.need_on_shelf(item, "moved")
+        need_on_shelf(number, "moved", item["state"])
         return item
     return act.own(pallets.lock_pallet_item(act.tx, number), "pallet item", number)
 
@@ -122,8 +123,7 @@ def delete_movement(act: Act, noun: Noun, movement_id: int) -> None:
 
 def _open(act: Act, noun: Noun, movement_id: int, done: str) -> Row:
     row = act.own(work.lock_movement(act.tx, noun, movement_id), noun, movement_id)
-    if row["is_executed"]:
-        raise impossible(f"The {noun} {movement_id} cannot be {done}: it is executed already.", "Order a new one.")
+    need_open_movement(noun, movement_id, done, is_executed=bool(row["is_executed"]))
     return row
 
 
@@ -208,6 +208,8 @@ def _document(tx: Transaction, noun: Noun, movement_id: int) -> Document:
         "articleItemId": row["article_item_id"],
         "palletItemId": row["pallet_item_id"],
         "toLocationId": row["to_location_id"],
+        "toLocation": row["to_location"],
+        "warehouseCode": row["warehouse_code"],
         "typeCode": row["type_code"],
         "assignedUserId": row["assigned_user_id"],
         "isStarted": bool(row["is_started"]),

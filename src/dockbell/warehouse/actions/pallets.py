@@ -10,7 +10,7 @@ from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, rais
 from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.inputs.floor import NewPalletItem
-from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.rules.floor import need_open_pallet
 from dockbell.warehouse.store import pallets, places, purchase_orders
 
 MEASURES = ("weight", "volume", "length", "width", "height", "loadmeters")
@@ -118,8 +118,7 @@ def _close(act: Act, pallet_item_id: int) -> Document:
 
 
 def _need_open(row: Row) -> None:
-    if row["is_closed"]:
-        raise impossible(f"Pallet item {row['label']} is closed: nothing more goes into it.", "Use another one.")
+    need_open_pallet(row["label"], is_closed=bool(row["is_closed"]))
 
 
 def _view(tx: Transaction, pallet_item_id: int) -> Row:
@@ -167,7 +166,7 @@ def set_parcel_tracking(act: Act, order_id: int, parcel_id: int, url: str | None
 def get_pallet_item(tx: Transaction, actor: Actor, pallet_item_id: int) -> Document:
     actor.need("read")
     row = visible(pallets.view(tx, pallet_item_id), actor, "pallet item", pallet_item_id)
-    return {"goodsOwnerId": row["goods_owner_id"], **_told(row)}
+    return {"goodsOwnerId": row["goods_owner_id"], "warehouseCode": row["warehouse_code"], **_told(row)}
 
 
 def list_pallet_items(

@@ -6,6 +6,7 @@ from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, need_goods_owner, visible
 from dockbell.warehouse.actions import orders, where
 from dockbell.warehouse.documents.times import plain_time
+from dockbell.warehouse.rules.floor import need_to_execute, need_to_start
 from dockbell.warehouse.rules.order import Status
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import orders as order_store
@@ -41,8 +42,7 @@ def create_pick_order(act: Act, order_ids: list[int]) -> int:
 
 def start_pick_order(act: Act, pick_order_id: int) -> Document:
     row = act.own(work.lock_pick_order(act.tx, pick_order_id), "pick order", pick_order_id)
-    if row["pick_started_at"] is not None:
-        raise impossible(f"Pick order {pick_order_id} cannot be started: it has begun already.", "Execute it.")
+    need_to_start(pick_order_id, is_started=row["pick_started_at"] is not None)
     work.start_pick_order(act.tx, pick_order_id, now=act.now)
     return _tell(act, "pick-order.started", pick_order_id)
 
@@ -50,10 +50,8 @@ def start_pick_order(act: Act, pick_order_id: int) -> Document:
 def execute_pick_order(act: Act, pick_order_id: int) -> Document:
     """Finish it: what is left to pick of its orders is picked."""
     row = act.own(work.lock_pick_order(act.tx, pick_order_id), "pick order", pick_order_id)
-    if row["pick_started_at"] is None:
-        raise impossible(f"Pick order {pick_order_id} cannot be executed: nobody has started it.", "Start it first.")
-    if row["executed_at"] is not None:
-        raise impossible(f"Pick order {pick_order_id} cannot be executed: that is done already.", "Nothing to do.")
+    is_started, is_executed = row["pick_started_at"] is not None, row["executed_at"] is not None
+    need_to_execute(pick_order_id, is_started=is_started, is_executed=is_executed)
     for order_id in work.orders_of_pick_order(act.tx, pick_order_id):
         order = order_store.order(act.tx, order_id)
         if order is not None and order["status"] == Status.ALLOCATED:

@@ -12,13 +12,17 @@ from dockbell.warehouse.actions import stock, where
 from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, NewPurchaseOrder, ReceivedItems
-from dockbell.warehouse.rules.statuses import PURCHASE_ORDER, impossible, is_received
+from dockbell.warehouse.rules.statuses import (
+    BEFORE_GOODS,
+    OPEN_FOR_GOODS,
+    PURCHASE_ORDER,
+    is_received,
+    need_purchase_order_step,
+)
 from dockbell.warehouse.store import articles, items, pallets, places
 from dockbell.warehouse.store import purchase_orders as store
 
-NOTIFIED, INBOUND, DEVIATION, RECEIVED, CANCELLED = 100, 300, 400, 500, 900
-BEFORE_GOODS = (100, 200)
-OPEN = (100, 200, 300)
+NOTIFIED, INBOUND, DEVIATION, RECEIVED = 100, 300, 400, 500
 Lines = list[tuple[str, int, str | None, int]]
 EVERYTHING = {
     "number": None, "status_from": 0, "status_to": LARGEST_ID, "status_changed_from": 0, "received_from": 0,
@@ -76,7 +80,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
     """Goods came in: each line becomes an article item. The first ones bring the purchase order to 300 Inbound."""
     row = _open(act, purchase_order_id)
     which = f"Purchase order {row['number']}"
-    PURCHASE_ORDER.need(which, row["status"], "received on", OPEN)
+    PURCHASE_ORDER.need(which, row["status"], "received on", OPEN_FOR_GOODS)
     lines = {line["row_number"]: line for line in store.lines_of(act.tx, purchase_order_id)}
     statuses = places.item_statuses(act.tx)
     problems: list[Problem] = []
@@ -128,7 +132,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
 def finish(act: Act, purchase_order_id: int) -> Document:
     """Nothing more comes: 500 Received if everything is as advised, otherwise 400 Deviation."""
     row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "finished", OPEN)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "finished", OPEN_FOR_GOODS)
     exact = all(line["received"] == line["advised"] for line in store.lines_of(act.tx, purchase_order_id))
     _set_status(act, row, RECEIVED if exact else DEVIATION)
     return document_of(act.tx, purchase_order_id)
@@ -139,10 +143,7 @@ def set_purchase_order_status(act: Act, purchase_order_id: int, number: int) -> 
     row = _open(act, purchase_order_id)
     if number != row["status"]:
         which = f"Purchase order {row['number']}"
-        PURCHASE_ORDER.need_step(which, row["status"], number)
-        received = _received(act.tx, purchase_order_id)
-        if number == CANCELLED and received:
-            raise impossible(f"{which} cannot be cancelled: {received} items came in.", "Finish it instead.")
+        need_purchase_order_step(which, int(row["status"]), number, _received(act.tx, purchase_order_id))
         _set_status(act, row, number)
     return document_of(act.tx, purchase_order_id)
 
@@ -159,7 +160,7 @@ def set_number(act: Act, purchase_order_id: int, number: str) -> None:
 
 def set_in_date(act: Act, purchase_order_id: int, in_date: str) -> None:
     row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "changed", OPEN)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "changed", OPEN_FOR_GOODS)
     store.set_in_date(act.tx, purchase_order_id, in_date, now=act.now)
 
 

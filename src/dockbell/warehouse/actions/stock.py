@@ -11,11 +11,10 @@ from dockbell.warehouse.act import Act, Document
 from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.documents.times import plain_time
+from dockbell.warehouse.rules.floor import FREE, need_on_shelf
 from dockbell.warehouse.rules.order import StockChange
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import articles, items, places
-
-ON_SHELF = ("free", "allocated")
 
 
 def open_item(act: Act, item_id: int) -> Row:
@@ -24,14 +23,6 @@ def open_item(act: Act, item_id: int) -> Row:
     act.own(found[0] if found else None, "article item", item_id)
     articles.lock_articles(act.tx, [int(found[0]["article_id"])])
     return items.view(act.tx, item_id)
-
-
-def need_on_shelf(item: Row, done: str, states: tuple[str, ...] = ON_SHELF) -> None:
-    if item["state"] not in states:
-        raise impossible(
-            f"Article item {item['id']} cannot be {done}: it is {item['state']}.",
-            f"That is possible while it is {' or '.join(states)}.",
-        )
 
 
 def add(act: Act, article_id: int, count: int) -> None:
@@ -50,7 +41,7 @@ def tell_inbound(act: Act, item_id: int) -> None:
 def move_item(act: Act, item_id: int, to_location_id: int, *, number_of_items: int | None = None) -> Document:
     """All of it, or so many as an item of their own. Where it lies already it need not be moved to."""
     item = open_item(act, item_id)
-    need_on_shelf(item, "moved")
+    need_on_shelf(item_id, "moved", item["state"])
     need_location(act, to_location_id)
     if item["location_id"] == to_location_id:
         raise impossible(f"Article item {item_id} lies in {item['location']} already.", "Choose another location.")
@@ -123,7 +114,7 @@ def _tell_way(act: Act, event_type: str, item: Row, came_from: int | None) -> No
 def set_item_status(act: Act, item_id: int, code: str) -> Document:
     """Free items alone have a status to decide on; the one it has already changes nothing."""
     before = open_item(act, item_id)
-    need_on_shelf(before, "given another status", ("free",))
+    need_on_shelf(item_id, "given another status", before["state"], FREE)
     statuses = places.item_statuses(act.tx)
     if code not in statuses:
         text = f"There is no article item status {code!r}. There are: {', '.join(statuses)}."

@@ -10,7 +10,7 @@ from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Names, Number,
 from dockbell.warehouse.inputs import goods_in as inputs
 from dockbell.warehouse.inputs.common import LARGEST_ID, Date, Incoming, Name, Step
 from dockbell.warehouse.inputs.floor import ReportedNumberOfItems
-from dockbell.warehouse.rules.statuses import PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
+from dockbell.warehouse.rules.statuses import CANCELLED, PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
 from dockbell.warehouse.store import places
 
 ONE = f"{API}/purchaseOrders/{{purchaseOrderId}}"
@@ -98,8 +98,7 @@ def _add_purchase_orders(app: FastAPI, desk: Desk) -> None:
 
     @app.delete(ONE)
     async def cancel_purchase_order(actor: Acting, purchaseOrderId: Number) -> Document:
-        cancelled = purchase_orders.CANCELLED
-        await desk.change(actor, purchase_orders.set_purchase_order_status, purchaseOrderId, cancelled)
+        await desk.change(actor, purchase_orders.set_purchase_order_status, purchaseOrderId, CANCELLED)
         return {"purchaseOrderId": purchaseOrderId, "message": "The purchase order was cancelled."}
 
 

@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import Literal
 
 from dockbell.errors import InvalidInput, Problem
-from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.rules.statuses import allows, impossible
 
 Quantities = Mapping[str, int]
 """Items by row number."""
@@ -208,6 +208,25 @@ def _chosen(order: Order, quantities: Quantities | None, verb: str, left: Callab
             "GET the order to see its quantities.",
         )
     return quantities
+
+
+def possible_steps(order: Order) -> list[str]:
+    """The steps that these rules would take now; whether there is stock enough to allocate shows when it is tried."""
+    plenty = {line.article_id: sum(each.ordered for each in order.lines) for line in order.lines}
+    steps: Mapping[str, Callable[[Order], object]] = {
+        "release": release,
+        "reopen": reopen,
+        "allocate": lambda each: allocate(each, plenty),
+        "deallocate": deallocate,
+        "pick": pick,
+        "end-picking": end_picking,
+        "pack": pack,
+        "send": send,
+        "collect": collect,
+        "return": take_back,
+        "cancel": cancel,
+    }
+    return [name for name, step in steps.items() if allows(step, order)]
 
 
 # --- What a step means for others ---------------------------------------------------------------------
