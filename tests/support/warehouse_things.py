@@ -12,7 +12,7 @@ from dockbell.warehouse.inputs.common import LARGEST_ID, read
 from dockbell.warehouse.inputs.floor import NewMovement, NewPalletItem
 from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewShipment
 from dockbell.warehouse.inputs.orders import NewOrder
-from dockbell.warehouse.store import newest
+from dockbell.warehouse.store import items, newest
 
 ANNA = ("2001", "Anna Lind", "Storgatan 5", "411 38", "Göteborg", "SE")
 
@@ -29,7 +29,8 @@ def warehouse_things(tx: Transaction, publisher: Any, owner: int, now: int) -> d
         noun: newest.ids(tx, noun, owner, before=LARGEST_ID, limit=100)[-1]
         for noun in ("article", "article item", "purchase order")
     }
-    to_move = {"articleItemId": found["article item"], "toLocationId": 901}
+    at = items.view(tx, found["article item"])["location_id"]
+    to_move = {"articleItemId": found["article item"], "toLocationId": 900 if at == 901 else 901}
     shipment = {"goodsOwnerId": owner, "direction": "outbound", "shipmentOrderNumber": f"S-{name}"}
     production = {
         "goodsOwnerId": owner, "productionOrderNumber": f"M-{name}", "articleNumber": first, "numberOfItems": 1,

@@ -271,7 +271,8 @@ def english_in(browser: Browser) -> list[str]:
     for each in load_catalog():
         source = source.replace(each.name, "")  # names, the same in every language
     swedish = texts_of("sv")
-    telling = [text for text in swedish if " " in text and len(text) > 6 and "{" not in text]
+    families = {each.family for each in load_catalog()}  # names too
+    telling = [text for text in swedish if " " in text and len(text) > 6 and "{" not in text and text not in families]
     return [text for text in telling if text != swedish[text] and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", source)]
 
 

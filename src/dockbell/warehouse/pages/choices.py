@@ -7,6 +7,7 @@ from dockbell.warehouse.actions import order_views, purchase_orders
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.pages.noun import Look, Options
 from dockbell.warehouse.rules.order import Status
+from dockbell.warehouse.rules.statuses import OPEN_FOR_GOODS
 from dockbell.warehouse.store import articles, newest, places, work
 
 NONE = ("", "–")
@@ -97,12 +98,12 @@ def owner_of(document: Document) -> int | None:
 def orders_to_gather(look: Look) -> Options:
     found = [order for order in _newest_orders(look) if _status(order) == Status.ALLOCATED]
     taken = work.pick_orders_of(look.tx, [int(order["orderInfo"]["orderId"]) for order in found])
-    return _orders(look, (order for order in found if order["orderInfo"]["orderId"] not in taken))
+    return _orders(order for order in found if order["orderInfo"]["orderId"] not in taken)
 
 
 def orders_to_ship(look: Look) -> Options:
     return _orders(
-        look, (order for order in _newest_orders(look) if _status(order) < Status.SENT and not order["shipmentInfo"])
+        order for order in _newest_orders(look) if _status(order) < Status.SENT and not order["shipmentInfo"]
     )
 
 
@@ -118,15 +119,12 @@ def _status(order: Document) -> int:
     return int(order["orderInfo"]["orderStatus"]["number"])
 
 
-def _orders(look: Look, found: Iterable[Document]) -> Options:
-    return [
-        (
-            str(order["orderInfo"]["orderId"]),
-            f"{order['orderInfo']['orderNumber']} · {order['goodsOwner']['name']} · "
-            f"{order['orderInfo']['warehouse']['code']} · {_status(order)}",
-        )
-        for order in found
-    ]
+def _orders(found: Iterable[Document]) -> Options:
+    return [_order(order["orderInfo"], order["goodsOwner"]["name"], _status(order)) for order in found]
+
+
+def _order(info: Document, owner: str, status: int) -> tuple[str, str]:
+    return str(info["orderId"]), f"{info['orderNumber']} · {owner} · {info['warehouse']['code']} · {status}"
 
 
 def purchase_orders_to_ship(look: Look) -> Options:
@@ -135,8 +133,13 @@ def purchase_orders_to_ship(look: Look) -> Options:
         for owner in look.owners
         for number in newest.ids(look.tx, "purchase order", owner, before=LARGEST_ID, limit=NEWEST)
     ]
-    infos = [(each["goodsOwner"]["name"], each["purchaseOrderInfo"]) for each in found if not each["shipmentInfo"]]
+    infos = [(each["goodsOwner"]["name"], each["purchaseOrderInfo"]) for each in found if _may_travel(each)]
     return [
         (str(info["purchaseOrderId"]), f"{info['purchaseOrderNumber']} · {owner} · {info['warehouse']['code']}")
         for owner, info in infos
     ]
+
+
+def _may_travel(purchase_order: Document) -> bool:
+    status = purchase_order["purchaseOrderInfo"]["purchaseOrderStatus"]["number"]
+    return status in OPEN_FOR_GOODS and not purchase_order["shipmentInfo"]
