@@ -5,8 +5,10 @@ import re
 from typing import Any
 
 from dockbell.domain.catalog import load_catalog
+from dockbell.warehouse.pages import NOUNS
 from tests.support.browser_like import Browser, a_browser
-from tests.support.rows import TEA
+from tests.support.rows import FJORD, TEA
+from tests.support.warehouse_things import warehouse_things
 from tests.ui.test_warehouse_pages import a_warehouse
 
 STEPS_OFFERED = re.compile(r'action="(/warehouse/[\w-]+/\d+/[\w-]+)"')
@@ -128,3 +130,51 @@ async def test_every_event_type_is_caused_by_clicking_and_stands_in_the_list_of_
             await at.browser.get(f"/administration/events?eventType={each.key}&goodsOwnerId={TEA}")
             assert "/administration/events/" in at.browser.text, each.key
             assert each.name in at.browser.words
+
+
+async def test_what_a_page_does_not_offer_is_refused_and_what_it_offers_is_taken(tmp_path, database):
+    async with a_warehouse(database, tmp_path) as server:
+        at = Clicker(a_browser(server.app, server.parts, "warehouse"))
+        await cause_everything(at)
+        now, publisher = server.parts.clock.now(), server.parts.publisher
+        await database.write(lambda tx: warehouse_things(tx, publisher, TEA, now))  # that nobody has begun
+
+        def events() -> int:
+            row = server.parts.database.submit_read(lambda tx: tx.one("SELECT count(*) AS n FROM events")).result()
+            assert row is not None
+            return int(row["n"])
+
+        refused, taken = 0, set()
+        for noun in NOUNS:
+            await at.browser.get(f"/warehouse/{noun.path}")
+            for place in sorted(set(re.findall(rf'href="(/warehouse/{noun.path}/\d+)"', at.browser.text)))[:12]:
+                await at.browser.get(place)
+                offered = {each.rpartition("/")[2] for each in STEPS_OFFERED.findall(at.browser.text)}
+                before = events()
+                for step in noun.steps:
+                    if step.name not in offered:
+                        reply = await at.browser.submit(f"{place}/{step.name}")
+                        # The status it has already is no step: nothing is refused, and nothing changes.
+                        assert reply.status in (200, 409, 422), (place, step.name, reply.status)
+                        refused += reply.status != 200
+                assert events() == before, place
+                for step in noun.steps:
+                    if step.name in offered and not step.inputs:
+                        reply = await at.browser.submit(f"{place}/{step.name}")
+                        assert reply.status == 200, (place, step.name, at.browser.words[:400])
+                        taken.add((noun.name, step.name))
+                        break
+        assert refused > 100
+        assert len(taken) >= 10, taken
+
+
+async def test_what_was_caused_is_shown_only_to_who_may_see_it(tmp_path, database):
+    async with a_warehouse(database, tmp_path) as server:
+        event = (await server.publish(goodsOwnerId=FJORD))["eventId"]
+        theirs = a_browser(server.app, server.parts, "warehouse", [TEA])
+        await theirs.get(f"/warehouse/orders?caused={event}.0.x.{'9' * 30}")
+        assert theirs.last.status == 200
+        assert "What this caused" not in theirs.words
+        everybodys = a_browser(server.app, server.parts, "warehouse")
+        await everybodys.get(f"/warehouse/orders?caused={event}")
+        assert "What this caused" in everybodys.words

@@ -15,6 +15,7 @@ from dockbell.warehouse.rules.statuses import (
     PURCHASE_ORDER,
     SHIPMENT,
     allows,
+    impossible,
     need_purchase_order_step,
 )
 
@@ -213,8 +214,15 @@ def _ship(act: Act, _: Document, typed: Document) -> int:
     return shipments.create_shipment(act, read(NewShipment, typed))
 
 
-def _travel(number: int) -> Callable[[Act, Document, Document], None]:
+def need_direction(document: Document, direction: str) -> None:
+    if document["direction"] != direction:
+        which = f"Shipment {document['shipmentOrderNumber']}"
+        raise impossible(f"{which} is {document['direction']}, not {direction}.", "Take a step of its own direction.")
+
+
+def _travel(direction: str, number: int) -> Callable[[Act, Document, Document], None]:
     def take(act: Act, document: Document, _: Document) -> None:
+        need_direction(document, direction)
         shipments.set_shipment_status(act, int(document["shipmentId"]), number)
 
     return take
@@ -223,7 +231,7 @@ def _travel(number: int) -> Callable[[Act, Document, Document], None]:
 def _may_travel(direction: str, number: int) -> Callable[[Look, Document], bool]:
     def offered(_: Look, document: Document) -> bool:
         status = document["shipmentStatus"]["number"]
-        return document["direction"] == direction and allows(SHIPMENT[direction].need_step, "", status, number)
+        return allows(need_direction, document, direction) and allows(SHIPMENT[direction].need_step, "", status, number)
 
     return offered
 
@@ -279,7 +287,7 @@ SHIPMENTS = Noun(
             Step(
                 f"{direction}-{number}",
                 text,
-                _travel(number),
+                _travel(direction, number),
                 _may_travel(direction, number),
                 kind="danger" if number == CANCELLED else "main",
             )
