@@ -1,6 +1,6 @@
 """Which orders could be picked with the goods that are there, and when the others can be."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dockbell.domain.permissions import Actor
@@ -19,11 +19,7 @@ def list_pickability(
 ) -> Document:
     """A page of orders; `only_booked` are those that still wait for goods."""
     if only_booked:
-        wanted["ids"] = _both(wanted.get("ids"), orders.waiting(tx, goods_owner_id))
-        if not wanted["ids"]:
-            actor.need("read")
-            need_goods_owner(tx, actor, goods_owner_id)
-            return {"pickabilityResults": []}
+        wanted |= {"status_from": WAITING[0], "status_to": WAITING[-1]}
     rows = order_views.page_of(tx, actor, goods_owner_id, **wanted)
     lines = orders.lines_of(tx, [int(row["id"]) for row in rows])
     by_line = _outlooks(tx, goods_owner_id, lines)
@@ -59,10 +55,6 @@ def list_orders(
         by_order.setdefault(int(line["order_id"]), []).append(by_line[int(line["id"])])
     ids = [order_id for order_id, of in by_order.items() if worst(of).verdict in ANSWERS[pickable]]
     return order_views.list_orders(tx, actor, goods_owner_id, **wanted, ids=ids) if ids else []
-
-
-def _both(some: Iterable[int] | None, others: Sequence[int]) -> list[int]:
-    return list(others) if some is None else sorted(set(some) & set(others))
 
 
 def _outlooks(tx: Transaction, goods_owner_id: int, more: Sequence[Row]) -> Mapping[int, Outlook]:

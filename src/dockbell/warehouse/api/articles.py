@@ -18,6 +18,7 @@ from dockbell.warehouse.api.desk import (
     Wanted,
     When,
     YesOrNo,
+    add_numbered,
     asks,
     said,
 )
@@ -118,19 +119,10 @@ def _add_articles(app: FastAPI, desk: Desk) -> None:
         article_id = await desk.change(actor, articles.put_dangerous_goods, new)
         return {"articleSystemId": article_id, "message": said("article", is_new=False)}
 
-    @app.get(f"{API}/articles/{{articleSystemId}}")
-    async def get_article(actor: Acting, articleSystemId: Number) -> Document:
-        return await desk.look(actor, articles.get_article, articleSystemId)
-
-    @app.put(f"{API}/articles")
-    async def put_article(actor: Acting, new: NewArticle) -> Document:
-        article_id, is_new = await desk.change(actor, articles.put_article, new)
-        return {"articleSystemId": article_id, "message": said("article", is_new=is_new)}
-
-    @app.put(f"{API}/articles/{{articleSystemId}}")
-    async def change_article(actor: Acting, articleSystemId: Number, new: NewArticle) -> Document:
-        await desk.change(actor, articles.change_article, articleSystemId, new)
-        return {"articleSystemId": articleSystemId, "message": said("article", is_new=False)}
+    add_numbered(
+        app, desk, f"{API}/articles", "articleSystemId", "article", NewArticle,
+        get=articles.get_article, put=articles.put_article, change=articles.change_article,
+    )  # fmt: skip
 
     @app.get(f"{API}/articles/{{articleSystemId}}/structureDefinition")
     async def get_structure(actor: Acting, articleSystemId: Number) -> Document:

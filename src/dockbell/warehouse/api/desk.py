@@ -130,6 +130,39 @@ class Desk:
         return self._parts.clock.now()
 
 
+def add_numbered(
+    app: FastAPI, desk: Desk, base: str, id_name: str, noun: str, body: Any, *,
+    get: Callable[..., Document], put: Callable[..., tuple[int, bool]],
+    anew: Callable[..., int] | None = None, change: Callable[..., None] | None = None,
+) -> None:  # fmt: skip
+    """What has a number of the goods owner's and an id of ours: GET by id, PUT by number; POST makes `anew`, PUT by id
+    makes the `change`.
+    """
+    name, one = noun.replace(" ", "_"), f"{base}/{{{id_name}}}"
+
+    @app.get(one, name=f"get_{name}")
+    async def get_one(actor: Acting, number: Annotated[Number, Path(alias=id_name)]) -> Document:
+        return await desk.look(actor, get, number)
+
+    @app.put(base, name=f"put_{name}")
+    async def put_one(actor: Acting, new: body) -> Document:
+        made, is_new = await desk.change(actor, put, new)
+        return {id_name: made, "message": said(noun, is_new=is_new)}
+
+    if anew is not None:
+
+        @app.post(base, name=f"post_{name}")
+        async def post_one(actor: Acting, new: body) -> Document:
+            return {id_name: await desk.change(actor, anew, new), "message": said(noun, is_new=True)}
+
+    if change is not None:
+
+        @app.put(one, name=f"change_{name}")
+        async def change_one(actor: Acting, number: Annotated[Number, Path(alias=id_name)], new: body) -> Document:
+            await desk.change(actor, change, number, new)
+            return {id_name: number, "message": said(noun, is_new=False)}
+
+
 def add_patches(
     app: FastAPI,
     desk: Desk,

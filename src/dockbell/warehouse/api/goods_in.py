@@ -16,9 +16,9 @@ from dockbell.warehouse.api.desk import (
     Rows,
     Wanted,
     When,
+    add_numbered,
     add_patches,
     asks,
-    said,
 )
 from dockbell.warehouse.inputs import goods_in as inputs
 from dockbell.warehouse.inputs.common import Date, Name, Step
@@ -74,24 +74,11 @@ def _add_purchase_orders(app: FastAPI, desk: Desk) -> None:
     async def list_purchase_orders(actor: Acting, wanted: Annotated[WantedPurchaseOrders, Query()]) -> list[Document]:
         return await desk.list(actor, purchase_orders.list_purchase_orders, wanted)
 
-    @app.get(ONE)
-    async def get_purchase_order(actor: Acting, purchaseOrderId: Number) -> Document:
-        return await desk.look(actor, purchase_orders.get_purchase_order, purchaseOrderId)
-
-    @app.put(f"{API}/purchaseOrders")
-    async def put_purchase_order(actor: Acting, new: inputs.NewPurchaseOrder) -> Document:
-        purchase_order_id, is_new = await desk.change(actor, purchase_orders.put_purchase_order, new)
-        return {"purchaseOrderId": purchase_order_id, "message": said("purchase order", is_new=is_new)}
-
-    @app.post(f"{API}/purchaseOrders")
-    async def post_purchase_order(actor: Acting, new: inputs.NewPurchaseOrder) -> Document:
-        purchase_order_id = await desk.change(actor, purchase_orders.order_anew, new)
-        return {"purchaseOrderId": purchase_order_id, "message": said("purchase order", is_new=True)}
-
-    @app.put(ONE)
-    async def change_purchase_order(actor: Acting, purchaseOrderId: Number, new: inputs.NewPurchaseOrder) -> Document:
-        await desk.change(actor, purchase_orders.change_purchase_order, purchaseOrderId, new)
-        return {"purchaseOrderId": purchaseOrderId, "message": said("purchase order", is_new=False)}
+    add_numbered(
+        app, desk, f"{API}/purchaseOrders", "purchaseOrderId", "purchase order", inputs.NewPurchaseOrder,
+        get=purchase_orders.get_purchase_order, put=purchase_orders.put_purchase_order,
+        anew=purchase_orders.order_anew, change=purchase_orders.change_purchase_order,
+    )  # fmt: skip
 
     @app.put(f"{ONE}/articleItems")
     async def put_advised_items(actor: Acting, purchaseOrderId: Number, advised: inputs.AdvisedItems) -> Document:

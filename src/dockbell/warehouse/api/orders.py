@@ -26,6 +26,7 @@ from dockbell.warehouse.api.desk import (
     Wanted,
     When,
     YesOrNo,
+    add_numbered,
     add_patches,
     asks,
     said,
@@ -109,24 +110,10 @@ def _add_lists(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_one(app: FastAPI, desk: Desk) -> None:
-    @app.get(ONE)
-    async def get_order(actor: Acting, orderId: Number) -> Document:
-        return await desk.look(actor, order_views.get_order, orderId)
-
-    @app.put(f"{API}/orders")
-    async def put_order(actor: Acting, new: inputs.NewOrder) -> Document:
-        order_id, is_new = await desk.change(actor, orders.create_order, new)
-        return {"orderId": order_id, "message": said("order", is_new=is_new)}
-
-    @app.post(f"{API}/orders")
-    async def post_order(actor: Acting, new: inputs.NewOrder) -> Document:
-        order_id = await desk.change(actor, orders.order_anew, new)
-        return {"orderId": order_id, "message": said("order", is_new=True)}
-
-    @app.put(ONE)
-    async def change_order(actor: Acting, orderId: Number, new: inputs.NewOrder) -> Document:
-        await desk.change(actor, orders.change_order, orderId, new)
-        return {"orderId": orderId, "message": said("order", is_new=False)}
+    add_numbered(
+        app, desk, f"{API}/orders", "orderId", "order", inputs.NewOrder,
+        get=order_views.get_order, put=orders.create_order, anew=orders.order_anew, change=orders.change_order,
+    )  # fmt: skip
 
     @app.get(f"{ONE}/invoiceCharges")
     async def list_invoice_charges(actor: Acting, orderId: Number) -> list[Document]:

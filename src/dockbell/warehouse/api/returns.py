@@ -6,7 +6,7 @@ from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import returns
-from dockbell.warehouse.api.desk import API, Acting, Desk, Names, Number, Rows, Wanted, When, asks, said
+from dockbell.warehouse.api.desk import API, Acting, Desk, Names, Number, Rows, Wanted, When, add_numbered, asks
 from dockbell.warehouse.inputs.goods_in import NewReturnOrder, NewReturnOrderStatus
 from dockbell.warehouse.rules.statuses import RETURN_ORDER
 from dockbell.warehouse.store import places
@@ -35,14 +35,10 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     async def list_return_orders(actor: Acting, wanted: Annotated[WantedReturnOrders, Query()]) -> list[Document]:
         return await desk.list(actor, returns.list_return_orders, wanted)
 
-    @app.get(f"{API}/returnOrders/{{returnOrderId}}")
-    async def get_return_order(actor: Acting, returnOrderId: Number) -> Document:
-        return await desk.look(actor, returns.get_return_order, returnOrderId)
-
-    @app.put(f"{API}/returnOrders")
-    async def put_return_order(actor: Acting, new: NewReturnOrder) -> Document:
-        return_order_id, is_new = await desk.change(actor, returns.put_return_order, new)
-        return {"returnOrderId": return_order_id, "message": said("return order", is_new=is_new)}
+    add_numbered(
+        app, desk, f"{API}/returnOrders", "returnOrderId", "return order", NewReturnOrder,
+        get=returns.get_return_order, put=returns.put_return_order,
+    )  # fmt: skip
 
     @app.patch(f"{API}/returnOrders/{{returnOrderId}}/returnOrderStatus")
     async def set_return_order_status(actor: Acting, returnOrderId: Number, wanted: NewReturnOrderStatus) -> Document:
