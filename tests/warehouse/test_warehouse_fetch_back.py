@@ -173,9 +173,9 @@ async def test_an_order_is_changed_field_by_field_until_the_warehouse_has_starte
         ("servicePointCode", {"servicePointCode": "77"}, "servicePointCode", "77"),
         ("orderRemark", {"orderRemark": "Ring"}, "orderRemark", "Ring"),
         ("warehouseInstruction", {"warehouseInstruction": "Gift"}, "warehouseInstruction", "Gift"),
-        ("freeText1", {"text": "a"}, "freeText1", "a"),
-        ("freeText2", {"text": "b"}, "freeText2", "b"),
-        ("freeText3", {"text": "c"}, "freeText3", "c"),
+        ("freeText1", {"freeText1": "a"}, "freeText1", "a"),
+        ("freeText2", {"freeText2": "b"}, "freeText2", "b"),
+        ("freeText3", {"freeText3": "c"}, "freeText3", "c"),
         ("waybill", {"waybill": "UA1"}, "wayBill", "UA1"),
         ("returnWaybill", {"returnWaybill": "UA2"}, "returnWayBill", "UA2"),
     ]

@@ -92,7 +92,7 @@ def test_a_purchase_order_is_changed_only_before_goods_come(floor: Floor):
     with pytest.raises(Conflict, match="cannot be changed"):
         a_purchase_order(floor, items=9)
     assert floor.everything() == before
-    refused(floor, purchase_orders.set_number, number, "PO-2")
+    refused(floor, purchase_orders.change_field, number, "purchaseOrderNumber", "PO-2")
 
 
 def test_everything_wrong_with_a_receipt_is_said_at_once(floor: Floor):

@@ -148,7 +148,7 @@ def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
 
 
 def _name_articles(act: Act, owner: int) -> None:
-    there = article_store.articles_by_number(act.tx, owner, (number for number, _ in ARTICLES[owner]))
+    there = article_store.hold_by_number(act.tx, owner, (number for number, _ in ARTICLES[owner]))
     for place, (number, name) in enumerate(ARTICLES[owner]):
         if number not in there:
             articles.put_article(act, read(NewArticle, _article(owner, place, number, name)))

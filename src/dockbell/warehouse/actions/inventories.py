@@ -66,7 +66,7 @@ def adjust_item(
         )
     if difference:
         items.set_number(act.tx, int(item["id"]), left)
-        stock.add(act, int(item["article_id"]), difference)
+        stock.add(act, int(item["id"]), int(item["article_id"]), difference)
         tell(act, inventory_id, place, int(item["id"]), difference, cause=cause, comment=comment)
 
 

@@ -6,12 +6,15 @@ from typing import Any
 from dockbell.domain.permissions import Actor
 from dockbell.errors import Problem
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, raise_all, visible
+from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, no_such, raise_all, taken, visible
 from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.inputs.floor import NewPalletItem
+from dockbell.warehouse.inputs.orders import NewParcel, ParcelChange, ParcelDetails
 from dockbell.warehouse.rules.floor import need_open_pallet
-from dockbell.warehouse.store import pallets, places, purchase_orders
+from dockbell.warehouse.rules.order import Status
+from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.store import orders, pallets, places, purchase_orders
 
 MEASURES = ("weight", "volume", "length", "width", "height", "loadmeters")
 OPEN, CLOSED = (1, "OPEN"), (2, "CLOSED")
@@ -76,19 +79,22 @@ def parcel_for(act: Act, order: Row, number: str | None) -> int:
             _need_open(found)
             return int(found["id"])
     (parcel_id,) = places.next_ids(act.tx, places.PALLET_ITEM_ID)
-    label = number or f"{order['id']}-{parcel_id}"
+    _insert_parcel(act, parcel_id, order, number or f"{order['id']}-{parcel_id}", PARCEL_TYPE)
+    return parcel_id
+
+
+def _insert_parcel(act: Act, parcel_id: int, order: Row, label: str, type_id: int) -> None:
     pallets.insert_as(
         act.tx,
         parcel_id,
         goods_owner_id=order["goods_owner_id"],
         label=label,
-        type_id=PARCEL_TYPE,
+        type_id=type_id,
         location_id=where.usual_place(act.tx, int(order["warehouse_id"]), where.PACKING),
         order_id=order["id"],
         tracking_url=places.tracking_url(act.tx, order["transporter"], label),
         in_at=act.now,
     )
-    return parcel_id
 
 
 def close_pallet_item(act: Act, pallet_item_id: int) -> Document:
@@ -153,10 +159,92 @@ def _told(row: Row) -> Document:
     }
 
 
-def set_parcel_tracking(act: Act, order_id: int, parcel_id: int, url: str | None) -> None:
+# --- Parcels: the pallet items of an order -----------------------------------------------------------------
+
+
+def put_parcel(act: Act, order_id: int, new: NewParcel) -> tuple[int, bool]:
+    """The order's parcel of that number, made or changed: its id, and whether it is new. Return labels may come late."""
+    order = act.own(orders.lock_order(act.tx, order_id), "order", order_id)
+    _need_parcels(order, new.transport_administration_type)
+    type_id = _parcel_type(act.tx, new.advanced)
+    found = pallets.lock_open_parcel(act.tx, order_id, new.parcel_number)
+    if found is not None:
+        _change_parcel(act, found, new, type_id)
+        return int(found["id"]), False
+    (parcel_id,) = places.next_ids(act.tx, places.PALLET_ITEM_ID)
+    _insert_parcel(act, parcel_id, order, new.parcel_number, type_id or PARCEL_TYPE)
+    _change_parcel(act, _view(act.tx, parcel_id), new, None)
+    return parcel_id, True
+
+
+def change_parcel(act: Act, order_id: int, parcel_id: int, change: ParcelChange) -> None:
+    order = act.own(orders.lock_order(act.tx, order_id), "order", order_id)
+    row = _parcel(act, order_id, parcel_id)
+    kind = change.transport_administration_type or ("Return" if row["is_return"] else "Outbound")
+    _need_parcels(order, kind)
+    number = change.parcel_number
+    if number not in (None, row["label"]) and pallets.lock_open_parcel(act.tx, order_id, number or "") is not None:
+        raise taken("parcel", number or "")
+    _change_parcel(act, row, change, _parcel_type(act.tx, change.advanced))
+
+
+def delete_parcel(act: Act, order_id: int, parcel_id: int) -> None:
+    """Possible while nothing was packed into it."""
+    act.own(orders.lock_order(act.tx, order_id), "order", order_id)
+    row = _parcel(act, order_id, parcel_id)
+    if uses := pallets.uses(act.tx, parcel_id):
+        text = f"Parcel {row['label']} cannot be deleted: {uses} article items or movements are its own."
+        raise impossible(text, "It stays.")
+    _need_open(row)
+    pallets.delete(act.tx, parcel_id)
+
+
+def _need_parcels(order: Row, kind: str) -> None:
+    if order["status"] == Status.CANCELLED or (kind == "Outbound" and order["status"] >= Status.SENT):
+        status = Status(order["status"])
+        raise impossible(
+            f"Order {order['number']} gets no {kind.lower()} parcels: its status is {status:d} {status.text}.",
+            "Outbound parcels are written before the order is sent; return parcels until it is cancelled.",
+        )
+
+
+def _parcel(act: Act, order_id: int, parcel_id: int) -> Row:
     row = act.own(pallets.lock_pallet_item(act.tx, parcel_id), "parcel", parcel_id)
     if row["order_id"] != order_id:
-        visible(None, act.actor, "parcel", parcel_id)
+        no_such("parcel", parcel_id)
+    return row
+
+
+def _parcel_type(tx: Transaction, details: ParcelDetails | None) -> int | None:
+    wanted = None if details is None else details.parcel_type
+    if wanted is None:
+        return None
+    problems: list[Problem] = []
+    types = places.kinds(tx, "pallet type")
+    type_id = chosen(types, wanted.code, "advanced.parcelType.code", "parcel type", problems)
+    if wanted.id is not None and wanted.id not in {row["id"] for row in types.values()}:
+        problems.append(Problem("advanced.parcelType.id", "parcel_type", f"There is no parcel type {wanted.id}."))
+    raise_all(problems)
+    return type_id or wanted.id
+
+
+def _change_parcel(act: Act, row: Row, change: ParcelChange, type_id: int | None) -> None:
+    measures = json.loads(row["measures"])
+    if change.advanced is not None:
+        measures |= change.advanced.model_dump(exclude={"parcel_type"}, exclude_none=True)
+    kind = change.transport_administration_type
+    pallets.change(
+        act.tx,
+        int(row["id"]),
+        label=change.parcel_number or row["label"],
+        type_id=type_id or row["type_id"],
+        is_return=int(row["is_return"] if kind is None else kind == "Return"),
+        measures=json.dumps(measures),
+    )
+
+
+def set_parcel_tracking(act: Act, order_id: int, parcel_id: int, url: str | None) -> None:
+    _parcel(act, order_id, parcel_id)
     pallets.set_tracking(act.tx, parcel_id, url)
 
 
@@ -170,7 +258,7 @@ def get_pallet_item(tx: Transaction, actor: Actor, pallet_item_id: int) -> Docum
 
 
 def list_pallet_items(
-    tx: Transaction, actor: Actor, goods_owner_id: int, *, label: str | None, id_from: int, limit: int
+    tx: Transaction, actor: Actor, goods_owner_id: int, *, label: str | None = None, id_from: int, limit: int
 ) -> list[Document]:
     actor.need("read")
     need_goods_owner(tx, actor, goods_owner_id)

@@ -29,7 +29,7 @@ def create_production_order(act: Act, new: NewProductionOrder) -> int:
     )
     numbers = [new.article_number, *(part.article_number for part in new.parts)]
     fields = ["articleNumber", *(f"parts[{place}].articleNumber" for place in range(len(new.parts)))]
-    known = articles.articles_by_number(act.tx, new.goods_owner_id, numbers)
+    known = articles.hold_by_number(act.tx, new.goods_owner_id, numbers)
     for number, field in zip(numbers, fields, strict=True):
         if number not in known:
             text = f"Goods owner {new.goods_owner_id} has no article {number!r}; make it first."
@@ -103,7 +103,7 @@ def _make(act: Act, row: Row) -> None:
         number_of_items=row["number_of_items"],
         in_at=act.now,
     )
-    stock.add(act, int(row["article_id"]), int(row["number_of_items"]))
+    stock.add(act, made, int(row["article_id"]), int(row["number_of_items"]))
     inventories.tell(act, inventory_id, place + 1, made, int(row["number_of_items"]), cause=cause, comment="")
 
 

@@ -4,14 +4,25 @@ import json
 from typing import Any
 
 from dockbell.domain.permissions import Actor
-from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, no_such, raise_all, visible
+from dockbell.warehouse.act import (
+    Act,
+    Document,
+    chosen,
+    need_goods_owner,
+    need_same_owner,
+    no_such,
+    raise_all,
+    taken,
+    visible,
+)
 from dockbell.warehouse.actions import stock, where
+from dockbell.warehouse.actions.articles import Lines, ordered_lines
 from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
 from dockbell.warehouse.inputs.common import LARGEST_ID
-from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, NewPurchaseOrder, ReceivedItems
+from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, AdvisedItem, NewPurchaseOrder, ReceivedItems
 from dockbell.warehouse.rules.statuses import (
     BEFORE_GOODS,
     OPEN_FOR_GOODS,
@@ -23,7 +34,12 @@ from dockbell.warehouse.store import articles, items, pallets, places
 from dockbell.warehouse.store import purchase_orders as store
 
 NOTIFIED, INBOUND, DEVIATION, RECEIVED = 100, 300, 400, 500
-Lines = list[tuple[str, int, str | None, int]]
+ALONE = {"purchaseOrderNumber": "number", "inDate": "in_date"}
+COLUMNS = (
+    "number", "goods_owner_purchase_order_id", "supplier", "supplier_name", "type_id", "warehouse_id", "is_return",
+    "in_date", "class_ids", "details",
+)  # fmt: skip
+ADVISED = ("number_of_items", "serial", "batch", "expiry_date", "comment", "container")
 EVERYTHING = {
     "number": None, "status_from": 0, "status_to": LARGEST_ID, "status_changed_from": 0, "received_from": 0,
     "received_to": LARGEST_ID, "in_date_from": "", "in_date_to": "9999", "article_number": None, "id_from": 0, "limit": 1_000,
@@ -34,27 +50,75 @@ EVERYTHING = {
 
 def put_purchase_order(act: Act, new: NewPurchaseOrder) -> tuple[int, bool]:
     """Create it, or change the one of that number as long as nothing came in: its id, and whether it is new."""
-    act.need_goods_owner(new.goods_owner_id)
-    values, lines = _checked(act.tx, new)
-    found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
+    found, purchase_order_id = _find(act, new)
     if found is None:
-        # Whoever takes an id waits for the one before to commit, so a second look sees the same one made meanwhile.
-        (purchase_order_id,) = places.next_ids(act.tx, places.PURCHASE_ORDER_ID)
-        found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
-        if found is None:
-            values["warehouse_id"] = values["warehouse_id"] or where.FIRST
-            store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
-            store.insert_lines(act.tx, purchase_order_id, lines)
-            _tell(act, "purchase-order.created", purchase_order_id)
-            for line in store.lines_of(act.tx, purchase_order_id):
-                _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=True)
-            return purchase_order_id, True
-    purchase_order_id = int(found["id"])
-    PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
-    values["warehouse_id"] = where.need_unmoved(act.tx, "Purchase order", found, values["warehouse_id"])
+        _create(act, purchase_order_id, new)
+    else:
+        _change(act, found, new)
+    return purchase_order_id, found is None
+
+
+def order_anew(act: Act, new: NewPurchaseOrder) -> int:
+    """Create one that was not there; raises Conflict if its number is taken."""
+    found, purchase_order_id = _find(act, new)
+    if found is not None:
+        raise taken("purchase order", new.purchase_order_number)
+    _create(act, purchase_order_id, new)
+    return purchase_order_id
+
+
+def change_purchase_order(act: Act, purchase_order_id: int, new: NewPurchaseOrder) -> None:
+    """Everything about one that nothing came in on, its number too if no other has it."""
+    row = _open(act, purchase_order_id)
+    need_same_owner(row, new.goods_owner_id)
+    _need_free_number(act, row, new.purchase_order_number)
+    _change(act, row, new)
+
+
+def change_field(act: Act, purchase_order_id: int, field: str, value: Any) -> None:
+    """One of those that can be changed alone, by its name in the API."""
+    row = _open(act, purchase_order_id)
+    which, details = f"Purchase order {row['number']}", json.loads(row["details"])
+    if field == "purchaseOrderNumber":
+        PURCHASE_ORDER.need(which, row["status"], "renumbered", BEFORE_GOODS)
+        _need_free_number(act, row, value)
+    PURCHASE_ORDER.need(which, row["status"], "changed", OPEN_FOR_GOODS)
+    values = {name: row[name] for name in COLUMNS}
+    if field in ALONE:
+        values[ALONE[field]] = value
+    else:
+        values["details"] = json.dumps(details | {field: value})
     store.change(act.tx, purchase_order_id, values, now=act.now)
-    _change_lines(act, purchase_order_id, lines)
-    return purchase_order_id, False
+
+
+def _find(act: Act, new: NewPurchaseOrder) -> tuple[Row | None, int]:
+    act.need_goods_owner(new.goods_owner_id)
+    owner, number = new.goods_owner_id, new.purchase_order_number
+    return act.found_or_new(places.PURCHASE_ORDER_ID, lambda: store.lock_by_number(act.tx, owner, number))
+
+
+def _need_free_number(act: Act, row: Row, number: str) -> None:
+    """Its own is free to it."""
+    if number != row["number"] and store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
+        raise taken("purchase order", number)
+
+
+def _create(act: Act, purchase_order_id: int, new: NewPurchaseOrder) -> None:
+    values, lines = _checked(act.tx, new)
+    values["warehouse_id"] = values["warehouse_id"] or where.FIRST
+    store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
+    store.insert_lines(act.tx, purchase_order_id, lines)
+    _tell(act, "purchase-order.created", purchase_order_id)
+    for line in store.lines_of(act.tx, purchase_order_id):
+        _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=True)
+
+
+def _change(act: Act, found: Row, new: NewPurchaseOrder) -> None:
+    PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
+    values, lines = _checked(act.tx, new)
+    values["warehouse_id"] = where.need_unmoved(act.tx, "Purchase order", found, values["warehouse_id"])
+    store.change(act.tx, int(found["id"]), values, now=act.now)
+    _change_lines(act, int(found["id"]), lines)
 
 
 def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
@@ -63,6 +127,7 @@ def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
     wanted = {line[0]: line for line in lines}
     for row_number, row in known.items():
         if row_number not in wanted:
+            store.drop_advised(act.tx, int(row["id"]))
             store.delete_line(act.tx, int(row["id"]))
             _tell_line(act, "purchase-order-line.deleted", purchase_order_id, row)
         elif wanted[row_number][1:] != (row["article_id"], row["comment"], row["advised"]):
@@ -90,9 +155,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
             problems.append(Problem(f"lines[{place}].rowNumber", "row_number", text))
         field = f"lines[{place}].articleItemStatusCode"
         chosen(statuses, each.article_item_status_code, field, "article item status", problems)
-        if each.serial and each.number_of_items != 1:
-            text = f"Serial number {each.serial[:40]!r} is one item's, not {each.number_of_items}'s."
-            problems.append(Problem(f"lines[{place}].serial", "serial", text))
+        _need_own_serial(each, f"lines[{place}].serial", problems)
         pallet = None if each.pallet_item_id is None else pallets.view(act.tx, each.pallet_item_id)
         if each.pallet_item_id is not None and (pallet is None or pallet["goods_owner_id"] != row["goods_owner_id"]):
             text = f"There is no pallet item {each.pallet_item_id}."
@@ -124,7 +187,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
             in_at=act.now,
         )
         store.receive(act.tx, int(line["id"]), purchase_order_id, each.number_of_items, now=act.now)
-        stock.add(act, int(line["article_id"]), each.number_of_items)
+        stock.add(act, item_id, int(line["article_id"]), each.number_of_items, "received")
         stock.tell_inbound(act, item_id)
     return document_of(act.tx, purchase_order_id)
 
@@ -148,20 +211,41 @@ def set_purchase_order_status(act: Act, purchase_order_id: int, number: int) -> 
     return document_of(act.tx, purchase_order_id)
 
 
-def set_number(act: Act, purchase_order_id: int, number: str) -> None:
+def advise_items(act: Act, purchase_order_id: int, advised: list[AdvisedItem]) -> None:
+    """The lines named have these batches and serials, whatever was advised before; each line that is different is told."""
     row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "renumbered", BEFORE_GOODS)
-    if number != row["number"]:
-        if store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
-            text = f"There is a purchase order {number} already."
-            raise Conflict(text, code="number_taken", hint="Choose another number.")
-        store.set_number(act.tx, purchase_order_id, number, now=act.now)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "advised", OPEN_FOR_GOODS)
+    lines = {int(line["id"]): line for line in store.lines_of(act.tx, purchase_order_id)}
+    by_line: dict[int, list[AdvisedItem]] = {}
+    problems: list[Problem] = []
+    for place, each in enumerate(advised):
+        by_line.setdefault(each.purchase_order_line_id, []).append(each)
+        if each.purchase_order_line_id not in lines:
+            text = f"Purchase order {row['number']} has no line {each.purchase_order_line_id}."
+            problems.append(Problem(f"items[{place}].purchaseOrderLineId", "purchase_order_line", text))
+        _need_own_serial(each, f"items[{place}].serial", problems)
+    for line_id, items_of_line in by_line.items():
+        count = sum(each.number_of_items for each in items_of_line)
+        if line_id in lines and count > lines[line_id]["advised"]:
+            text = f"Row {lines[line_id]['row_number']}: {count} items are more than the {lines[line_id]['advised']} advised."
+            problems.append(Problem("items", "quantity", text))
+    raise_all(problems)
+    before = store.advised_of(act.tx, purchase_order_id)
+    for line_id, items_of_line in by_line.items():
+        wanted = [
+            (each.number_of_items, each.serial, each.batch, each.expiry_date, each.comment, each.container)
+            for each in items_of_line
+        ]
+        known = [tuple(item[name] for name in ADVISED) for item in before if item["purchase_order_line_id"] == line_id]
+        if wanted != known:
+            store.put_advised(act.tx, line_id, wanted)
+            _tell_line(act, "purchase-order-line.changed", purchase_order_id, lines[line_id])
 
 
-def set_in_date(act: Act, purchase_order_id: int, in_date: str) -> None:
-    row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "changed", OPEN_FOR_GOODS)
-    store.set_in_date(act.tx, purchase_order_id, in_date, now=act.now)
+def _need_own_serial(each: AdvisedItem | ReceivedItems, field: str, problems: list[Problem]) -> None:
+    if each.serial and each.number_of_items != 1:
+        text = f"Serial number {each.serial[:40]!r} is one item's, not {each.number_of_items}'s."
+        problems.append(Problem(field, "serial", text))
 
 
 def set_reported(act: Act, purchase_order_id: int, line_id: int, count: int) -> None:
@@ -225,18 +309,7 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         for place, each in enumerate(new.purchase_order_classes)
     ]
     warehouse_id = where.chosen_warehouse(tx, new, problems)
-    known = articles.articles_by_number(
-        tx, new.goods_owner_id, (line.article_number for line in new.purchase_order_lines)
-    )
-    rows: set[str] = set()
-    for place, line in enumerate(new.purchase_order_lines):
-        if line.article_number not in known:
-            text = f"Goods owner {new.goods_owner_id} has no article {line.article_number!r}; make it first."
-            problems.append(Problem(f"purchaseOrderLines[{place}].articleNumber", "article", text))
-        if line.row_number in rows:
-            text = f"There are two rows {line.row_number!r}; give each its own number."
-            problems.append(Problem(f"purchaseOrderLines[{place}].rowNumber", "duplicate", text))
-        rows.add(line.row_number)
+    lines = ordered_lines(tx, new.goods_owner_id, "purchaseOrderLines", new.purchase_order_lines, problems)
     raise_all(problems)
     plain = new.model_dump(by_alias=True, mode="json")
     values = {
@@ -251,10 +324,7 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         "class_ids": json.dumps(class_ids),
         "details": json.dumps({name: plain[name] for name in PURCHASE_ORDER_DETAILS}),
     }
-    return values, [
-        (line.row_number, known[line.article_number], line.comment, line.number_of_items)
-        for line in new.purchase_order_lines
-    ]
+    return values, lines
 
 
 # --- Looking ---------------------------------------------------------------------------------------------
@@ -277,7 +347,10 @@ def document_of(tx: Transaction, purchase_order_id: int) -> Document:
     came = items.views(tx, items.ids_received(tx, [int(line["id"]) for line in lines]))
     owner = people.goods_owner(tx, int(row["goods_owner_id"]))
     assert owner is not None
-    return order_document(row, owner=owner["name"], lines=lines, came=came, classes=classes_of(tx, row))
+    advised = store.advised_of(tx, purchase_order_id)
+    return order_document(
+        row, owner=owner["name"], lines=lines, came=came, advised=advised, classes=classes_of(tx, row)
+    )
 
 
 def get_purchase_order(tx: Transaction, actor: Actor, purchase_order_id: int) -> Document:

@@ -14,7 +14,8 @@ from dockbell.warehouse.documents.times import plain_time
 from dockbell.warehouse.rules.floor import FREE, need_on_shelf
 from dockbell.warehouse.rules.order import StockChange
 from dockbell.warehouse.rules.statuses import impossible
-from dockbell.warehouse.store import articles, items, places
+from dockbell.warehouse.store import articles, items, places, stock_changes
+from dockbell.warehouse.store.stock_changes import Reason
 
 
 def open_item(act: Act, item_id: int) -> Row:
@@ -25,9 +26,10 @@ def open_item(act: Act, item_id: int) -> Row:
     return items.view(act.tx, item_id)
 
 
-def add(act: Act, article_id: int, count: int) -> None:
-    """So many items more (or fewer) lie on the shelves."""
+def add(act: Act, item_id: int, article_id: int, count: int, reason: Reason = "adjusted") -> None:
+    """So many of the item more (or fewer) lie on the shelves."""
     articles.change_stock(act.tx, {article_id: StockChange(count, 0)}, now=act.now)
+    stock_changes.book(act.tx, item_id, reason, count, now=act.now)
 
 
 # --- In and about ----------------------------------------------------------------------------------------
@@ -59,7 +61,13 @@ def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_it
     """The move itself, with the pallet it stands on or without."""
     if before["state"] == "allocated":
         where.need_stays(act.tx, f"Article item {before['id']}", to_location_id, int(before["warehouse_id"]))
+    count, leaves = int(items.view(act.tx, item_id)["number_of_items"]), before["warehouse_id"]
+    [to] = places.locations(act.tx, [to_location_id]).values()
+    if to["warehouse_id"] != leaves:
+        stock_changes.book(act.tx, item_id, "moved", -count, now=act.now)
     items.move(act.tx, item_id, to_location_id, pallet_item_id=pallet_item_id)
+    if to["warehouse_id"] != leaves:
+        stock_changes.book(act.tx, item_id, "moved", count, now=act.now)
     item = items.view(act.tx, item_id)
     _tell_way(act, "move.performed", item, before["location_id"])
     return parts.shelf_item(item)

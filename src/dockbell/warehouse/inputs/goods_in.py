@@ -1,31 +1,29 @@
 """What the API takes about purchase orders, receiving, shipments and production orders."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from dockbell.warehouse.inputs.common import (
+    FREE_TEXTS,
     Date,
     Id,
     Incoming,
+    KindCode,
     Name,
     NumberOfItems,
     OfWarehouse,
     Step,
     Text,
     as_tuple,
+    one_field,
 )
 
 
 class Supplier(Incoming):
     supplier_number: Name
     supplier_name: Text | None = None
-
-
-class KindCode(Incoming):
-    code: Name
-    name: Text | None = None
-    """Accepted because clients send it; the code decides."""
 
 
 class NewPurchaseOrderLine(Incoming):
@@ -54,25 +52,48 @@ class NewPurchaseOrder(OfWarehouse):
     free_text1: Text | None = None
     free_text2: Text | None = None
     free_text3: Text | None = None
+    free_bool1: bool | None = None
+    advised_date: Date | None = None
     container: Text | None = None
 
 
 PURCHASE_ORDER_DETAILS = (
     "supplierOrderNumber", "goodsOwnerReference", "referenceNumber", "purchaseOrderRemark", "freeText1", "freeText2",
-    "freeText3", "container",
+    "freeText3", "freeBool1", "advisedDate", "container",
 )  # fmt: skip
+PATCHES: Mapping[str, type[Incoming]] = {
+    **{
+        name: one_field(name, kind)
+        for name, kind in {
+            "purchaseOrderNumber": Name,
+            "inDate": Date,
+            "advisedDate": Date,
+            "freeBool1": bool,
+        }.items()
+    },
+    **FREE_TEXTS,
+}
+"""What can be changed alone, by the last part of the path."""
+
+
+class AdvisedItem(Incoming):
+    purchase_order_line_id: Id
+    number_of_items: NumberOfItems = 1
+    serial: Text = ""
+    batch: Text = ""
+    expiry_date: Date | None = None
+    comment: Text = ""
+    container: Text = ""
+
+
+class AdvisedItems(Incoming):
+    """The body of `PUT .../articleItems`: each line named has these, whatever it had before."""
+
+    items: Annotated[list[AdvisedItem], Field(min_length=1, max_length=1_000)]
 
 
 class NewPurchaseOrderStatus(Incoming):
     purchase_order_status_number: int
-
-
-class NewPurchaseOrderNumber(Incoming):
-    purchase_order_number: Name
-
-
-class NewInDate(Incoming):
-    in_date: Date
 
 
 class ReceivedItems(Incoming):

@@ -142,6 +142,20 @@ def pack(order: Order, quantities: Quantities | None = None) -> Order:
     return replace(order, lines=lines)
 
 
+def need_picked(order: Order) -> None:
+    """Transport documents tell of what was picked."""
+    _need(order, "given transport documents", (Status.PICKED, Status.SENT))
+
+
+def missing(order: Order) -> tuple[Line, ...]:
+    """The lines of which fewer were picked than ordered, once picking has ended."""
+    _need(order, "ordered again", (Status.PICKED, Status.SENT, Status.COLLECTED))
+    short = tuple(line for line in order.lines if line.picked < line.ordered)
+    if not short:
+        raise impossible(f"Order {order.number} is short of nothing.", "GET the order to see its quantities.")
+    return short
+
+
 def send(order: Order) -> Order:
     _need(order, "sent", (Status.PICKED,))
     if not order.picked:

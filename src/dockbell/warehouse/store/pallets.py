@@ -74,6 +74,35 @@ def move(tx: Transaction, pallet_item_id: int, location_id: int) -> None:
     )  # fmt: skip
 
 
+def change(tx: Transaction, pallet_item_id: int, **values: Any) -> None:
+    """`values` are label, type_id, is_return, measures."""
+    tx.run(
+        """
+        UPDATE wms_pallet_items SET label = :label, type_id = :type_id, is_return = :is_return, measures = :measures
+         WHERE id = :id
+        """,
+        id=pallet_item_id, **values,
+    )  # fmt: skip
+
+
+def uses(tx: Transaction, pallet_item_id: int) -> int:
+    """What stands in it or on it, or is to be moved with it."""
+    row = tx.one(
+        """
+        SELECT (SELECT count(*) FROM wms_article_items WHERE pallet_item_id = :id)
+             + (SELECT count(*) FROM wms_pallet_items WHERE parent_id = :id)
+             + (SELECT count(*) FROM wms_movements WHERE pallet_item_id = :id) AS uses
+        """,
+        id=pallet_item_id,
+    )
+    assert row is not None
+    return int(row["uses"])
+
+
+def delete(tx: Transaction, pallet_item_id: int) -> None:
+    tx.run("DELETE FROM wms_pallet_items WHERE id = :id", id=pallet_item_id)
+
+
 def leave(tx: Transaction, order_id: int, *, now: Moment) -> None:
     """The order's parcels go out with it."""
     tx.run("UPDATE wms_pallet_items SET out_at = :now WHERE order_id = :order_id", order_id=order_id, now=now)

@@ -1,10 +1,14 @@
 """What everything in the warehouse refers to: places, statuses, short lists to choose from, people, and new ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dockbell.store.database import Row, Transaction
 
 ARTICLE_ID = "wms article"
+CHARGE_ID = "wms charge"
+INVOICE_ID = "wms invoice"
+WAYBILL_ROW_ID = "wms waybill row"
 ARTICLE_ITEM_ID = "wms article item"
 FILE_ID = "wms file"
 INVENTORY_ID = "wms inventory"
@@ -29,8 +33,8 @@ def next_ids(tx: Transaction, name: str, count: int = 1) -> list[int]:
     return list(range(int(row["value"]) - count + 1, int(row["value"]) + 1))
 
 
-def listed(wanted: str | Iterable[str] | None) -> str | None:
-    """One or several texts as one parameter, each between marks that no name can hold; None: all are wanted.
+def listed(wanted: str | Iterable[str | int] | None) -> str | None:
+    """One or several texts or ids as one parameter, each between marks that no name can hold; None: all are wanted.
 
     `replace(:wanted, '\\x1f' || column || '\\x1f', '') <> :wanted` is true for those in the list, on both databases.
     """
@@ -67,6 +71,11 @@ def kinds(tx: Transaction, noun: str) -> dict[str, Row]:
     """The list of that noun, by code."""
     rows = tx.all("SELECT id, code, name, rank FROM wms_kinds WHERE noun = :noun ORDER BY id", noun=noun)
     return {row["code"]: row for row in rows}
+
+
+def short(kinds: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """A list to choose from, as it is told."""
+    return [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in kinds.values()]
 
 
 def kind(tx: Transaction, noun: str, kind_id: int | None) -> Row | None:
