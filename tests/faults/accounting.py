@@ -9,6 +9,7 @@ CORRUPT  what arrived is not what was published, or its signature does not hold
 CROSS    goods of one owner at a receiver, on a connection or in a log row of another
 GHOST    received more often than the log has attempts
 BACK     attempted again after the log had it delivered
+OVERLAP  two attempts of one delivery at the receiver at once, but those of which the log says that their answer is unknown
 DUP      answered 2xx more than once; explained by attempts of which the log says that their answer is unknown
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-FAULTS = ("LOST", "FALSE", "PHANTOM", "CORRUPT", "CROSS", "GHOST", "BACK", "unexplained DUP")
+FAULTS = ("LOST", "FALSE", "PHANTOM", "CORRUPT", "CROSS", "OVERLAP", "BACK", "GHOST", "unexplained DUP")
 VISIBLE = frozenset({"pending", "sending", "held", "failed", "cancelled"})
 """Statuses of a delivery that was not delivered and can be found by whoever looks for it."""
 
@@ -58,6 +59,8 @@ class Receipt:
     at: int
     """Microseconds since 1970."""
     connection: int
+    until: int = 0
+    """When it was answered; 0 if at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Account:
     received: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     explained_dups: int = 0
+    explained_overlaps: int = 0
     faults: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in FAULTS})
 
     @property
@@ -258,6 +262,13 @@ def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: 
     if extra > unknown:
         text = f"answered 2xx {extra + 1} times, {unknown} attempts without an answer"
         found.faults["unexplained DUP"].append(f"{delivery_id}: {text}")
+    overlaps = sum(after.at < before.until for before, after in pairwise(sorted(came, key=lambda one: one.at)))
+    found.explained_overlaps += min(overlaps, unknown)
+    if overlaps > unknown:
+        text = (
+            f"{overlaps} times at the receiver before the last one was answered, {unknown} attempts without an answer"
+        )
+        found.faults["OVERLAP"].append(f"{delivery_id}: {text}")
 
 
 def number_in(body: str) -> int | None:

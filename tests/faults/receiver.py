@@ -3,7 +3,10 @@
 Each request is written to a file before it is answered, with what the answer will be. A share of them is answered 500,
 and all a little late, so that kills find attempts under way.
 
-    python -m tests.faults.receiver FILE SEED SECRET ...      prints its ports as JSON, ends when its input does
+    python -m tests.faults.receiver FILE SEED FAILS LATE SECRET ...
+
+FAILS is the share that is answered 500, LATE the most seconds that the usual answer takes. Prints its ports as JSON, ends when
+its input does.
 """
 
 import asyncio
@@ -16,10 +19,8 @@ import sys
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from dockbell.clock import SystemClock
+from dockbell.clock import SECOND, SystemClock
 
-FAILS = 0.15
-LATE_S = 0.04
 VERY_LATE = 0.05
 VERY_LATE_S = 1.0
 ANSWERS = {
@@ -29,8 +30,10 @@ ANSWERS = {
 
 
 class Receivers:
-    def __init__(self, file: int, seed: int) -> None:
+    def __init__(self, file: int, seed: int, fails: float, late_s: float) -> None:
         self._file = file
+        self._fails = fails
+        self._late_s = late_s
         self._random = random.Random(seed)
         self._connections = itertools.count(1)
         self._clock = SystemClock()
@@ -44,9 +47,9 @@ class Receivers:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
                 body = await reader.readexactly(int(headers["content-length"]))
-                status = 500 if self._random.random() < FAILS else 200
-                self._write_down(place, connection, headers, body, _holds(judge, headers, body), status)
-                late_s = VERY_LATE_S if self._random.random() < VERY_LATE else LATE_S * self._random.random()
+                status = 500 if self._random.random() < self._fails else 200
+                late_s = VERY_LATE_S if self._random.random() < VERY_LATE else self._late_s * self._random.random()
+                self._write_down(place, connection, headers, body, _holds(judge, headers, body), status, late_s)
                 await self._clock.sleep(late_s)
                 writer.write(ANSWERS[status])
                 await writer.drain()
@@ -58,14 +61,23 @@ class Receivers:
                 await writer.wait_closed()
 
     def _write_down(
-        self, place: int, connection: int, headers: dict[str, str], body: bytes, is_signed: bool, status: int
+        self,
+        place: int,
+        connection: int,
+        headers: dict[str, str],
+        body: bytes,
+        is_signed: bool,
+        status: int,
+        late_s: float,
     ) -> None:
+        now = self._clock.now()
         line = {
             "place": place,
             "id": headers.get("webhook-id", ""),
             "signed": is_signed,
             "answered": status,
-            "at": self._clock.now(),
+            "at": now,
+            "until": now + int(late_s * SECOND),
             "connection": connection,
             "body": body.decode("utf-8", "backslashreplace"),
         }
@@ -82,9 +94,9 @@ def _holds(judge: Webhook, headers: dict[str, str], body: bytes) -> bool:
     return True
 
 
-async def main(path: str, seed: int, secrets: list[str]) -> None:
+async def main(path: str, seed: int, fails: float, late_s: float, secrets: list[str]) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    receivers = Receivers(file, seed)
+    receivers = Receivers(file, seed, fails, late_s)
 
     def at(place: int, secret: str):
         return lambda reader, writer: receivers.serve(place, secret, reader, writer)
@@ -100,4 +112,4 @@ async def main(path: str, seed: int, secrets: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5:]))
