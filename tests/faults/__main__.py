@@ -26,7 +26,7 @@ from tests.faults.scenario import SCENARIOS, NotRun, Run, Scenario
 from tests.support.postgres import NoPostgres
 
 KEPT_IN = ROOT / "build" / "faults"
-FAMILIES = ("kills", "power")
+FAMILIES = ("kills", "power", "databases", "disks")
 
 
 def main() -> int:

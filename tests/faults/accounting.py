@@ -69,6 +69,9 @@ class Attempt:
     code: str
     status: int | None
     """The receiver's answer; None if the log does not know one."""
+    started: int = 0
+    ended: int = 0
+    """Microseconds since 1970. One that was written off, and whose answer came late all the same, ended after the next began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +249,7 @@ def _judge_attempts(found: Account, row: Logged, answered: Counter[int]) -> None
     elif more := told - answered:
         found.faults["FALSE"].append(f"{row.delivery_id}: answers that the receiver never gave: {dict(more)}")
     for before, after in pairwise(row.attempt_list or ()):
-        if before.status is not None and _is_success(before.status):
+        if before.status is not None and _is_success(before.status) and not _was_written_off(before, after):
             found.faults["BACK"].append(f"{row.delivery_id}: attempt {after.number} follows a delivered one")
 
 
@@ -257,7 +260,7 @@ def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: 
     if len({receipt.body for receipt in came}) > 1:
         found.faults["CORRUPT"].append(f"{delivery_id}: attempts with different bodies")
     extra = max(0, sum(_is_success(receipt.answered) for receipt in came) - 1)
-    unknown = sum(attempt.status is None for attempt in (row.attempt_list or ())) if row is not None else 0
+    unknown = _unknown(row.attempt_list or ()) if row is not None else 0
     found.explained_dups += min(extra, unknown)
     if extra > unknown:
         text = f"answered 2xx {extra + 1} times, {unknown} attempts without an answer"
@@ -269,6 +272,17 @@ def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: 
             f"{overlaps} times at the receiver before the last one was answered, {unknown} attempts without an answer"
         )
         found.faults["OVERLAP"].append(f"{delivery_id}: {text}")
+
+
+def _unknown(attempts: Sequence[Attempt]) -> int:
+    """How many attempts had no answer that anyone could know of when the next one began."""
+    late = sum(a.status is not None and _was_written_off(a, b) for a, b in pairwise(attempts))
+    return late + sum(attempt.status is None for attempt in attempts)
+
+
+def _was_written_off(attempt: Attempt, following: Attempt) -> bool:
+    """Its lease had ended before its answer came, so the next one was right to begin."""
+    return following.started < attempt.ended
 
 
 def number_in(body: str) -> int | None:

@@ -7,6 +7,7 @@ clears away. Unlike that one it syncs its files when asked to, and listens on lo
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import IO
 import psycopg
 
 from tests.faults.processes import free_port
-from tests.support.postgres import PARENT, PREFIX, _account, _run, _start, _stop, _url
+from tests.support.postgres import PARENT, PREFIX, NoPostgres, _account, _run, _start, _url
 
 DATABASE = "killed"
 DURABLE = "fsync = on\nfull_page_writes = on\n"
@@ -30,12 +31,13 @@ class Cluster:
     @property
     def url(self) -> str:
         """Over its Unix socket."""
-        return _url(self.directory, DATABASE)
+        return f"{_url(self.directory, DATABASE)}&port={self.port}"
 
     @property
     def port(self) -> int:
-        """On loopback, when it was told to listen there."""
-        return int((self.data / "postmaster.pid").read_text().splitlines()[3])
+        """Also on loopback, when it was told to listen there."""
+        lines = (self.data / "postgresql.conf").read_text().splitlines()
+        return next((int(line.partition("=")[2]) for line in reversed(lines) if line.startswith("port =")), 5432)
 
     def control(self, *words: str) -> None:
         binaries = Path((self.directory / "bin").read_text())
@@ -87,7 +89,7 @@ def a_cluster(*, settings: str = "", listens: bool = False) -> Iterator[Cluster]
                 cluster.control("restart", "-m", "fast")
             yield cluster
         finally:
-            _stop(directory)
+            _end(directory)
 
 
 @contextlib.contextmanager
@@ -99,9 +101,7 @@ def a_standby(of: Cluster, *, name: str) -> Iterator[Cluster]:
         if account is not None:
             os.chown(directory, account.pw_uid, account.pw_gid)
         try:
-            conninfo = f"host={of.directory} user=postgres application_name={name}"
-            if of_port := _port_setting(of):
-                conninfo += f" port={of_port}"
+            conninfo = f"host={of.directory} port={of.port} user=postgres application_name={name}"
             _run(
                 [
                     binaries / "pg_basebackup",
@@ -119,11 +119,12 @@ def a_standby(of: Cluster, *, name: str) -> Iterator[Cluster]:
             )
             standby = Cluster(directory)
             (directory / "bin").write_text(str(binaries))
-            _configure(standby, f"unix_socket_directories = '{directory}'\nsynchronous_standby_names = ''\n")
+            own = f"unix_socket_directories = '{directory}'\nport = {free_port()}\nsynchronous_standby_names = ''\n"
+            _configure(standby, own)
             standby.control("start")
             yield standby
         finally:
-            _stop(directory)
+            _end(directory)
 
 
 def _configure(cluster: Cluster, settings: str) -> None:
@@ -131,9 +132,12 @@ def _configure(cluster: Cluster, settings: str) -> None:
         file.write(settings)
 
 
-def _port_setting(cluster: Cluster) -> str:
-    lines = (cluster.data / "postgresql.conf").read_text().splitlines()
-    return next((line.partition("=")[2].strip() for line in reversed(lines) if line.startswith("port =")), "")
+def _end(directory: Path) -> None:
+    """Whatever state it is in, and whichever port it has."""
+    if (directory / "bin").exists():
+        with contextlib.suppress(NoPostgres):
+            Cluster(directory).control("stop", "-m", "immediate")
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -162,7 +162,7 @@ def _sleep(run: Run, load: Load, seconds: float) -> None:
 
 def _unfenced(run: Run) -> None:
     """The control: outcomes are written whoever holds the lease."""
-    control = Run(run.below("unfenced"), run.seed)
+    control = run.as_control("unfenced")
     with under_load(
         control, "postgres", nodes=2, fails=0.4, late_s=1.0, program=ALTERED, more=altered("unfenced")
     ) as load:

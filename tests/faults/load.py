@@ -17,9 +17,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dockbell.clock import to_moment
 from dockbell.testing.client import Client
 from tests.faults import histories
 from tests.faults.accounting import Account, Attempt, Logged, Publication, Receipt, Webhook, needs_attempts
@@ -256,8 +258,7 @@ def _read_log(load: Load, received: Counter[str]) -> list[Logged]:
             if not hasattr(own, "client"):
                 own.client = load.client()
             listed = own.client.get(f"/api/v1/deliveries/{row.delivery_id}/attempts")["items"]
-            attempts = tuple(Attempt(a["attemptNo"], a["code"], a.get("statusCode")) for a in listed)
-            return replace(row, attempt_list=attempts)
+            return replace(row, attempt_list=tuple(map(_attempt, listed)))
 
         return list(pool.map(with_attempts, rows))
 
@@ -270,3 +271,12 @@ def _pages(load: Load) -> Iterator[dict[str, Any]]:
         yield from page["items"]
         path = f"/api/v1/deliveries?limit=200&cursor={page['nextCursor']}" if page["nextCursor"] else None
     client.close()
+
+
+def _attempt(told: dict[str, Any]) -> Attempt:
+    started, ended = (told.get(name) for name in ("startedAt", "endedAt"))  # one under way has no end yet
+    return Attempt(told["attemptNo"], told["code"], told.get("statusCode"), _moment(started), _moment(ended))
+
+
+def _moment(text: str | None) -> int:
+    return 0 if text is None else to_moment(datetime.fromisoformat(text))

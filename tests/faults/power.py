@@ -37,7 +37,7 @@ def cut_the_power(run: Run) -> None:
     run.must(cuts.answers > 0, "the recording has answers in it")
     run.must(not cuts.missing, f"{cuts.missing} accepted events are missing after a power cut: {cuts.first}")
     run.must(not cuts.unsound, f"{cuts.unsound} images do not open or are not sound: {cuts.first}")
-    control = Run(run.below("normal"), run.seed, is_full=run.is_full)
+    control = run.as_control("normal")
     lost = _record_and_cut(control, strace, ALTERED, events=200, more=altered("synchronous_normal"))
     run.control(
         "synchronous=NORMAL",

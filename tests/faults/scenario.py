@@ -51,6 +51,8 @@ class Run:
     figures: dict[str, Any] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     controls: list[str] = field(default_factory=list)
+    spoken: str = "  "
+    """What each line begins with."""
     choose: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +68,12 @@ class Run:
         folder.mkdir()
         return folder
 
+    def as_control(self, name: str) -> "Run":
+        """A run of its own, whose faults are wanted."""
+        return Run(self.below(name), self.seed, is_full=self.is_full, spoken=f"  control, {name}: ")
+
     def say(self, text: str) -> None:
-        print(f"  {text}", flush=True)
+        print(self.spoken + text, flush=True)
 
     def must(self, holds: bool, what: str) -> None:
         if not holds:

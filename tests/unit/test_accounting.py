@@ -262,6 +262,20 @@ def test_an_attempt_that_was_given_up_explains_the_next_one_beside_it():
     assert found.explained_overlaps == 1
 
 
+def test_an_attempt_that_was_written_off_and_answered_late_explains_the_next_one():
+    history = a_history()
+    history.repeat("902-3", DELIVERED)
+    history.change_row(
+        "902-3", attempt_list=(Attempt(1, "delivered", 200, 10, 90), Attempt(2, "delivered", 200, 50, 60))
+    )
+    assert history.account().is_clean
+    assert history.account().explained_dups == 1
+    history.change_row(
+        "902-3", attempt_list=(Attempt(1, "delivered", 200, 10, 40), Attempt(2, "delivered", 200, 50, 60))
+    )
+    assert faults_of(history) == {"BACK": 1, "unexplained DUP": 1}
+
+
 def test_one_interrupted_attempt_explains_one_repeat_and_no_second():
     history = a_history()
     history.repeat("902-3", INTERRUPTED)
