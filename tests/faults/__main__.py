@@ -10,6 +10,7 @@ the same seed makes the same choices, if not the same moments.
 
 import argparse
 import importlib
+import os
 import secrets
 import shutil
 import signal
@@ -22,11 +23,12 @@ from pathlib import Path
 
 from tests.faults import page
 from tests.faults.processes import ROOT, Unable
-from tests.faults.scenario import SCENARIOS, NotRun, Run, Scenario
+from tests.faults.scenario import SCENARIOS, NotRun, Run, Scenario, bring
 from tests.support.postgres import NoPostgres
 
+INSIDE = "FAULTS_OWN_NETWORK"
 KEPT_IN = ROOT / "build" / "faults"
-FAMILIES = ("kills", "power", "databases", "disks")
+FAMILIES = ("kills", "power", "databases", "disks", "hostile", "network", "clocks", "restarts", "doors")
 
 
 def main() -> int:
@@ -36,6 +38,8 @@ def main() -> int:
         for one in scenarios:
             print(f"{one.id:5} {'short' if one.in_short else 'full ':5}  {one.title}")
         return 0
+    bring(name for one in scenarios for name in one.needs)
+    _move_to_a_network_of_our_own()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes of the run end with it
     states = [_play(one, asked) for one in scenarios]
     print(", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)))
@@ -63,6 +67,15 @@ def _chosen(only: str, *, is_full: bool) -> Sequence[Scenario]:
     if unknown := set(names) - SCENARIOS.keys():
         raise SystemExit(f"There is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}.")
     return [one for one in by_number if (one.id in names if names else is_full or one.in_short)]
+
+
+def _move_to_a_network_of_our_own() -> None:
+    """As root everything happens in a namespace that has loopback and nothing else: rules and addresses are ours alone."""
+    if os.geteuid() != 0 or INSIDE in os.environ or not shutil.which("unshare") or not shutil.which("ip"):
+        return
+    inside = f'ip link set lo up && exec "{sys.executable}" -m tests.faults "$@"'
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", ["unshare", "-n", "sh", "-c", inside, "faults", *sys.argv[1:]])
 
 
 def _play(one: Scenario, asked: argparse.Namespace) -> str:

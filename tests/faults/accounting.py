@@ -71,7 +71,9 @@ class Attempt:
     """The receiver's answer; None if the log does not know one."""
     started: int = 0
     ended: int = 0
-    """Microseconds since 1970. One that was written off, and whose answer came late all the same, ended after the next began."""
+    """Microseconds since 1970."""
+    has_next: bool = False
+    """Another was to follow, by the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,8 @@ def _judge_attempts(found: Account, row: Logged, answered: Counter[int]) -> None
     elif more := told - answered:
         found.faults["FALSE"].append(f"{row.delivery_id}: answers that the receiver never gave: {dict(more)}")
     for before, after in pairwise(row.attempt_list or ()):
-        if before.status is not None and _is_success(before.status) and not _was_written_off(before, after):
+        is_delivered = before.status is not None and _is_success(before.status)
+        if is_delivered and not _was_written_off(before, after):
             found.faults["BACK"].append(f"{row.delivery_id}: attempt {after.number} follows a delivered one")
 
 
@@ -281,8 +284,12 @@ def _unknown(attempts: Sequence[Attempt]) -> int:
 
 
 def _was_written_off(attempt: Attempt, following: Attempt) -> bool:
-    """Its lease had ended before its answer came, so the next one was right to begin."""
-    return following.started < attempt.ended
+    """Its lease had run out before its answer was written, so the next one was right to begin.
+
+    The log tells by the times, or by a delivered attempt that was to be followed by another: it was `interrupted` first.
+    """
+    is_delivered = attempt.status is not None and _is_success(attempt.status)
+    return following.started < attempt.ended or (is_delivered and attempt.has_next)
 
 
 def number_in(body: str) -> int | None:

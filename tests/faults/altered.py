@@ -128,6 +128,22 @@ def _node_gone_after(seconds: str) -> None:
     people.NODE_GONE_AFTER = int(float(seconds) * 1_000_000)
 
 
+def _next_version() -> None:
+    """One step of the schema more: a column and an index, as a release may add them."""
+
+    def around(steps: Callable[..., Any]) -> Callable[..., Any]:
+        def call() -> Any:
+            added = (
+                "ALTER TABLE events ADD COLUMN of_next_version BIGINT;\nCREATE INDEX of_next ON events (accepted_at);\n"
+            )
+            known = steps()
+            return [*known, (known[-1][0] + 1, "of_the_next_version.sql", added)]
+
+        return call
+
+    _wrap(migrate, "steps", around)
+
+
 def _resolver(port: str) -> None:
     """Names are asked of a name server on this machine's own port."""
     from dnslib import QTYPE, DNSRecord
@@ -149,6 +165,7 @@ CONTROLS: dict[str, Callable[..., None]] = {
     "synchronous_normal": _synchronous_normal,
     "unfenced": _unfenced,
     "node_gone_after": _node_gone_after,
+    "next_version": _next_version,
     "resolver": _resolver,
 }
 

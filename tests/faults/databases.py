@@ -50,6 +50,7 @@ def _suffer(run: Run, load: Load, name: str, fault: Callable[[], None]) -> None:
     over = time.monotonic()
     while not load.publishers.kinds(over)[202] and time.monotonic() < over + LOOKS_S:
         pause(0.05)
+    pause(HANGS_AFTER_S / 4)  # whoever was held up hears of it now, or hung for longer than anyone should
     healed = min((a.at + a.took_s for a in load.publishers.answers(over) if a.what == 202), default=over + LOOKS_S)
     kinds = {what: count for what, count in load.publishers.kinds(since, over).items() if what != 202}
     slowest_s = load.publishers.slowest_s(since)
@@ -87,7 +88,7 @@ def _restart(_run: Run, cluster: Cluster, _proxy: Proxy) -> None:
 
 def _fall_silent(run: Run, _cluster: Cluster, proxy: Proxy) -> None:
     proxy.weather.is_black_hole = True
-    pause(run.pick(12.0, 30.0))
+    pause(run.pick(14.0, 30.0))
     proxy.weather.is_black_hole = False
 
 
@@ -120,7 +121,7 @@ def _lock(run: Run, cluster: Cluster, _proxy: Proxy) -> None:
     )
     with psycopg.connect(cluster.url.replace(f"/{DATABASE}", f"/{name.replace(' ', '%20')}")) as locking:
         locking.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
-        pause(run.pick(8.0, 15.0))
+        pause(run.pick(14.0, 20.0))
         locking.rollback()
 
 
@@ -129,7 +130,7 @@ def _stop_backends(run: Run, cluster: Cluster, _proxy: Proxy) -> None:
     pids = [pid for (pid,) in _query(cluster, sql)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    pause(run.pick(8.0, 20.0))
+    pause(run.pick(14.0, 20.0))
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)

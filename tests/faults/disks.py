@@ -85,6 +85,7 @@ def _health(load: Load) -> str:
     "T14",
     "disk slow, and failing to sync, SQLite",
     holds="no 202 after a failed sync unless it was stored again; goes on, or ends for a supervisor",
+    needs=("strace",),
 )
 def bad_disk(run: Run) -> None:
     strace = need("strace")

@@ -70,7 +70,7 @@ def lines_of(file: Path) -> list[Any]:
 
 
 def _attempts(told: Iterable[dict[str, Any]]) -> Iterable[Attempt]:
-    return (Attempt(one["number"], one["code"], one["status"], one["started"], one["ended"]) for one in told)
+    return (Attempt(**one) for one in told)
 
 
 def main(folders: Sequence[str]) -> int:

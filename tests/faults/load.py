@@ -27,6 +27,7 @@ from tests.faults import histories
 from tests.faults.accounting import Account, Attempt, Logged, Publication, Receipt, Webhook, needs_attempts
 from tests.faults.cluster import a_cluster
 from tests.faults.processes import DOCKBELL, Server, Unable, pause, receivers
+from tests.faults.proxy import Proxy
 from tests.faults.publisher import FJORD, TEA, Publishers, Sent, ask_again
 from tests.faults.scenario import Run
 
@@ -71,6 +72,8 @@ class Load:
     ids: list[int]
     """The webhooks' ids, in the order of TARGETS."""
     publishers: Publishers
+    ports: list[int]
+    """Of the receivers."""
     others: set[int]
     """Webhooks that a scenario made itself; their deliveries are no matter of the accounting."""
     account: Account | None = None
@@ -114,7 +117,7 @@ def under_load(
     program: Sequence[str] = DOCKBELL,
     around: Sequence[str] = (),
     more: Mapping[str, str] | None = None,
-    through: Mapping[int, str] | None = None,
+    before: Mapping[int, Proxy] | None = None,
     fails: float = 0.15,
     late_s: float = 0.04,
     drains_within_s: float = DRAINS_WITHIN_S,
@@ -122,8 +125,8 @@ def under_load(
 ) -> Iterator[Load]:
     """Dockbell on a database of the kind (or at `address`), under load while the `with` lasts; accounted for after it.
 
-    `data` is where SQLite's file lies, if not beside the rest; `through` puts something between Dockbell and the receiver of
-    a place: its URL instead of the receiver's own.
+    `data` is where SQLite's file lies, if not beside the rest; `before` puts a proxy between Dockbell and the receiver of
+    a place.
     """
     folder = folder or run.below(kind)
     (folder / "received.jsonl").touch()
@@ -136,8 +139,8 @@ def under_load(
             receivers(folder / "received.jsonl", run.seed, signing, fails=fails, late_s=late_s)
         )
         urls = [f"http://127.0.0.1:{port}/hook" for port in ports]
-        for place, url in (through or {}).items():
-            urls[place] = url
+        for place, proxy in (before or {}).items():
+            proxy.to_port, urls[place] = ports[place], f"http://127.0.0.1:{proxy.port}/hook"
         servers = _nodes(folder, database, nodes, program, around, {**(more or {}), **settings})
         for server in servers:  # one after the other: the first makes the schema and the key file
             at_the_end.callback(server.stop)
@@ -145,7 +148,7 @@ def under_load(
         key = servers[0].first_key()
         ids = _set_up(servers[0].url, key, urls, signing)
         publishers = Publishers([server.url for server in servers], key, rate=rate, seed=run.seed)
-        load = Load(folder, database, servers, key, ids, publishers, set())
+        load = Load(folder, database, servers, key, ids, publishers, ports, set())
         at_the_end.callback(publishers.finish)
         publishers.start()
         yield load
@@ -275,7 +278,14 @@ def _pages(load: Load) -> Iterator[dict[str, Any]]:
 
 def _attempt(told: dict[str, Any]) -> Attempt:
     started, ended = (told.get(name) for name in ("startedAt", "endedAt"))  # one under way has no end yet
-    return Attempt(told["attemptNo"], told["code"], told.get("statusCode"), _moment(started), _moment(ended))
+    return Attempt(
+        told["attemptNo"],
+        told["code"],
+        told.get("statusCode"),
+        _moment(started),
+        _moment(ended),
+        has_next=told.get("nextAttemptAt") is not None,
+    )
 
 
 def _moment(text: str | None) -> int:

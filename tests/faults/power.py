@@ -25,6 +25,7 @@ HOWS = ("dropped", "half", "torn")
     "power cut amid recorded writes, SQLite",
     holds="each image opens, is sound, and has every event that was answered 202, with its deliveries",
     short=True,
+    needs=("strace",),
 )
 def cut_the_power(run: Run) -> None:
     strace = need("strace")

@@ -65,9 +65,9 @@ class Proxy:
         self._listening.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
+        for task in (left := asyncio.all_tasks(self._loop)):
             task.cancel()
-        self._loop.run_until_complete(self._clock.sleep(0))
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     def _reset_all(self) -> None:

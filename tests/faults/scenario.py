@@ -10,7 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ PACKAGES = {
     "strace": "strace",
     "faketime": "faketime",
     "ip": "iproute2",
-    "tc": "iproute2",
     "nft": "nftables",
 }
 
@@ -112,6 +111,8 @@ class Scenario:
     holds: str
     """What must hold besides the accounting, in words for the results page."""
     in_short: bool
+    needs: tuple[str, ...]
+    """Programs of the system."""
     play: Callable[[Run], None]
 
 
@@ -119,30 +120,37 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, title: str, *, holds: str = "", short: bool = False
+    name: str, title: str, *, holds: str = "", short: bool = False, needs: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
     def add(play: Callable[[Run], None]) -> Callable[[Run], None]:
         assert name not in SCENARIOS, f"there are two scenarios {name}"
-        SCENARIOS[name] = Scenario(name, title, holds, short, play)
+        SCENARIOS[name] = Scenario(name, title, holds, short, needs, play)
         return play
 
     return add
 
 
 def need(program: str) -> str:
-    """The path of a program of the system; brought from Debian's packages when we may, else NotRun."""
-    path = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-    found = shutil.which(program, path=path)
-    package = PACKAGES[program]
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"Installing {package}, which this scenario needs ...", file=sys.stderr)
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
-            subprocess.run(["apt-get", "-qq", *words], env=quiet, check=False, stdout=subprocess.DEVNULL)
-        found = shutil.which(program, path=path)
+    """The path of a program of the system, or NotRun."""
+    found = _find(program)
     if found is None:
-        raise NotRun(f"needs {program} (Debian, Ubuntu: apt-get install {package})")
+        raise NotRun(f"needs {program} (Debian, Ubuntu: apt-get install {PACKAGES[program]})")
     return found
+
+
+def bring(programs: Iterable[str]) -> None:
+    """Those that are missing, from Debian's packages, if we may install them."""
+    missing = {PACKAGES[program] for program in programs if _find(program) is None}
+    if not missing or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    print(f"Installing {', '.join(sorted(missing))}, which scenarios need ...", file=sys.stderr)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *sorted(missing)]):
+        subprocess.run(["apt-get", "-qq", *words], env=quiet, check=False, stdout=subprocess.DEVNULL)
+
+
+def _find(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin")
 
 
 def need_root(what: str) -> None:

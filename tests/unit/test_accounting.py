@@ -274,6 +274,11 @@ def test_an_attempt_that_was_written_off_and_answered_late_explains_the_next_one
         "902-3", attempt_list=(Attempt(1, "delivered", 200, 10, 40), Attempt(2, "delivered", 200, 50, 60))
     )
     assert faults_of(history) == {"BACK": 1, "unexplained DUP": 1}
+    history.change_row(
+        "902-3",
+        attempt_list=(Attempt(1, "delivered", 200, 10, 40, has_next=True), Attempt(2, "delivered", 200, 50, 60)),
+    )
+    assert history.account().is_clean
 
 
 def test_one_interrupted_attempt_explains_one_repeat_and_no_second():
