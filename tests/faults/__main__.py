@@ -28,7 +28,7 @@ from tests.support.postgres import NoPostgres
 
 INSIDE = "FAULTS_OWN_NETWORK"
 KEPT_IN = ROOT / "build" / "faults"
-FAMILIES = ("kills", "power", "databases", "disks", "hostile", "network", "clocks", "restarts", "doors")
+FAMILIES = ("kills", "power", "databases", "disks", "hostile", "network", "clocks", "restarts", "doors", "model")
 
 
 def main() -> int:

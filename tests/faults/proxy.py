@@ -65,6 +65,7 @@ class Proxy:
         self._listening.set()
         self._loop.run_forever()
         server.close()
+        self._reset_all()
         for task in (left := asyncio.all_tasks(self._loop)):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))

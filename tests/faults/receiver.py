@@ -16,11 +16,13 @@ import json
 import os
 import random
 import sys
+from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from dockbell.clock import SECOND, SystemClock
 
+ANY_TIME = "FAULTS_ANY_TIME"
 VERY_LATE = 0.05
 VERY_LATE_S = 1.0
 ANSWERS = {
@@ -86,10 +88,16 @@ class Receivers:
 
 
 def _holds(judge: Webhook, headers: dict[str, str], body: bytes) -> bool:
-    """Whether an implementation of Standard Webhooks that is not ours accepts the signature."""
+    """Whether an implementation of Standard Webhooks that is not ours accepts the signature.
+
+    It says too that a timestamp is too far from our clock; where Dockbell's clock is moved, it signs for that time itself.
+    """
     try:
+        if ANY_TIME in os.environ:
+            at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+            return judge.sign(headers["webhook-id"], at, body.decode()) in headers["webhook-signature"].split(" ")
         judge.verify(body, headers)
-    except (WebhookVerificationError, ValueError):
+    except (WebhookVerificationError, ValueError, KeyError):
         return False
     return True
 
