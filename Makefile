@@ -2,7 +2,7 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench faults faults-full kill kill-outbox mutants reference pictures lock clean venv venv-dev
+.PHONY: help demo serve test check format bench faults faults-full fuzz kill kill-outbox mutants reference pictures lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
@@ -44,6 +44,11 @@ faults: venv-dev ## the short set of faults under load, about 10 minutes, with a
 
 faults-full: venv-dev ## every fault at its full size, hours; writes docs/explanation/faults.md
 	@$(BIN)/python -m tests.faults --full --page docs/explanation/faults.md $(ARGS)
+
+fuzz: venv-dev ## parsers against a coverage-guided fuzzer, 10 minutes each; brings atheris for this alone
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "build/fuzz/atheris"); import atheris' 2>/dev/null || \
+		$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --target build/fuzz/atheris atheris==3.0.0
+	@PYTHONPATH=build/fuzz/atheris $(BIN)/python -m tests.faults.fuzz $(ARGS)
 
 kill: venv-dev ## kill -9 alone, on both databases, and account for every event
 	@$(BIN)/python -m tests.faults --only T1,T2 $(ARGS)

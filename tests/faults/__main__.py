@@ -28,7 +28,20 @@ from tests.support.postgres import NoPostgres
 
 INSIDE = "FAULTS_OWN_NETWORK"
 KEPT_IN = ROOT / "build" / "faults"
-FAMILIES = ("kills", "power", "databases", "disks", "hostile", "network", "clocks", "restarts", "doors", "model")
+FAMILIES = (
+    "kills",
+    "power",
+    "databases",
+    "disks",
+    "hostile",
+    "network",
+    "clocks",
+    "restarts",
+    "doors",
+    "model",
+    "fairness",
+    "soak",
+)
 
 
 def main() -> int:

@@ -219,7 +219,7 @@ def _another_body(run: Run, load: Load, one: Sent) -> None:
     client = load.client()
     answered = 202
     try:
-        client.post("/api/v1/events", one.document.replace(b'"orderNumber"', b'"orderNo"'))
+        client.post("/api/v1/events", one.document.replace(b'"number":400', b'"number":401'))
     except ApiError as error:
         answered = error.status
     client.close()

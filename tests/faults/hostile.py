@@ -16,9 +16,8 @@ import trustme
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSServer
 
-from dockbell.domain.ids import COUNTER_BITS, FIRST_MS, NODE_BITS
-from tests.faults.accounting import Receipt
 from tests.faults.altered import altered
+from tests.faults.fairness import p99_ms
 from tests.faults.load import Load, under_load
 from tests.faults.processes import ALTERED, pause
 from tests.faults.publisher import an_event, ask
@@ -54,12 +53,12 @@ def misbehave(run: Run) -> None:
             ports = {urlsplit(url).port or 0 for _, url in places}
             webhooks = {_make(load, url, case): case for case, url in places}
             pause(2.0)
-            memory = _resident_mib(load.node.pid)
-            usual, since = _p99_ms(load, 0.0), time.monotonic()
+            memory = resident_mib(load.node.pid)
+            usual, since = p99_ms(load, 0.0), time.monotonic()
             peak = _publish_to_strangers(run, load, run.pick(5, 50))
             _wait_until_ended(run, load, webhooks)
             _judge_codes(run, load, webhooks)
-            meanwhile = _p99_ms(load, since)
+            meanwhile = p99_ms(load, since)
             run.figure("healthy webhooks, p99 from accepted to received", f"{meanwhile:.0f} ms, before {usual:.0f} ms")
             run.must(
                 meanwhile < 1.2 * usual + 250, f"healthy webhooks waited {meanwhile:.0f} ms, before {usual:.0f} ms"
@@ -116,7 +115,7 @@ def _publish_to_strangers(run: Run, load: Load, times: int) -> float:
     for number in range(times):
         ask(client, an_event(1_000 + number, run.choose, run.seed, STRANGER))
         pause(0.2)
-        peak = max(peak, _resident_mib(load.node.pid))
+        peak = max(peak, resident_mib(load.node.pid))
     client.close()
     return peak
 
@@ -154,21 +153,7 @@ def _judge_codes(run: Run, load: Load, webhooks: dict[int, Case]) -> None:
     run.figure("receivers, attempts", f"{len(webhooks)}, {tried:,}")
 
 
-def _p99_ms(load: Load, since: float) -> float:
-    """From the acceptance, which the id of an event tells, to the first receipt, for what came since then."""
-    first: dict[str, Receipt] = {}
-    for receipt in load.receipts():
-        first.setdefault(receipt.delivery_id, receipt)
-    offset = time.time_ns() / 1e9 - time.monotonic()  # noqa: TID251 - receivers write wall-clock time
-    waited = sorted(
-        one.at / 1000 - (FIRST_MS + (int(one.delivery_id.partition("-")[0]) >> (NODE_BITS + COUNTER_BITS)))
-        for one in first.values()
-        if one.at / 1e6 - offset >= since
-    )
-    return waited[int(len(waited) * 0.99)] if waited else 0.0
-
-
-def _resident_mib(pid: int) -> float:
+def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
