@@ -83,7 +83,7 @@ def _slow_readers(run: Run, load: Load, until: contextlib.ExitStack) -> Told:
     for each in _connections(run, load, until, count=run.pick(50, 200)):
         each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         with contextlib.suppress(OSError):
-            each.sendall(ask * 20)
+            each.sendall(ask * 3)
     return Counter
 
 
