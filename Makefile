@@ -2,7 +2,7 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench kill kill-outbox mutants reference pictures lock clean venv venv-dev
+.PHONY: help demo serve test check format bench faults faults-full fuzz kill kill-outbox mutants reference pictures lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
@@ -10,7 +10,7 @@ CODE := src tests $(wildcard bench scripts/*.py)
 WORKERS ?= 4
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: venv ## run Dockbell with a demonstration warehouse, two goods owners and a receiver
 	@$(BIN)/dockbell demo $(ARGS)
@@ -39,8 +39,19 @@ bench: venv-dev ## measure throughput and latency against the figures in the doc
 mutants: venv-dev ## put small mistakes into the SQL one by one and see the contract tests catch each
 	@$(BIN)/python tests/contract/mutants.py $(ARGS)
 
-kill: venv-dev ## kill -9 under load on both databases, and account for every event
-	@$(BIN)/python -m tests.faults.kill $(ARGS)
+faults: venv-dev ## the short set of faults under load, about 10 minutes, with an account of every event
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+faults-full: venv-dev ## every fault at its full size, hours; writes docs/explanation/faults.md
+	@$(BIN)/python -m tests.faults --full --page docs/explanation/faults.md $(ARGS)
+
+fuzz: venv-dev ## parsers against a coverage-guided fuzzer, 10 minutes each; brings atheris for this alone
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "build/fuzz/atheris"); import atheris' 2>/dev/null || \
+		$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --target build/fuzz/atheris atheris==3.0.0
+	@PYTHONPATH=build/fuzz/atheris $(BIN)/python -m tests.faults.fuzz $(ARGS)
+
+kill: venv-dev ## kill -9 alone, on both databases, and account for every event
+	@$(BIN)/python -m tests.faults --only T1,T2 $(ARGS)
 
 kill-outbox: venv-dev ## kill -9 on both sides of the outbox, and account for every transaction
 	@$(BIN)/python -m tests.faults.outbox $(ARGS)

@@ -28,6 +28,7 @@ NAMES = {
     "outbox.refused": "An event in the outbox cannot be accepted; it was set aside with the reason.",
     "outbox.not_judged": "A mistake of Dockbell's met an event in the outbox; it was set aside.",
     "store.slow": "A transaction took long.",
+    "store.cut": "A transaction waited too long for PostgreSQL and was ended; whoever asked was told 503.",
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",

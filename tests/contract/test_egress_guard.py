@@ -14,8 +14,9 @@ import trustme
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.delivery import code_of
 from dockbell.testing.receiver import Receiver, Visit
-from tests.contract.test_receiver_faults import HANGS_AFTER_S, HERE, NAME, Door, named, self_signed, tls_of
+from tests.contract.test_receiver_faults import HANGS_AFTER_S, HERE, Door, named
 from tests.support.bad_inputs import Case, cases
+from tests.support.bad_receivers import NAME, self_signed, tls_of
 
 # See test_receiver_faults.
 

@@ -345,3 +345,28 @@ def test_a_database_that_others_were_allowed_to_read_stays_so(tmp_path: Path):
     path.chmod(0o640)
     open_database(f"sqlite:///{path}").close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_another_program_that_comes_and_goes_leaves_the_log_to_those_who_serve(tmp_path: Path):
+    """Backups and commands open the file too. Who closes it last removes the log with what is not yet in the file: that must
+    be nobody as long as we have it open, however many connections we made."""
+    file = tmp_path / "data.sqlite"
+    database = open_database(str(file))
+    try:
+        migrate(database, now=1)
+        write(database, note(1))
+        assert noted(database) == [1]  # by a reader, whose connection is made for it
+        log = (tmp_path / "data.sqlite-wal").stat().st_ino
+        come_and_go = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('PRAGMA user_version')); c.close()"
+        )
+        subprocess.run([sys.executable, "-c", come_and_go, str(file)], check=True, timeout=PATIENCE_S)
+        assert (tmp_path / "data.sqlite-wal").stat().st_ino == log
+        write(database, note(2))
+    finally:
+        database.close()
+    again = open_database(str(file))
+    try:
+        assert noted(again) == [1, 2]
+    finally:
+        again.close()

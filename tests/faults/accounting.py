@@ -9,6 +9,7 @@ CORRUPT  what arrived is not what was published, or its signature does not hold
 CROSS    goods of one owner at a receiver, on a connection or in a log row of another
 GHOST    received more often than the log has attempts
 BACK     attempted again after the log had it delivered
+OVERLAP  two attempts of one delivery at the receiver at once, but those of which the log says that their answer is unknown
 DUP      answered 2xx more than once; explained by attempts of which the log says that their answer is unknown
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-FAULTS = ("LOST", "FALSE", "PHANTOM", "CORRUPT", "CROSS", "GHOST", "BACK", "unexplained DUP")
+FAULTS = ("LOST", "FALSE", "PHANTOM", "CORRUPT", "CROSS", "OVERLAP", "BACK", "GHOST", "unexplained DUP")
 VISIBLE = frozenset({"pending", "sending", "held", "failed", "cancelled"})
 """Statuses of a delivery that was not delivered and can be found by whoever looks for it."""
 
@@ -58,6 +59,8 @@ class Receipt:
     at: int
     """Microseconds since 1970."""
     connection: int
+    until: int = 0
+    """When it was answered; 0 if at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class Attempt:
     code: str
     status: int | None
     """The receiver's answer; None if the log does not know one."""
+    started: int = 0
+    ended: int = 0
+    """Microseconds since 1970."""
+    has_next: bool = False
+    """Another was to follow, by the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ class Account:
     received: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     explained_dups: int = 0
+    explained_overlaps: int = 0
     faults: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in FAULTS})
 
     @property
@@ -242,7 +251,8 @@ def _judge_attempts(found: Account, row: Logged, answered: Counter[int]) -> None
     elif more := told - answered:
         found.faults["FALSE"].append(f"{row.delivery_id}: answers that the receiver never gave: {dict(more)}")
     for before, after in pairwise(row.attempt_list or ()):
-        if before.status is not None and _is_success(before.status):
+        is_delivered = before.status is not None and _is_success(before.status)
+        if is_delivered and not _was_written_off(before, after):
             found.faults["BACK"].append(f"{row.delivery_id}: attempt {after.number} follows a delivered one")
 
 
@@ -253,11 +263,33 @@ def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: 
     if len({receipt.body for receipt in came}) > 1:
         found.faults["CORRUPT"].append(f"{delivery_id}: attempts with different bodies")
     extra = max(0, sum(_is_success(receipt.answered) for receipt in came) - 1)
-    unknown = sum(attempt.status is None for attempt in (row.attempt_list or ())) if row is not None else 0
+    unknown = _unknown(row.attempt_list or ()) if row is not None else 0
     found.explained_dups += min(extra, unknown)
     if extra > unknown:
         text = f"answered 2xx {extra + 1} times, {unknown} attempts without an answer"
         found.faults["unexplained DUP"].append(f"{delivery_id}: {text}")
+    overlaps = sum(after.at < before.until for before, after in pairwise(sorted(came, key=lambda one: one.at)))
+    found.explained_overlaps += min(overlaps, unknown)
+    if overlaps > unknown:
+        text = (
+            f"{overlaps} times at the receiver before the last one was answered, {unknown} attempts without an answer"
+        )
+        found.faults["OVERLAP"].append(f"{delivery_id}: {text}")
+
+
+def _unknown(attempts: Sequence[Attempt]) -> int:
+    """How many attempts had no answer that anyone could know of when the next one began."""
+    late = sum(a.status is not None and _was_written_off(a, b) for a, b in pairwise(attempts))
+    return late + sum(attempt.status is None for attempt in attempts)
+
+
+def _was_written_off(attempt: Attempt, following: Attempt) -> bool:
+    """Its lease had run out before its answer was written, so the next one was right to begin.
+
+    The log tells by the times, or by a delivered attempt that was to be followed by another: it was `interrupted` first.
+    """
+    is_delivered = attempt.status is not None and _is_success(attempt.status)
+    return following.started < attempt.ended or (is_delivered and attempt.has_next)
 
 
 def number_in(body: str) -> int | None:

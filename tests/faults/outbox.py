@@ -32,7 +32,8 @@ from dockbell.store import events
 from dockbell.store.database import open_database
 from dockbell.testing.client import Client
 from tests.faults.business import GOODS_OWNER, ended, prepare
-from tests.faults.processes import ROOT, Server, Unable, _environment, pause, postgres
+from tests.faults.cluster import a_cluster
+from tests.faults.processes import ROOT, Server, Unable, _environment, pause
 from tests.support.outbox import install_outbox, status
 
 ENDS_WITHIN_S = 300.0
@@ -212,7 +213,7 @@ def _servers(database: str, folder: Path, nodes: int) -> list[Server]:
         below.mkdir()
         variables = {"KEY_FILE": folder / "dockbell.key", "OUTBOX__DSN_FILE": folder / "outbox.dsn"}
         named = {f"DOCKBELL_{name}": str(value) for name, value in variables.items()}
-        servers.append(Server(database, below, **named))
+        servers.append(Server(database, below, more=named))
     return servers
 
 
@@ -297,7 +298,8 @@ def main() -> int:
         for name in databases:
             below = folder / name
             below.mkdir()
-            with postgres() as ours:
+            with a_cluster() as cluster:
+                ours = cluster.url
                 with psycopg.connect(ours, autocommit=True) as admin:
                     admin.execute("CREATE DATABASE wms")
                 database = str(below / "dockbell.sqlite") if name == "sqlite" else ours

@@ -1,21 +1,16 @@
-"""The processes of a fault run: a Dockbell that is killed, receivers and a PostgreSQL that live on."""
+"""The processes of a fault run: Dockbells that are killed, stopped and held up, receivers that live on."""
 
 import contextlib
-import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import psycopg
-
-from tests.support.postgres import PARENT, PREFIX, _start, _stop, _url
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 30.0
@@ -37,13 +32,32 @@ def _environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **variables}
 
 
-class Server:
-    """`dockbell serve` on one database and one port: started, killed, started again."""
+DOCKBELL = (sys.executable, "-m", "dockbell")
+ALTERED = (sys.executable, "-m", "tests.faults.altered")
+"""The same program with a mistake in it, or with an end at a chosen point: tests/faults/altered.py."""
 
-    def __init__(self, database: str, folder: Path, **variables: str) -> None:
+
+class Server:
+    """`dockbell serve` on one database and one port: started, killed, started again.
+
+    `program` is what runs instead of the usual one, `around` what it runs in: `strace`, another clock.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        folder: Path,
+        *,
+        program: Sequence[str] = DOCKBELL,
+        around: Sequence[str] = (),
+        more: dict[str, str] | None = None,
+        **variables: str,
+    ) -> None:
         self.folder = folder
         self.log = folder / "dockbell.log"
-        self.port = _free_port()
+        self.program = program
+        self.around = around
+        self.port = free_port()
         usual = {
             "DOCKBELL_DATABASE": database,
             "DOCKBELL_KEY_FILE": str(folder / "dockbell.key"),
@@ -51,7 +65,7 @@ class Server:
             "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
             "DOCKBELL_EGRESS__PER_ADDRESS": "1000",  # all receivers are at one
         }
-        self._environment = _environment(**{**usual, **variables})
+        self.environment = _environment(**{**usual, **variables, **(more or {})})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,9 +82,9 @@ class Server:
     def launch(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dockbell", "serve"],
+                [*self.around, *self.program, "serve"],
                 cwd=self.folder,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -88,19 +102,46 @@ class Server:
             pause(0.01)
         raise Unable(f"Dockbell did not listen within {STARTS_WITHIN_S:.0f} s:\n{self._end_of_log()}")
 
+    @property
+    def pid(self) -> int:
+        """Of Dockbell itself, also when it runs in something else that did not become it."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        below = children.read_text().split() if self.around else []
+        return int(below[0]) if below else self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL to this very process."""
         assert self._process is not None
-        self._process.kill()
+        self.signal(signal.SIGKILL)
         self._process.wait()
 
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
+    def signal(self, which: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, which)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The exit code, negative for a signal; None if it did not end in time."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> int | None:
+        """SIGTERM; the exit code, None if it had to be killed."""
+        if not self.is_running:
+            return None
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        code = self.wait(30)
+        if code is None:
+            self.kill()
+        return code
 
     def first_key(self) -> str:
         for word in self.log.read_text().split():
@@ -113,9 +154,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def receivers(file: Path, seed: int, signing: Sequence[str]) -> Iterator[list[int]]:
+def receivers(
+    file: Path, seed: int, signing: Sequence[str], *, fails: float = 0.15, late_s: float = 0.04
+) -> Iterator[list[int]]:
+    """One for each secret; their ports. See tests/faults/receiver.py."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.receiver", str(file), str(seed), *signing],
+        [sys.executable, "-m", "tests.faults.receiver", str(file), str(seed), str(fails), str(late_s), *signing],
         cwd=ROOT,
         env=_environment(),
         stdin=subprocess.PIPE,
@@ -135,23 +179,7 @@ def receivers(file: Path, seed: int, signing: Sequence[str]) -> Iterator[list[in
         process.stdout.close()
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """A server as the tests have it, and held as theirs are: what a killed run leaves behind, the next test run clears."""
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PARENT))
-    with (directory / "taking").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        (directory / "taking").rename(directory / "held")
-        try:
-            _start(directory)
-            with psycopg.connect(_url(directory, "postgres"), autocommit=True) as admin:
-                admin.execute("CREATE DATABASE killed")
-            yield _url(directory, "killed")
-        finally:
-            _stop(directory)
-
-
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

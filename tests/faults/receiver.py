@@ -3,7 +3,10 @@
 Each request is written to a file before it is answered, with what the answer will be. A share of them is answered 500,
 and all a little late, so that kills find attempts under way.
 
-    python -m tests.faults.receiver FILE SEED SECRET ...      prints its ports as JSON, ends when its input does
+    python -m tests.faults.receiver FILE SEED FAILS LATE SECRET ...
+
+FAILS is the share that is answered 500, LATE the most seconds that the usual answer takes. Prints its ports as JSON, ends when
+its input does.
 """
 
 import asyncio
@@ -13,13 +16,13 @@ import json
 import os
 import random
 import sys
+from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from dockbell.clock import SystemClock
+from dockbell.clock import SECOND, SystemClock
 
-FAILS = 0.15
-LATE_S = 0.04
+ANY_TIME = "FAULTS_ANY_TIME"
 VERY_LATE = 0.05
 VERY_LATE_S = 1.0
 ANSWERS = {
@@ -29,8 +32,10 @@ ANSWERS = {
 
 
 class Receivers:
-    def __init__(self, file: int, seed: int) -> None:
+    def __init__(self, file: int, seed: int, fails: float, late_s: float) -> None:
         self._file = file
+        self._fails = fails
+        self._late_s = late_s
         self._random = random.Random(seed)
         self._connections = itertools.count(1)
         self._clock = SystemClock()
@@ -44,9 +49,9 @@ class Receivers:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
                 body = await reader.readexactly(int(headers["content-length"]))
-                status = 500 if self._random.random() < FAILS else 200
-                self._write_down(place, connection, headers, body, _holds(judge, headers, body), status)
-                late_s = VERY_LATE_S if self._random.random() < VERY_LATE else LATE_S * self._random.random()
+                status = 500 if self._random.random() < self._fails else 200
+                late_s = VERY_LATE_S if self._random.random() < VERY_LATE else self._late_s * self._random.random()
+                self._write_down(place, connection, headers, body, _holds(judge, headers, body), status, late_s)
                 await self._clock.sleep(late_s)
                 writer.write(ANSWERS[status])
                 await writer.drain()
@@ -58,14 +63,23 @@ class Receivers:
                 await writer.wait_closed()
 
     def _write_down(
-        self, place: int, connection: int, headers: dict[str, str], body: bytes, is_signed: bool, status: int
+        self,
+        place: int,
+        connection: int,
+        headers: dict[str, str],
+        body: bytes,
+        is_signed: bool,
+        status: int,
+        late_s: float,
     ) -> None:
+        now = self._clock.now()
         line = {
             "place": place,
             "id": headers.get("webhook-id", ""),
             "signed": is_signed,
             "answered": status,
-            "at": self._clock.now(),
+            "at": now,
+            "until": now + int(late_s * SECOND),
             "connection": connection,
             "body": body.decode("utf-8", "backslashreplace"),
         }
@@ -74,17 +88,23 @@ class Receivers:
 
 
 def _holds(judge: Webhook, headers: dict[str, str], body: bytes) -> bool:
-    """Whether an implementation of Standard Webhooks that is not ours accepts the signature."""
+    """Whether an implementation of Standard Webhooks that is not ours accepts the signature.
+
+    It says too that a timestamp is too far from our clock; where Dockbell's clock is moved, it signs for that time itself.
+    """
     try:
+        if ANY_TIME in os.environ:
+            at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+            return judge.sign(headers["webhook-id"], at, body.decode()) in headers["webhook-signature"].split(" ")
         judge.verify(body, headers)
-    except (WebhookVerificationError, ValueError):
+    except (WebhookVerificationError, ValueError, KeyError):
         return False
     return True
 
 
-async def main(path: str, seed: int, secrets: list[str]) -> None:
+async def main(path: str, seed: int, fails: float, late_s: float, secrets: list[str]) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    receivers = Receivers(file, seed)
+    receivers = Receivers(file, seed, fails, late_s)
 
     def at(place: int, secret: str):
         return lambda reader, writer: receivers.serve(place, secret, reader, writer)
@@ -100,4 +120,4 @@ async def main(path: str, seed: int, secrets: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5:]))

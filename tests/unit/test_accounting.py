@@ -203,6 +203,11 @@ def deliver_twice_without_a_reason(history: History) -> None:
     history.repeat("902-3", FAILED)
 
 
+def attempt_beside_an_attempt(history: History) -> None:
+    history.receipts[0] = replace(history.receipts[0], until=5)
+    history.change_receipt("901-1", at=3)
+
+
 DOCTORED: list[tuple[Callable[[History], None], dict[str, int]]] = [
     (lose_a_log_row, {"LOST": 1}),
     (lose_an_event, {"LOST": 2}),
@@ -225,6 +230,7 @@ DOCTORED: list[tuple[Callable[[History], None], dict[str, int]]] = [
     (log_for_another_goods_owner, {"CROSS": 1}),
     (receive_more_often_than_attempted, {"GHOST": 1}),
     (receive_without_a_log_row, {"GHOST": 1}),
+    (attempt_beside_an_attempt, {"OVERLAP": 1}),
     (attempt_again_after_delivered, {"BACK": 1, "unexplained DUP": 1}),
     (deliver_twice_without_a_reason, {"FALSE": 1, "unexplained DUP": 1}),
 ]
@@ -243,6 +249,36 @@ def test_a_repeat_is_explained_by_an_attempt_whose_answer_nobody_saw():
     found = history.account()
     assert found.is_clean, found.faults
     assert found.explained_dups == 1
+
+
+def test_an_attempt_that_was_given_up_explains_the_next_one_beside_it():
+    history = a_history()
+    history.repeat("902-3", INTERRUPTED)
+    history.receipts[-1] = replace(history.receipts[-1], at=3)
+    first = next(n for n, one in enumerate(history.receipts) if one.delivery_id == "902-3")
+    history.receipts[first] = replace(history.receipts[first], until=5)
+    found = history.account()
+    assert found.is_clean, found.faults
+    assert found.explained_overlaps == 1
+
+
+def test_an_attempt_that_was_written_off_and_answered_late_explains_the_next_one():
+    history = a_history()
+    history.repeat("902-3", DELIVERED)
+    history.change_row(
+        "902-3", attempt_list=(Attempt(1, "delivered", 200, 10, 90), Attempt(2, "delivered", 200, 50, 60))
+    )
+    assert history.account().is_clean
+    assert history.account().explained_dups == 1
+    history.change_row(
+        "902-3", attempt_list=(Attempt(1, "delivered", 200, 10, 40), Attempt(2, "delivered", 200, 50, 60))
+    )
+    assert faults_of(history) == {"BACK": 1, "unexplained DUP": 1}
+    history.change_row(
+        "902-3",
+        attempt_list=(Attempt(1, "delivered", 200, 10, 40, has_next=True), Attempt(2, "delivered", 200, 50, 60)),
+    )
+    assert history.account().is_clean
 
 
 def test_one_interrupted_attempt_explains_one_repeat_and_no_second():

@@ -4,7 +4,10 @@ Rows that travel together go as arrays through one `unnest`, in binary: at 256 r
 statement per row costs.
 """
 
+import contextlib
 import functools
+import os
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -41,6 +44,7 @@ log = structlog.get_logger()
 CONNECTIONS = 8
 TRIES = 3
 POOL_TIMEOUT_S = 5.0
+CUT_AFTER_S = 4.0
 
 
 @functools.lru_cache(maxsize=1024)
@@ -114,6 +118,8 @@ class PostgresDatabase:
         self._conninfo = conninfo
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._closing = threading.Event()
+        self._under_way: dict[int, tuple[float, psycopg.Connection[Any]]] = {}
+        """By thread: since when it waits for its connection."""
         try:
             with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as first:
                 _check_server(first)
@@ -124,8 +130,8 @@ class PostgresDatabase:
             min_size=1,
             max_size=connections,
             timeout=POOL_TIMEOUT_S,
-            kwargs={"autocommit": True},
-            check=ConnectionPool.check_connection,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+            check=self._check,
             configure=register,
             open=True,
         )
@@ -149,6 +155,8 @@ class PostgresDatabase:
         self._listeners[topic].append(callback)
 
     def serve_alone(self) -> bool:
+        """Others may serve it too. From now on somebody waits for each transaction, so none may hang."""
+        threading.Thread(target=self._cut_loop, name="postgres-cut", daemon=True).start()
         return False
 
     def clock_offset(self) -> int:
@@ -216,7 +224,7 @@ class PostgresDatabase:
     def _once(self, work: Work[T], *, read_only: bool) -> T:
         with self._pool.connection() as connection:
             began = time.perf_counter()
-            with connection.transaction():
+            with self._watched(connection), connection.transaction():
                 if read_only:
                     connection.execute("SET TRANSACTION READ ONLY")
                 result = work(PostgresTransaction(connection))
@@ -224,6 +232,32 @@ class PostgresDatabase:
             if spent > SLOW_S and not read_only:
                 log.warning("store.slow", ms=round(spent * 1000), writes=1)
             return result
+
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
+        with self._watched(connection):
+            ConnectionPool.check_connection(connection)
+
+    @contextmanager
+    def _watched(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._under_way[thread] = time.monotonic(), connection
+        try:
+            yield
+        finally:
+            del self._under_way[thread]
+
+    def _cut_loop(self) -> None:
+        """End connections whose transaction waits for a lock or a silent server: whoever asked hears 503 and asks again.
+
+        A time limit of the server's would not do: a server that is silent keeps none.
+        """
+        while not self._closing.wait(0.5):
+            for began, connection in list(self._under_way.values()):
+                if time.monotonic() - began > CUT_AFTER_S:
+                    log.warning(
+                        "store.cut", s=round(time.monotonic() - began), hint="Is a table locked, or the server away?"
+                    )
+                    _hang_up(connection)
 
     def _listen_loop(self) -> None:
         """Hear what other nodes committed. After a broken connection everyone is woken: something may have been missed."""
@@ -247,6 +281,12 @@ class PostgresDatabase:
         for topic in topics:
             for callback in self._listeners.get(topic, ()):
                 callback()
+
+
+def _hang_up(connection: psycopg.Connection[Any]) -> None:
+    """Whoever waits for it in another thread finds it ended."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 def _in_transaction(connection: object) -> psycopg.Connection[Any]:

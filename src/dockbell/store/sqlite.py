@@ -6,6 +6,7 @@ statement: beside a busy event loop an `executemany` waits for it once per row (
 Checkpoints run on a connection of their own, so that they never lengthen a commit.
 """
 
+import contextlib
 import fcntl
 import functools
 import itertools
@@ -182,7 +183,7 @@ class SqliteDatabase:
     def _connect(self) -> apsw.Connection:
         Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.close(_ours_alone(self._path, os.O_RDWR | os.O_CREAT))  # SQLite gives its other files the same mode
+            _make_ours_alone(self._path)
             connection = apsw.Connection(self._path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -305,6 +306,16 @@ class SqliteDatabase:
             except apsw.Error as error:
                 log.warning("store.checkpoint_failed", error=str(error))
         connection.close()
+
+
+def _make_ours_alone(path: str) -> None:
+    """Make the file if there is none, readable by nobody else; SQLite gives its other files the same mode.
+
+    One that is there must not be opened, not even for a moment: closing any descriptor of it gives back every lock that
+    this process has on it, and another program would take itself for the last one and remove the log under us.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(_ours_alone(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
 
 def _ours_alone(path: str, flags: int) -> int:
