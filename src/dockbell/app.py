@@ -31,6 +31,7 @@ from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
 from dockbell.domain.delivery import Outcome
+from dockbell.domain.findings import MIB, Installation
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.sender import Sender
@@ -60,8 +61,8 @@ class Store:
     """The database with what belongs to it: schema, key ring, clock."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = f"http://{settings.server.host}:{settings.server.port}"
-        """Where this program listens; behind a proxy the world knows another address."""
+        self.url = settings.server.base_url or f"http://{settings.server.host}:{settings.server.port}"
+        """Where people reach this program."""
         self.database: Database = open_database(settings.database)
         self.clock = SystemClock(self.database.clock_offset())
         if settings.migrate_on_start:
@@ -197,7 +198,7 @@ class App:
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
-            risks=tuple(_risks(settings)),
+            installation=installation_of(settings),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -319,14 +320,22 @@ def _refuse_open_door(settings: Settings) -> None:
         )
 
 
-def _risks(settings: Settings) -> Iterator[str]:
-    """What an operator should know of these settings."""
-    if settings.egress.allow_loopback_for_tests:
-        yield "Webhooks may reach this very machine (egress.allow_loopback_for_tests). That is for tests and the demo."
-    for rule in settings.egress.allow:
-        yield f"Webhooks may reach a private network: {rule} (egress.allow)."
-    if settings.warehouse.enabled:
-        yield "The reference warehouse runs in this process (warehouse.enabled). That is for trying Dockbell."
+def installation_of(settings: Settings) -> Installation:
+    """What `dockbell doctor` and the system page judge of these settings."""
+    file = settings.database_file()
+    return Installation(
+        host=settings.server.host,
+        behind_proxy=settings.server.behind_proxy,
+        base_url=settings.server.base_url,
+        allow=settings.egress.allow,
+        loopback=settings.egress.allow_loopback_for_tests,
+        warehouse=settings.warehouse.enabled,
+        retention_days=settings.retention.days,
+        floor_bytes=settings.disk.floor_mib * MIB,
+        ballast_bytes=0 if file is None else settings.disk.ballast_mib * MIB,
+        key_file=str(settings.key_path()),
+        database_file=None if file is None else str(file),
+    )
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
