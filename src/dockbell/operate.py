@@ -1,6 +1,8 @@
 """Commands for whoever runs an installation: what is wrong, and what keeps it sound."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +13,11 @@ from dockbell import log, settings
 from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError
 from dockbell.settings import Settings
+from dockbell.store.database import Database, open_database
 
 app = typer.Typer()
+audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
+app.add_typer(audit, name="audit")
 console = Console(soft_wrap=True, highlight=False, markup=False)
 ANY_DATABASE = typer.Option(help="A SQLite file or a postgresql:// address.")
 AS_JSON = typer.Option("--json", help="Write JSON.")
@@ -26,16 +31,15 @@ def doctor(
     """Say what is wrong with an installation and what to do; code 1 if something is. Changes nothing."""
     from dockbell.actions.doctor import examine
     from dockbell.app import installation_of
-    from dockbell.store.database import open_database
 
     log.set_up(level="error")
     effective = effective_settings(database)
     need_file(effective)
-    opened = open_database(effective.database)
+    store = open_database(effective.database)
     try:
-        found = examine(opened, installation_of(effective), SystemClock(opened.clock_offset()))
+        found = examine(store, installation_of(effective), SystemClock(store.clock_offset()))
     finally:
-        opened.close()
+        store.close()
     if as_json:
         rows = [{"code": each.code, "level": each.level, "text": each.text, "advice": each.advice} for each in found]
         print(json.dumps({"findings": rows}, ensure_ascii=False, indent=2))
@@ -45,6 +49,39 @@ def doctor(
         console.print("Nothing is wrong with this installation.")
     if any(each.level == "wrong" for each in found):
         raise typer.Exit(1)
+
+
+@audit.command("verify")
+def verify_audit(
+    head: Annotated[str | None, typer.Option(help="A hash that was printed earlier: it must still be there.")] = None,
+    database: Annotated[str | None, ANY_DATABASE] = None,
+) -> None:
+    """Follow the chain of the audit trail; names the first row that was changed or is missing, with code 1."""
+    from dockbell.actions.audit import verify
+    from dockbell.domain.permissions import SYSTEM
+
+    with opened(database) as store:
+        verdict = store.submit_read(lambda tx: verify(tx, SYSTEM, kept=head)).result()
+    console.print(f"Sound rows: {verdict.rows}. Hash of the last: {verdict.head or '-'}")
+    if verdict.broken is not None:
+        console.print(f"Row {verdict.broken} is where the audit trail breaks: {verdict.why}.")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def opened(database: str | None) -> Iterator[Database]:
+    """The database as it is, with the schema of this program; nothing else of an installation is touched."""
+    from dockbell.store.migrate import verify
+
+    log.set_up(level="error")
+    effective = effective_settings(database)
+    need_file(effective)
+    store = open_database(effective.database)
+    try:
+        verify(store)
+        yield store
+    finally:
+        store.close()
 
 
 def effective_settings(database: str | None) -> Settings:

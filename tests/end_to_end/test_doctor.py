@@ -94,3 +94,18 @@ def test_what_waits_and_what_fails_is_told_with_its_age(tmp_path: Path, database
     assert {"no_node", "node_gone", "backlog", "webhook_failing"} <= set(told)
     assert "the oldest for 180 minutes" in told["backlog"]["text"]
     assert "ERP: every attempt has failed for 3.0 hours" in told["webhook_failing"]["text"]
+
+
+def test_u12_audit_verify_names_the_row_that_was_changed(tmp_path: Path, database_url: str) -> None:
+    given = own(tmp_path, database_url)
+    for label in ("ERP", "BI"):
+        assert run(tmp_path, "keys", "create", label, "--scope", "read", **given).returncode == 0
+    sound = run(tmp_path, "audit", "verify", **given)
+    assert (sound.returncode, "Sound rows: 2." in sound.stdout) == (0, True)
+    head = sound.stdout.split()[-1]
+    assert run(tmp_path, "audit", "verify", "--head", head, **given).returncode == 0
+    opened = open_database(database_url)
+    opened.submit_write(lambda tx: tx.run("UPDATE audit SET actor_label = 'nobody' WHERE id = 2")).result()
+    opened.close()
+    broken = run(tmp_path, "audit", "verify", **given)
+    assert (broken.returncode, "Row 2 is where the audit trail breaks" in broken.stdout) == (1, True)
