@@ -68,7 +68,7 @@ class Store:
         if settings.migrate_on_start:
             migrate(self.database, now=self.clock.now())
         verify(self.database)
-        self.vault: Vault = open_vault(settings.key_path(), self.database)
+        self.vault: Vault = open_vault(settings.key_path(), self.database, given=settings.given_keys())
         self.catalog = load_catalog()
         self.addresses = AddressPolicy(
             parse_allow_rules(settings.egress.allow, allow_wide=settings.egress.allow_wide),
@@ -333,7 +333,7 @@ def installation_of(settings: Settings) -> Installation:
         retention_days=settings.retention.days,
         floor_bytes=settings.disk.floor_mib * MIB,
         ballast_bytes=0 if file is None else settings.disk.ballast_mib * MIB,
-        key_file=str(settings.key_path()),
+        key_file=None if settings.secret_keys is not None else str(settings.key_path()),
         database_file=None if file is None else str(file),
     )
 

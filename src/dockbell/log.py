@@ -32,6 +32,8 @@ NAMES = {
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
     "vault.key_made": "A new key file was made; back it up.",
+    "vault.key_retired": "A key that no secret needs any more is not known any more.",
+    "vault.ring_unreadable": "The key file could not be read anew; the keys known until then are used.",
     "vault.key_open": "Others may read the key file.",
     "request.failed": "A request met a bug; the answer was internal_error.",
     "egress.loopback_allowed": "Webhooks may reach this machine: for tests and the demo only.",

@@ -1,6 +1,7 @@
 """Commands for whoever runs an installation: what is wrong, and what keeps it sound."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from dockbell.errors import ConfigError
 from dockbell.settings import Settings
 from dockbell.store.database import Database, open_database
 
+SEALED_AT_ONCE = 20
+PAUSE_S = 0.05
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(audit, name="audit")
@@ -49,6 +52,40 @@ def doctor(
         console.print("Nothing is wrong with this installation.")
     if any(each.level == "wrong" for each in found):
         raise typer.Exit(1)
+
+
+@app.command("rotate-keys")
+def rotate_keys(
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="First put a new key before the others in the file.")
+    ] = False,
+    database: Annotated[str | None, ANY_DATABASE] = None,
+) -> None:
+    """Seal every secret with the first key of the ring, while nodes run. Stopped in the middle, it goes on when run again."""
+    from dockbell.store.vault import add_key, open_vault, rows_by_key
+
+    effective = effective_settings(database)
+    if new_key and effective.secret_keys is not None:
+        raise ConfigError("The keys come from secret_keys, which only you can change: put the new key first there.")
+    with opened(database) as store:
+        vault = open_vault(effective.key_path(), store, given=effective.given_keys())
+        if new_key:
+            console.print(f"New key {add_key(effective.key_path())} in {effective.key_path()}: back the file up.")
+            vault = open_vault(effective.key_path(), store)
+        count = 0
+        while done := store.submit_write(lambda tx: vault.reseal(tx, limit=SEALED_AT_ONCE)).result():
+            count += done
+            threading.Event().wait(PAUSE_S)  # nodes have their turn
+        left = store.submit_read(rows_by_key).result()
+    console.print(f"Sealed anew: {count}.")
+    for key_id in [vault.newest, *sorted(set(left) - {vault.newest})]:
+        console.print(
+            f"Key {key_id}: {left.get(key_id, 0)} secrets{' (the one that seals)' * (key_id == vault.newest)}"
+        )
+    if set(left) - {vault.newest}:
+        console.print("A node sealed with an old key meanwhile: run `dockbell rotate-keys` again.")
+        raise typer.Exit(1)
+    console.print("No secret needs another key: the others may leave the ring. Keep them with the backups they open.")
 
 
 @audit.command("verify")

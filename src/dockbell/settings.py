@@ -152,6 +152,10 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(
         default=None, description="Key ring that seals secrets; beside the SQLite file unless said."
     )
+    secret_keys: SecretStr | None = Field(
+        default=None,
+        description="The key ring itself, instead of key_file: base64 keys with blanks between, newest first.",
+    )
     system: str = Field(
         default="dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload."
     )
@@ -184,6 +188,10 @@ class Settings(BaseSettings):
             return None
         return Path(self.database.removeprefix("sqlite:///"))
 
+    def given_keys(self) -> str | None:
+        """The key ring, where it is said itself."""
+        return None if self.secret_keys is None else self.secret_keys.get_secret_value()
+
     def key_path(self) -> Path:
         if self.key_file is not None:
             return self.key_file
@@ -201,7 +209,7 @@ def read_settings(**overrides: Any) -> Settings:
             name = ".".join(map(str, complaint["loc"]))
             variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
             # A misspelt name of a secret holds the secret.
-            given = "***" if name.startswith("outbox") else repr(complaint.get("input"))
+            given = "***" if name.startswith(("outbox", "secret")) else repr(complaint.get("input"))
             lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
     if lines:

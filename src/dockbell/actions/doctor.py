@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dockbell.clock import HOUR, SECOND, Clock, Moment
 from dockbell.domain.findings import Facts, Finding, Installation, judge
-from dockbell.store import migrate, people, system
+from dockbell.errors import ConfigError
+from dockbell.store import migrate, people, system, vault
 from dockbell.store.database import Database, Transaction
 
 FAILING_FOR = HOUR
@@ -42,6 +43,7 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
         sqlite=system.sqlite_version(tx, dialect),
         drift_s=drift / SECOND,
         key_mode=_mode_of(here.key_file),
+        on_old_keys=_on_old_keys(tx, here.key_file),
         free_bytes=_free_beside(here.database_file),
         due=due,
         oldest_due_s=0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
@@ -62,6 +64,14 @@ def _mode_of(key_file: str | None) -> int | None:
     if key_file is None or not Path(key_file).exists():
         return None
     return stat.S_IMODE(Path(key_file).stat().st_mode)
+
+
+def _on_old_keys(tx: Transaction, key_file: str | None) -> int:
+    try:
+        newest = None if key_file is None else vault.id_of(vault.read_ring(Path(key_file))[0])
+    except (ConfigError, IndexError):  # the program that needs the ring says so better when it starts
+        return 0
+    return 0 if newest is None else sum(n for key_id, n in vault.rows_by_key(tx).items() if key_id != newest)
 
 
 def _free_beside(database_file: str | None) -> int | None:
