@@ -25,6 +25,7 @@ from dockbell.actions.journal import Journal
 from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.retention import Retention
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
 from dockbell.delivery.worker import Worker
@@ -154,6 +155,8 @@ class App:
         self.store = store
         self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._aside: list[asyncio.Task[Any]] = []
+        """What keeps the store sound; events come and go without it."""
         self._server: HttpServer | None = None
         self._stopping = False
         self._ended: str | None = None
@@ -206,6 +209,9 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
+        keep = settings.retention
+        self.retention = Retention(store.database, store.clock, days=keep.days, payload_days=keep.payload_days)
+        self._aside = [asyncio.create_task(self.retention.run())]
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -246,7 +252,8 @@ class App:
             self.drain.stop()
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
-        self._worker_task.cancel()
+        for task in (self._worker_task, *self._aside):
+            task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()

@@ -31,6 +31,8 @@ NAMES = {
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
+    "retention.done": "What ended long enough ago was deleted, or its payload erased.",
+    "retention.failed": "Old deliveries could not be deleted now; tried again in a minute.",
     "vault.key_made": "A new key file was made; back it up.",
     "vault.key_retired": "A key that no secret needs any more is not known any more.",
     "vault.ring_unreadable": "The key file could not be read anew; the keys known until then are used.",

@@ -1,5 +1,6 @@
 """Commands for whoever runs an installation: what is wrong, and what keeps it sound."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -86,6 +87,40 @@ def rotate_keys(
         console.print("A node sealed with an old key meanwhile: run `dockbell rotate-keys` again.")
         raise typer.Exit(1)
     console.print("No secret needs another key: the others may leave the ring. Keep them with the backups they open.")
+
+
+@app.command()
+def erase(
+    goods_owner: Annotated[int | None, typer.Option(help="Erase the payloads of this goods owner.")] = None,
+    key: Annotated[str | None, typer.Option(help="Erase the payloads about this object: order/50163.")] = None,
+    database: Annotated[str | None, ANY_DATABASE] = None,
+) -> None:
+    """Take payloads out of the store for good: data, requests, responses, and what the outbox set aside."""
+    from dockbell.actions import outbox
+    from dockbell.actions.retention import erase as erase_payloads
+    from dockbell.domain.permissions import SYSTEM
+    from dockbell.store.outbox import open_outbox
+
+    with opened(database) as store:
+        clock = SystemClock(store.clock_offset())
+        while True:
+            done = asyncio.run(erase_payloads(store, SYSTEM, clock, goods_owner_id=goods_owner, about=key))
+            console.print(
+                f"Payloads erased: {done.events} events. Cancelled, since they waited: {done.cancelled} deliveries."
+            )
+            if not done.more:
+                break
+    address = effective_settings(database).outbox.address()
+    if address is not None:
+        away = open_outbox(address)
+        try:
+            gone = away.submit_write(lambda tx: outbox.erase(tx, goods_owner_id=goods_owner, about=key)).result()
+        finally:
+            away.close()
+        console.print(f"Taken out of the outbox, where they were set aside: {gone}.")
+    if done.under_way:
+        console.print(f"{done.under_way} events were being sent: run this again in a minute.")
+        raise typer.Exit(1)
 
 
 @audit.command("verify")

