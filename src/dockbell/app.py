@@ -25,14 +25,12 @@ from dockbell.actions.journal import Journal
 from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
-from dockbell.actions.retention import Retention
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
 from dockbell.domain.delivery import Outcome
-from dockbell.domain.findings import MIB, Installation
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.sender import Sender
@@ -43,6 +41,7 @@ from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.outbox import open_outbox
 from dockbell.store.vault import Vault, open_vault
+from dockbell.upkeep import Upkeep, installation_of
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
@@ -155,9 +154,8 @@ class App:
         self.store = store
         self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._aside: list[asyncio.Task[Any]] = []
-        """What keeps the store sound; events come and go without it."""
         self._server: HttpServer | None = None
+        self.upkeep = Upkeep(settings, store.database, store.clock)
         self._stopping = False
         self._ended: str | None = None
 
@@ -172,8 +170,9 @@ class App:
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
         self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
         self.journal = Journal(
-            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node
-        )
+            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node,
+            need_room=self.upkeep.need_room,
+        )  # fmt: skip
         self.sender = Sender(
             store.addresses,
             deliver=self._handed_over(loop),
@@ -200,6 +199,7 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
             installation=installation_of(settings),
         )
@@ -209,9 +209,7 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
-        keep = settings.retention
-        self.retention = Retention(store.database, store.clock, days=keep.days, payload_days=keep.payload_days)
-        self._aside = [asyncio.create_task(self.retention.run())]
+        self._upkeep_task = asyncio.create_task(self.upkeep.run())
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -252,8 +250,8 @@ class App:
             self.drain.stop()
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
-        for task in (self._worker_task, *self._aside):
-            task.cancel()
+        self._upkeep_task.cancel()
+        self._worker_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
@@ -325,24 +323,6 @@ def _refuse_open_door(settings: Settings) -> None:
             f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
             "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
         )
-
-
-def installation_of(settings: Settings) -> Installation:
-    """What `dockbell doctor` and the system page judge of these settings."""
-    file = settings.database_file()
-    return Installation(
-        host=settings.server.host,
-        behind_proxy=settings.server.behind_proxy,
-        base_url=settings.server.base_url,
-        allow=settings.egress.allow,
-        loopback=settings.egress.allow_loopback_for_tests,
-        warehouse=settings.warehouse.enabled,
-        retention_days=settings.retention.days,
-        floor_bytes=settings.disk.floor_mib * MIB,
-        ballast_bytes=0 if file is None else settings.disk.ballast_mib * MIB,
-        key_file=None if settings.secret_keys is not None else str(settings.key_path()),
-        database_file=None if file is None else str(file),
-    )
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

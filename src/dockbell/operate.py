@@ -34,7 +34,7 @@ def doctor(
 ) -> None:
     """Say what is wrong with an installation and what to do; code 1 if something is. Changes nothing."""
     from dockbell.actions.doctor import examine
-    from dockbell.app import installation_of
+    from dockbell.upkeep import installation_of
 
     log.set_up(level="error")
     effective = effective_settings(database)

@@ -8,7 +8,7 @@ from pathlib import Path
 from dockbell.clock import HOUR, SECOND, Clock, Moment
 from dockbell.domain.findings import Facts, Finding, Installation, judge
 from dockbell.errors import ConfigError
-from dockbell.store import migrate, people, system, vault
+from dockbell.store import ballast, migrate, people, system, vault
 from dockbell.store.database import Database, Transaction
 
 FAILING_FOR = HOUR
@@ -45,6 +45,7 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
         key_mode=_mode_of(here.key_file),
         on_old_keys=_on_old_keys(tx, here.key_file),
         free_bytes=_free_beside(here.database_file),
+        ballast_bytes=_ballast_beside(here.database_file),
         due=due,
         oldest_due_s=0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
         nodes_alive=len(alive),
@@ -72,6 +73,10 @@ def _on_old_keys(tx: Transaction, key_file: str | None) -> int:
     except (ConfigError, IndexError):  # the program that needs the ring says so better when it starts
         return 0
     return 0 if newest is None else sum(n for key_id, n in vault.rows_by_key(tx).items() if key_id != newest)
+
+
+def _ballast_beside(database_file: str | None) -> int:
+    return 0 if database_file is None else ballast.size_of(Path(f"{database_file}{ballast.NAME}"))
 
 
 def _free_beside(database_file: str | None) -> int | None:

@@ -30,6 +30,8 @@ class Parts:
     """The reference warehouse runs in this process."""
     ended: Callable[[], str | None] = lambda: None
     """The part of the node that ended unasked; while all of them run, None."""
+    room: Callable[[], bool] = lambda: True
+    """The disk has room for more events."""
     tests: Pace = field(default_factory=lambda: Pace(SystemClock()))
     """How often somebody may send a test event."""
     installation: Installation = field(default_factory=Installation)
