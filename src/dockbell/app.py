@@ -163,7 +163,8 @@ class App:
         store, settings = self.store, self.settings
         address = settings.outbox.address()
         loop = asyncio.get_running_loop()
-        if store.database.serve_alone():
+        alone = store.database.serve_alone()
+        if alone:
             await self._rescue_all()
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
@@ -209,7 +210,7 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
-        self._upkeep_task = asyncio.create_task(self.upkeep.run())
+        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock

@@ -33,6 +33,8 @@ NAMES = {
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
     "retention.done": "What ended long enough ago was deleted, or its payload erased.",
     "retention.failed": "Old deliveries could not be deleted now; tried again in a minute.",
+    "clock.jumped": "The clock was set by more than two seconds; what waits keeps its intervals.",
+    "clock.not_read": "The database's clock could not be asked; this node's goes on evenly.",
     "disk.full": "The database's disk is below its floor: no events are accepted until there is room.",
     "disk.free_again": "The disk has room again; events are accepted.",
     "disk.ballast_released": "The disk was so full that the ballast was given up, so that attempts and retention can end.",

@@ -2,18 +2,24 @@
 
 import asyncio
 
+import structlog
+
+from dockbell.actions.clock_jump import follow
 from dockbell.actions.retention import Retention
-from dockbell.clock import Clock
+from dockbell.clock import DAY, HOUR, SystemClock
 from dockbell.domain.findings import MIB, Installation
 from dockbell.settings import Settings
 from dockbell.store.ballast import Ballast
 from dockbell.store.database import Database
 
+log = structlog.get_logger()
 WATCH_S = 1.0
+WATCH_CLOCK_S = 5.0
 
 
 class Upkeep:
-    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: SystemClock) -> None:
+        self._database = database
         keep, disk, file = settings.retention, settings.disk, settings.database_file()
         self._clock = clock
         self._retention = Retention(database, clock, days=keep.days, payload_days=keep.payload_days)
@@ -32,12 +38,26 @@ class Upkeep:
         if self._ballast is not None:
             self._ballast.need_room()
 
-    async def run(self) -> None:
+    async def run(self, *, alone: bool) -> None:
+        """`alone`: no other program serves the database."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._retention.run())
-            tasks.create_task(self._watch())
+            tasks.create_task(self._watch_disk())
+            tasks.create_task(self._watch_clock(alone=alone))
 
-    async def _watch(self) -> None:
+    async def _watch_clock(self, *, alone: bool) -> None:
+        """Every few seconds: was the clock set?"""
+        while True:
+            await self._clock.sleep(WATCH_S if alone else WATCH_CLOCK_S)
+            try:
+                jump = await follow(self._database, self._clock, alone=alone)
+            except Exception as error:  # noqa: BLE001 - a database that is away will be back
+                log.warning("clock.not_read", error=str(error))
+                continue
+            if jump > HOUR:  # a clock that runs ahead by mistake must not delete anything before somebody can see it
+                self._retention.wait(DAY)
+
+    async def _watch_disk(self) -> None:
         """Every second: is there room on the disk?"""
         while self._ballast is not None:
             await asyncio.to_thread(self._ballast.look)

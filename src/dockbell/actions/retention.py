@@ -11,7 +11,7 @@ import structlog
 
 from dockbell.actions import audit
 from dockbell.actions.deliveries import searched_object
-from dockbell.clock import DAY, Clock, Moment
+from dockbell.clock import DAY, SECOND, Clock, Moment
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor, no_such_goods_owner
 from dockbell.errors import InvalidInput, Problem
@@ -46,7 +46,7 @@ class Retention:
         self._days = days
         self._payload_days = payload_days if payload_days is not None and (not days or payload_days < days) else None
         self._deleting, self._erasing = _Walk(), _Walk()
-        self.deleted = 0
+        self._not_before_s = 0.0
 
     async def run(self) -> None:
         """Look once a minute, for as long as the node lives."""
@@ -57,9 +57,15 @@ class Retention:
                 log.error("retention.failed", error=str(error))  # noqa: TRY400
             await self._clock.sleep(LOOK_S)
 
+    def wait(self, span: int) -> None:
+        """Delete nothing for this long: the clock was set, and may be wrong."""
+        self._not_before_s = self._clock.monotonic() + span / SECOND
+
     async def once(self) -> int:
         """Delete and erase all there is to; how many events were touched."""
         touched = 0
+        if self._clock.monotonic() < self._not_before_s:
+            return 0
         if self._days:
             touched += await self._walk(self._deleting, self._days, whole=False)
         if self._payload_days is not None:
