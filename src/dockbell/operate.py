@@ -55,6 +55,28 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    database: Annotated[str | None, ANY_DATABASE] = None,
+) -> None:
+    """Copy a SQLite database while nodes run. The key file is not in it: keep that apart."""
+    from dockbell.store.backup import back_up
+
+    effective = effective_settings(database)
+    need_file(effective)
+    source = effective.database_file()
+    if source is None:
+        raise ConfigError(
+            "This database is PostgreSQL's: back it up with its own tools.",
+            hint="pg_dump --format=custom --file FILE, restored by pg_restore; or your usual archive.",
+        )
+    size = back_up(source, file)
+    console.print(
+        f"{file} has everything that was committed: {size:,} bytes. Back up {effective.key_path()} apart from it."
+    )
+
+
 @app.command("rotate-keys")
 def rotate_keys(
     new_key: Annotated[

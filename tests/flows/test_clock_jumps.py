@@ -100,6 +100,38 @@ async def test_r9_all_that_waits_is_moved_once_also_when_it_is_much(store: Datab
     assert (told["least"], told["most"]) == (NOW + DAY, NOW + DAY)
 
 
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_r9_nothing_is_due_while_the_clock_follows(store: Database, jump: int) -> None:
+    a_retry(store, 1, due_in=60 * SECOND)
+    clock = SetClock()
+    due_early: list[int] = []
+    submit_write = store.submit_write
+
+    def look_in_between(work: Any) -> Any:
+        done = submit_write(work)
+        done.result()
+        if the_delivery(store, 1)["due_at"] <= clock.now():
+            due_early.append(clock.now())
+        return done
+
+    store.submit_write = look_in_between  # type: ignore[method-assign]
+    clock.wall += jump
+    await on_a_node(store, clock)
+    assert not due_early
+    assert the_delivery(store, 1)["due_at"] == clock.now() + 60 * SECOND
+
+
+async def test_r9_leases_run_as_long_as_before(store: Database) -> None:
+    put_deliveries(store, 1, [1])
+    [lease] = claim(store, 1)
+    clock = SetClock()
+    clock.wall += DAY
+    await on_a_node(store, clock)
+    row = the_delivery(store, 1)
+    assert row["lease_until"] - clock.now() == lease.until - NOW
+    assert row["first_attempt_at"] == clock.now()
+
+
 async def test_r9_what_does_not_wait_stays_as_it_is(store: Database) -> None:
     a_retry(store, 1, due_in=SECOND)
     write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'failed', ended_at = :at", at=NOW))

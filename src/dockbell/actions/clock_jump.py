@@ -10,12 +10,13 @@ import asyncio
 import structlog
 
 from dockbell.clock import SECOND, SystemClock
-from dockbell.store.clock_jump import move_waiting
+from dockbell.store.clock_jump import move_under_way, move_waiting
 from dockbell.store.database import Database
 
 log = structlog.get_logger()
 A_BATCH = 1_000
 JUMP = 2 * SECOND
+SETTLE_S = 0.5
 NOTICEABLE = SECOND // 10
 """Less than this is what measuring over a network makes of no difference."""
 
@@ -31,9 +32,16 @@ async def follow(database: Database, clock: SystemClock, *, alone: bool) -> int:
     log.warning(
         "clock.jumped", seconds=round(by / SECOND, 1), hint="Who sets the clock? A time server moves it gently."
     )
+    if by < 0:
+        # Before anything is moved: what is due earlier by then must not be due by the old clock. Outcomes that were
+        # decided by the old clock are on disk a moment later, and are moved too.
+        clock.step(by)
+        await clock.sleep(SETTLE_S)
     if alone:
+        await database.write(lambda tx: move_under_way(tx, by=by))
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await database.write(lambda tx, after=after: move_waiting(tx, by=by, after=after, limit=A_BATCH))  # type: ignore[misc]
-    clock.step(by)
+    if by > 0:  # after everything was moved: it must not be due in between
+        clock.step(by)
     return by

@@ -29,3 +29,14 @@ def move_waiting(tx: Transaction, *, by: int, after: tuple[int, int], limit: int
         rows=[(row["event_id"], row["webhook_id"], by) for row in rows],
     )
     return (rows[-1]["event_id"], rows[-1]["webhook_id"]) if len(rows) == limit else None
+
+
+def move_under_way(tx: Transaction, *, by: int) -> None:
+    """Leases run as long as before, and the first attempt of what is being sent was as long ago."""
+    tx.run(
+        """
+        UPDATE deliveries SET first_attempt_at = first_attempt_at + :moved, lease_until = lease_until + :moved
+         WHERE status = 'sending'
+        """,
+        moved=by,
+    )
