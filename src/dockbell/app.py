@@ -41,6 +41,7 @@ from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.outbox import open_outbox
 from dockbell.store.vault import Vault, open_vault
+from dockbell.upkeep import Upkeep, installation_of
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
@@ -60,14 +61,14 @@ class Store:
     """The database with what belongs to it: schema, key ring, clock."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = f"http://{settings.server.host}:{settings.server.port}"
-        """Where this program listens; behind a proxy the world knows another address."""
+        self.url = settings.server.base_url or f"http://{settings.server.host}:{settings.server.port}"
+        """Where people reach this program."""
         self.database: Database = open_database(settings.database)
         self.clock = SystemClock(self.database.clock_offset())
         if settings.migrate_on_start:
             migrate(self.database, now=self.clock.now())
         verify(self.database)
-        self.vault: Vault = open_vault(settings.key_path(), self.database)
+        self.vault: Vault = open_vault(settings.key_path(), self.database, given=settings.given_keys())
         self.catalog = load_catalog()
         self.addresses = AddressPolicy(
             parse_allow_rules(settings.egress.allow, allow_wide=settings.egress.allow_wide),
@@ -154,6 +155,7 @@ class App:
         self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._server: HttpServer | None = None
+        self.upkeep = Upkeep(settings, store.database, store.clock)
         self._stopping = False
         self._ended: str | None = None
 
@@ -161,15 +163,17 @@ class App:
         store, settings = self.store, self.settings
         address = settings.outbox.address()
         loop = asyncio.get_running_loop()
-        if store.database.serve_alone():
+        alone = store.database.serve_alone()
+        if alone:
             await self._rescue_all()
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
         self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
         self.journal = Journal(
-            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node
-        )
+            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node,
+            need_room=self.upkeep.need_room,
+        )  # fmt: skip
         self.sender = Sender(
             store.addresses,
             deliver=self._handed_over(loop),
@@ -196,8 +200,9 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
-            risks=tuple(_risks(settings)),
+            installation=installation_of(settings),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -205,6 +210,7 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
+        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -245,6 +251,7 @@ class App:
             self.drain.stop()
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
+        self._upkeep_task.cancel()
         self._worker_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
@@ -317,16 +324,6 @@ def _refuse_open_door(settings: Settings) -> None:
             f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
             "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
         )
-
-
-def _risks(settings: Settings) -> Iterator[str]:
-    """What an operator should know of these settings."""
-    if settings.egress.allow_loopback_for_tests:
-        yield "Webhooks may reach this very machine (egress.allow_loopback_for_tests). That is for tests and the demo."
-    for rule in settings.egress.allow:
-        yield f"Webhooks may reach a private network: {rule} (egress.allow)."
-    if settings.warehouse.enabled:
-        yield "The reference warehouse runs in this process (warehouse.enabled). That is for trying Dockbell."
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

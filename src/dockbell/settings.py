@@ -28,6 +28,11 @@ class ServerSettings(_Part):
     behind_proxy: bool = Field(
         default=False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine."
     )
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"https?://[^/\s]+",
+        description="Where people reach the pages, such as https://hooks.example.com: printed links begin with it.",
+    )
     head_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="Seconds in which a request's path and headers must come."
     )
@@ -84,6 +89,33 @@ class LimitSettings(_Part):
     )
 
 
+class RetentionSettings(_Part):
+    days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days after which ended deliveries go, with their events and attempts; 0 keeps everything.",
+    )
+    payload_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which payloads, requests and responses of ended deliveries are erased, if sooner.",
+    )
+
+
+class DiskSettings(_Part):
+    floor_mib: int = Field(
+        default=128, ge=0, description="SQLite: with less free space than this, no more events are accepted."
+    )
+    release_mib: int = Field(
+        default=32, ge=0, description="SQLite: with less than this, the ballast is given up so that work can end."
+    )
+    ballast_mib: int = Field(
+        default=64, ge=0, le=65_536, description="SQLite: size of the ballast file beside the database; 0 for none."
+    )
+
+
 class WarehouseSettings(_Part):
     enabled: bool = Field(
         default=False, description="Run the reference warehouse and its fetch-back API in the same process."
@@ -120,6 +152,10 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(
         default=None, description="Key ring that seals secrets; beside the SQLite file unless said."
     )
+    secret_keys: SecretStr | None = Field(
+        default=None,
+        description="The key ring itself, instead of key_file: base64 keys with blanks between, newest first.",
+    )
     system: str = Field(
         default="dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload."
     )
@@ -130,6 +166,8 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     egress: EgressSettings = EgressSettings()
     limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    disk: DiskSettings = DiskSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     outbox: OutboxSettings = OutboxSettings()
 
@@ -144,12 +182,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    def database_file(self) -> Path | None:
+        """SQLite's file; None for PostgreSQL."""
+        if self.database.startswith(("postgres", "host=")):
+            return None
+        return Path(self.database.removeprefix("sqlite:///"))
+
+    def given_keys(self) -> str | None:
+        """The key ring, where it is said itself."""
+        return None if self.secret_keys is None else self.secret_keys.get_secret_value()
+
     def key_path(self) -> Path:
         if self.key_file is not None:
             return self.key_file
-        if self.database.startswith(("postgres", "host=")):
-            return Path("dockbell.key")
-        return Path(self.database.removeprefix("sqlite:///")).with_suffix(".key")
+        file = self.database_file()
+        return Path("dockbell.key") if file is None else file.with_suffix(".key")
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -162,7 +209,7 @@ def read_settings(**overrides: Any) -> Settings:
             name = ".".join(map(str, complaint["loc"]))
             variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
             # A misspelt name of a secret holds the secret.
-            given = "***" if name.startswith("outbox") else repr(complaint.get("input"))
+            given = "***" if name.startswith(("outbox", "secret")) else repr(complaint.get("input"))
             lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
     if lines:

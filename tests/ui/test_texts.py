@@ -83,7 +83,7 @@ BY_NAME: Mapping[str, Iterable[str]] = {
     "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, journal.GONE],
     "words": [*filters.IN_WORDS.values(), *permissions.IN_WORDS.values()],
     **dict.fromkeys(("error.message", "error.hint", "each.message", "refused.message", "refused.hint"), ()),
-    **dict.fromkeys(("each.reason", "each.objection", "warning", "text"), ()),
+    **dict.fromkeys(("each.reason", "each.objection", "warning", "finding.text", "finding.advice"), ()),
 }
 """What `_(name)` may say. Refusals with a fixed text are found where they are raised; the rest are messages."""
 REFUSED_IN = [
@@ -205,6 +205,26 @@ def test_every_reason_and_warning_is_translated(language):
     wanted = [each for each in reasons() if "{}" in each and " " in each]
     assert len(wanted) >= 7
     assert [each for each in wanted if each not in translated] == []
+
+
+def findings() -> Iterator[str]:
+    """What the doctor says: texts and advice."""
+    for node in ast.walk(ast.parse((PACKAGE / "domain/findings.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+            for said in node.args[2:]:
+                for each in (said.body, said.orelse) if isinstance(said, ast.IfExp) else (said,):
+                    yield (
+                        "".join(str(x.value) if isinstance(x, ast.Constant) else "{}" for x in each.values)
+                        if isinstance(each, ast.JoinedStr)
+                        else ast.literal_eval(each)
+                    )
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_finding_of_the_doctor_is_translated(language):
+    translated = set(map(blank, messages_of(language)))
+    assert len(list(findings())) >= 30
+    assert [each for each in findings() if each not in translated] == []
 
 
 @pytest.mark.parametrize(

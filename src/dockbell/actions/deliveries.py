@@ -167,6 +167,7 @@ def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
         "webhookName": None if webhook is None else webhook["name"],
         "data": event["data"],
         "head": event["head"],
+        "erasedAt": None if event["erased_at"] is None else to_text(event["erased_at"]),
         "attemptList": attempts,
     }
 
@@ -186,6 +187,9 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
             code="goods_owner_removed",
             hint="Add the goods owner to the webhook again, or make another webhook for them.",
         )
+    event = events.find(tx, row["event_id"])
+    if event is None or event["erased_at"] is not None:
+        raise Conflict("The event's payload was erased, so there is nothing to send.", code="payload_erased")
     status = "pending" if webhook["enabled"] else "held"
     if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
         raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")

@@ -98,7 +98,9 @@ class Journal:
         dispatcher: Dispatcher,
         *,
         node: int,
+        need_room: Callable[[], None] = lambda: None,
     ) -> None:
+        self._need_room = need_room
         self._database = database
         self._index = index
         self._publisher = publisher
@@ -138,6 +140,7 @@ class Journal:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
             raise Unavailable("The store does not keep up; nothing was accepted.", hint="Try again in a few seconds.")
+        self._need_room()
         self._requests.append(_Request(new, answer, test_of))
         self._queued += len(new)
         self._work.set()

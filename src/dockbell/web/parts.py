@@ -10,6 +10,7 @@ from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, SystemClock
+from dockbell.domain.findings import Installation
 from dockbell.store.database import Database
 
 
@@ -29,7 +30,9 @@ class Parts:
     """The reference warehouse runs in this process."""
     ended: Callable[[], str | None] = lambda: None
     """The part of the node that ended unasked; while all of them run, None."""
+    room: Callable[[], bool] = lambda: True
+    """The disk has room for more events."""
     tests: Pace = field(default_factory=lambda: Pace(SystemClock()))
     """How often somebody may send a test event."""
-    risks: tuple[str, ...] = ()
-    """Settings that an operator should know to be risky, each as a sentence for the system page."""
+    installation: Installation = field(default_factory=Installation)
+    """How this node is set up, for the findings of the system page."""
