@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dockbell.actions import audit
+from dockbell.actions import audit, held_back
 from dockbell.actions.index import Index, State
 from dockbell.actions.webhook_credentials import needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
@@ -189,7 +189,8 @@ class Webhooks:
 
     def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         actor.need("read")
-        return self.view(self._visible(tx, actor, webhook_id))
+        shown = self.view(self._visible(tx, actor, webhook_id))
+        return {**shown, "heldBack": held_back.of_webhook(tx, webhook_id)}
 
     def page(
         self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any
