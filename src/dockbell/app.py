@@ -27,12 +27,15 @@ from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
+from dockbell.delivery.postman import Postman
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
+from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
+from dockbell.egress.mail import MailServer
 from dockbell.egress.sender import Sender
 from dockbell.errors import ConfigError, Unavailable
 from dockbell.settings import Settings
@@ -159,7 +162,7 @@ class App:
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
-        address = settings.outbox.address()
+        address, mail_server = settings.outbox.address(), _mail_server(settings)
         loop = asyncio.get_running_loop()
         if store.database.serve_alone():
             await self._rescue_all()
@@ -205,6 +208,11 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
+        postman = Postman(
+            store.database, store.webhooks, store.clock, mail_server,
+            disable_after_days=settings.limits.disable_after_days,
+        )  # fmt: skip
+        self._postman_task = self._watched("postman", postman.run())
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -246,6 +254,7 @@ class App:
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
+        self._postman_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
@@ -317,6 +326,16 @@ def _refuse_open_door(settings: Settings) -> None:
             f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
             "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
         )
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    smtp = settings.smtp
+    password = smtp.secret()
+    if smtp.host is None:
+        return None
+    if smtp.sender is None or problems_with_email(smtp.sender):
+        raise ConfigError("smtp.host is set, so smtp.sender must be the e-mail address that mails come from.")
+    return MailServer(smtp.host, smtp.port, smtp.security, smtp.sender, smtp.username, password, smtp.ca_file)
 
 
 def _risks(settings: Settings) -> Iterator[str]:
