@@ -20,11 +20,13 @@ import structlog
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
+from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
 from dockbell.delivery.postman import Postman
@@ -169,7 +171,14 @@ class App:
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
-        self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
+        self.ceiling = Ceiling(
+            store.database, store.clock,
+            deliveries=settings.limits.queued_deliveries, mebibytes=settings.limits.queued_mebibytes,
+        )  # fmt: skip
+        self.worker = Worker(
+            store.database, store.index, store.clock,
+            node=store.node, slots=settings.worker.slots, waits=self.ceiling.waits,
+        )  # fmt: skip
         self.journal = Journal(
             store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node
         )
@@ -200,6 +209,8 @@ class App:
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
+            rates=Rates(store.clock, settings.limits.events_per_second),
+            ceiling=self.ceiling,
             risks=tuple(_risks(settings)),
         )
         self.parts = parts
@@ -212,7 +223,7 @@ class App:
             store.database, store.webhooks, store.clock, mail_server,
             disable_after_days=settings.limits.disable_after_days,
         )  # fmt: skip
-        self._postman_task = self._watched("postman", postman.run())
+        self._aside = [self._watched("postman", postman.run()), self._watched("ceiling", self.ceiling.run())]
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -254,7 +265,8 @@ class App:
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
-        self._postman_task.cancel()
+        for task in self._aside:
+            task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()

@@ -26,6 +26,7 @@ NAMES = {
     "attempt.not_closed": "An outcome could not be decided on; its delivery is made due again when its lease runs out.",
     "webhook.disabled": "A webhook failed for days, so it was disabled; what waits for it is held.",
     "postman.round_failed": "The look at failing webhooks failed; made again in a moment.",
+    "ceiling.not_counted": "What waits for goods owners could not be counted; the last count stands.",
     "mail.not_sent": "The mail server did not take a mail; it is tried again unless it was given up.",
     "outbox.drain_failed": "The outbox or the store was away; tried again in a moment, nothing is lost.",
     "outbox.refused": "An event in the outbox cannot be accepted; it was set aside with the reason.",

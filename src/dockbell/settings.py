@@ -82,6 +82,24 @@ class LimitSettings(_Part):
     tests_per_minute: int = Field(
         default=10, ge=1, le=10_000, description="Test events that one user or key may send in a minute, on each node."
     )
+    events_per_second: int = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description="Events that one key may publish in a second, on each node; 0: no limit.",
+    )
+    queued_deliveries: int = Field(
+        default=100_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Deliveries that may wait for one goods owner before no more of its events are taken.",
+    )
+    queued_mebibytes: int = Field(
+        default=1_024,
+        ge=1,
+        le=1_000_000,
+        description="The same, as data of the events that wait, in MiB.",
+    )
     disable_after_days: float = Field(
         default=5.0,
         ge=0,

@@ -68,7 +68,9 @@ class Worker:
         node: int,
         slots: int = 512,
         jitter: Callable[[], float] = random.random,
+        waits: Callable[[], None] = lambda: None,
     ) -> None:
+        self._waits = waits
         self._database = database
         self._index = index
         self._clock = clock
@@ -105,6 +107,7 @@ class Worker:
         full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
         if self._stopping or ((full or not self._gates.room(webhook.id, lane.places)) and not at_once):
             self._behind.add(webhook.id)
+            self._waits()
             return None
         self._gates.take(webhook.id)
         self._take_place(lane, 1)
