@@ -20,19 +20,24 @@ import structlog
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
+from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
+from dockbell.delivery.postman import Postman
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
+from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
+from dockbell.egress.mail import MailServer
 from dockbell.egress.sender import Sender
 from dockbell.errors import ConfigError, Unavailable
 from dockbell.settings import Settings
@@ -161,7 +166,7 @@ class App:
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
-        address = settings.outbox.address()
+        address, mail_server = settings.outbox.address(), _mail_server(settings)
         loop = asyncio.get_running_loop()
         alone = store.database.serve_alone()
         if alone:
@@ -169,7 +174,14 @@ class App:
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
-        self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
+        self.ceiling = Ceiling(
+            store.database, store.clock,
+            deliveries=settings.limits.queued_deliveries, mebibytes=settings.limits.queued_mebibytes,
+        )  # fmt: skip
+        self.worker = Worker(
+            store.database, store.index, store.clock,
+            node=store.node, slots=settings.worker.slots, waits=self.ceiling.waits,
+        )  # fmt: skip
         self.journal = Journal(
             store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node,
             need_room=self.upkeep.need_room,
@@ -203,6 +215,8 @@ class App:
             room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
             installation=installation_of(settings),
+            rates=Rates(store.clock, settings.limits.events_per_second),
+            ceiling=self.ceiling,
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -211,6 +225,11 @@ class App:
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
         self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
+        postman = Postman(
+            store.database, store.webhooks, store.clock, mail_server,
+            disable_after_days=settings.limits.disable_after_days,
+        )  # fmt: skip
+        self._aside = [self._watched("postman", postman.run()), self._watched("ceiling", self.ceiling.run())]
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -253,6 +272,8 @@ class App:
         await self.worker.stop(grace_s=grace_s)
         self._upkeep_task.cancel()
         self._worker_task.cancel()
+        for task in self._aside:
+            task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
@@ -324,6 +345,16 @@ def _refuse_open_door(settings: Settings) -> None:
             f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
             "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
         )
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    smtp = settings.smtp
+    password = smtp.secret()
+    if smtp.host is None:
+        return None
+    if smtp.sender is None or problems_with_email(smtp.sender):
+        raise ConfigError("smtp.host is set, so smtp.sender must be the e-mail address that mails come from.")
+    return MailServer(smtp.host, smtp.port, smtp.security, smtp.sender, smtp.username, password, smtp.ca_file)
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockbell.actions.access import Doorkeeper
+from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, SystemClock
 from dockbell.domain.findings import Installation
@@ -36,3 +38,7 @@ class Parts:
     """How often somebody may send a test event."""
     installation: Installation = field(default_factory=Installation)
     """How this node is set up, for the findings of the system page."""
+    rates: Rates = field(default_factory=lambda: Rates(SystemClock()))
+    """How fast a key may publish."""
+    ceiling: Ceiling | None = None
+    """How much may wait for a goods owner; None: anything."""
