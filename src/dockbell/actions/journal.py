@@ -25,6 +25,7 @@ from dockbell.errors import Conflict, DockbellError, Unavailable
 from dockbell.store import counters, deliveries, events
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Closing, Lease
+from dockbell.store.futures import awaited
 
 log = structlog.get_logger()
 EVENTS_A_COMMIT = 500
@@ -109,6 +110,8 @@ class Journal:
         self._requests: list[_Request] = []
         self._queued = 0
         self._closings: list[Closing] = []
+        self._stored: tuple[_Plan, dict[int, Verdict]] | None = None
+        """The commit that came back last, until the next is on its way: so the store need not wait for answers."""
         self._work = asyncio.Event()
         self._stopping = False
 
@@ -154,6 +157,7 @@ class Journal:
             self._work.clear()
             while self._requests or self._closings:
                 await self._commit_once()
+            self._tell_stored()
 
     def stop(self) -> None:
         """Accept nothing more; what was taken is still written."""
@@ -167,18 +171,25 @@ class Journal:
             plan = _Plan(self._index.state, requests, closings=closings)
             try:
                 self._fill(plan)
-                repeats = await self._database.write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
+                writing = self._database.submit_write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
+                self._tell_stored()  # while the store is at work
+                self._stored = (plan, await awaited(writing))
             except _Stale:
                 self._give_back(plan)
                 await self._index.refresh(self._database)
                 continue
             except Exception as error:  # noqa: BLE001 - every waiter must hear of it, and the journal goes on
+                self._tell_stored()
                 self._give_back(plan)
                 await self._fail(plan, error)
-                return
-            break
-        self._answer(plan, repeats)
-        self._dispatcher.closed(plan.closings)
+            return
+
+    def _tell_stored(self) -> None:
+        """Answer the last commit's events and hand its deliveries on, if that was not done yet."""
+        if self._stored is not None:
+            (plan, repeats), self._stored = self._stored, None
+            self._answer(plan, repeats)
+            self._dispatcher.closed(plan.closings)
 
     def _take_requests(self) -> list[_Request]:
         taken, count = 0, 0

@@ -54,6 +54,9 @@ class Job:
 class Owner(Protocol):
     """Who hears what becomes of a connection."""
 
+    def will_write(self, connection: "Connection") -> None:
+        """Let it write when its turn comes."""
+
     def ended(self, job: Job, outcome: Outcome) -> None: ...
 
     def free(self, connection: "Connection") -> None:
@@ -67,7 +70,7 @@ class Owner(Protocol):
 
 class Connection(asyncio.Protocol):
     __slots__ = (
-        "_answer", "_body_limit", "_body_timeout_s", "_first_byte_at", "_is_lost", "_owner", "_sent_at", "_was_kept",
+        "_answer", "_body_limit", "_body_timeout_s", "_first_byte_at", "_has_asked", "_is_lost", "_owner", "_sent_at", "_was_kept",
         "address", "job", "opened_at", "pool", "transport",
     )  # fmt: skip
 
@@ -77,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._body_timeout_s = body_timeout_s
         self._answer: Answer
         self._sent_at = self._first_byte_at = 0.0
-        self._was_kept = self._is_lost = False
+        self._has_asked = self._was_kept = self._is_lost = False
         self.pool = pool
         self.address = address
         self.opened_at = time.monotonic()
@@ -98,7 +101,13 @@ class Connection(asyncio.Protocol):
         if self._is_lost:  # in the moment between connecting and now
             self.connection_lost(ConnectionResetError("The receiver closed the connection at once."))
         else:
-            self.transport.write(bytes_of(job.request))
+            self._owner.will_write(self)
+
+    def write(self) -> None:
+        """The owner's word that the job's request may go out; the job may be over by now."""
+        if self.job is not None and not self._is_lost and self.transport is not None:
+            self._has_asked = True
+            self.transport.write(bytes_of(self.job.request))
 
     def give_up(self, reason: str, detail: str) -> None:
         """The job must end now. What has come of a body counts, if its head is here."""
@@ -115,10 +124,11 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own class, not a subclass
 
     def data_received(self, data: bytes) -> None:
-        if self.job is None:  # nobody asked, and it must not be taken for the next answer
+        if not self._has_asked:  # it must not be taken for the answer to the next request
             self._abort()
             return
-        answer = self._answer
+        job, answer = self.job, self._answer
+        assert job is not None
         if not self._first_byte_at:
             self._first_byte_at = time.monotonic()
         had_head = answer.head is not None
@@ -130,7 +140,7 @@ class Connection(asyncio.Protocol):
         if is_complete:
             self._end_answered(is_cut=answer.cut, is_last=answer.is_last)
         elif answer.head is not None and not had_head:
-            self.job.ends_by = min(self.job.ends_by, time.monotonic() + self._body_timeout_s)
+            job.ends_by = min(job.ends_by, time.monotonic() + self._body_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
@@ -172,6 +182,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, job: Job, outcome: Answered | Unanswered, *, is_last: bool) -> None:
         self.job = None
+        self._has_asked = False
         job.connection = None
         if is_last:
             self._abort()

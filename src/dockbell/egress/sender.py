@@ -60,6 +60,7 @@ class Sender:
         self._kept: dict[Connection, float] = {}
         """Idle connections and since when, the longest idle first."""
         self._most_kept = max(16, min(2048, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._writing: list[Connection] = []
         self._ended: list[tuple[object, Outcome]] = []
         self._loop: asyncio.AbstractEventLoop
         self._ticking: asyncio.TimerHandle | None = None
@@ -255,6 +256,17 @@ class Sender:
                 del self._asking[question]
 
     # What connections tell.
+
+    def will_write(self, connection: Connection) -> None:
+        # Requests that are made together go out together: to wake a receiver for each costs more than to send to it.
+        if not self._writing:
+            self._loop.call_soon(self._write)
+        self._writing.append(connection)
+
+    def _write(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.write()
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         self._under_way.discard(job)
