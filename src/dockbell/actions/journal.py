@@ -26,6 +26,7 @@ from dockbell.store import counters, deliveries, events
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.futures import awaited
+from dockbell.store.webhook_hours import COUNTED_TO
 
 log = structlog.get_logger()
 EVENTS_A_COMMIT = 500
@@ -229,8 +230,9 @@ class Journal:
     def _write(self, tx: Transaction, plan: _Plan) -> dict[int, Verdict]:
         """Everything of one commit; the verdicts of events that were not new."""
         repeats: dict[int, Verdict] = {}
+        pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if plan.rows else ()), COUNTED_TO)
         if plan.rows:
-            if counters.pinned(tx, counters.WEBHOOKS_CHANGED) != plan.state.webhooks_no:
+            if pinned[counters.WEBHOOKS_CHANGED] != plan.state.webhooks_no:
                 raise _Stale
             stored = events.insert(tx, plan.rows)
             for row, new in zip(plan.rows, plan.sources, strict=True):
@@ -242,7 +244,7 @@ class Journal:
             if waiting:
                 tx.wake(deliveries.TOPIC)
         if plan.closings:
-            deliveries.close(tx, plan.closings)
+            deliveries.close(tx, plan.closings, counted_to=pinned[COUNTED_TO])
             for closing in plan.closings:
                 if closing.deactivate_webhook:
                     self._webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)

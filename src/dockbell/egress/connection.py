@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
+import msgspec
+
 from dockbell.domain.delivery import Answered, Outcome, Timings, Unanswered
 from dockbell.domain.request import OutgoingRequest
 from dockbell.egress import outcomes
@@ -25,13 +27,13 @@ class Pool:
     closed: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One request on its way: what to send, where to, for whom, and how far it is."""
 
     token: object
     request: OutgoingRequest
     submitted: float
+    pool: Pool
     addresses: tuple[str, ...] = ()
     dns_us: int = 0
     connect_us: int = 0
@@ -42,7 +44,6 @@ class Job:
     address: str = ""
     """The one it is connected to."""
     is_shaking_hands: bool = False
-    pool: Pool = field(default_factory=Pool)
     connecting: asyncio.Task[None] | None = None
     connection: "Connection | None" = None
 

@@ -64,6 +64,7 @@ class Sender:
         self._ended: list[tuple[object, Outcome]] = []
         self._loop: asyncio.AbstractEventLoop
         self._ticking: asyncio.TimerHandle | None = None
+        self._ticks_within = 0.0
         self._next_cleaning = 0.0
         self._all_ended = asyncio.Event()
         self._open = True
@@ -77,7 +78,7 @@ class Sender:
         """Send one request; `deliver` gets its outcome under this token. RuntimeError once the sender is closed."""
         if not self._open:
             raise RuntimeError("The sender is closed and takes no more requests.")
-        job = Job(token, request, time.monotonic())
+        job = Job(token, request, time.monotonic(), self._pool_of(request))
         try:
             self._admit(job)
         except Exception as error:
@@ -148,7 +149,9 @@ class Sender:
 
     def _begin(self, job: Job) -> None:
         job.began = now = time.monotonic()
-        pool = self._pool_of(job)
+        pool = job.pool
+        if pool.closed:  # while the request waited
+            pool = job.pool = self._pool_of(job.request)
         pool.in_flight += 1
         self._under_way.add(job)
         self._tick_within(TICK_S)
@@ -158,14 +161,12 @@ class Sender:
         else:
             connection.carry(job, now)
 
-    def _pool_of(self, job: Job) -> Pool:
-        request = job.request
+    def _pool_of(self, request: OutgoingRequest) -> Pool:
         url = request.url
         key = (request.pool, url.scheme, url.host, url.port)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool()
-        job.pool = pool
         return pool
 
     def _usable(self, pool: Pool, job: Job, now: float) -> Connection | None:
@@ -204,9 +205,10 @@ class Sender:
     def _tick_within(self, seconds: float) -> None:
         """Look at deadlines and idle connections soon; while nothing is under way, that has time."""
         if self._ticking is not None:
-            if self._ticking.when() <= self._loop.time() + seconds:
+            if self._ticks_within <= seconds:
                 return
             self._ticking.cancel()
+        self._ticks_within = seconds
         self._ticking = self._loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
@@ -227,7 +229,7 @@ class Sender:
         while self._kept and now - next(iter(self._kept.values())) > IDLE_S:
             self._close_oldest()
         for key in [key for key, pool in self._pools.items() if not pool.idle and not pool.in_flight]:
-            del self._pools[key]
+            self._drop(key)
 
     def _give_up_late(self, job: Job) -> None:
         if job.connecting is None:

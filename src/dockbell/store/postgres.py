@@ -41,6 +41,7 @@ log = structlog.get_logger()
 CONNECTIONS = 8
 TRIES = 3
 POOL_TIMEOUT_S = 5.0
+CHECKED_AFTER_S = 1.0
 
 
 @functools.lru_cache(maxsize=1024)
@@ -107,6 +108,17 @@ class PostgresTransaction:
             raise ConstraintFailed(str(error)) from error
 
 
+class _Pooled(psycopg.Connection[Any]):
+    used_at = 0.0
+    """When it last carried a transaction to its end, by the monotonic clock."""
+
+
+def _check(connection: _Pooled) -> None:
+    """See whether the connection still stands, unless it did a moment ago: under load it is asked for all the time."""
+    if time.monotonic() - connection.used_at > CHECKED_AFTER_S:
+        ConnectionPool.check_connection(connection)
+
+
 class PostgresDatabase:
     dialect = "postgres"
 
@@ -119,13 +131,14 @@ class PostgresDatabase:
                 _check_server(first)
         except psycopg.OperationalError as error:
             raise ConfigError(f"The PostgreSQL database cannot be reached: {str(error).strip()}") from error
-        self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        self._pool: ConnectionPool[_Pooled] = ConnectionPool(
             conninfo,
+            connection_class=_Pooled,
             min_size=1,
             max_size=connections,
             timeout=POOL_TIMEOUT_S,
             kwargs={"autocommit": True},
-            check=ConnectionPool.check_connection,
+            check=_check,
             configure=register,
             open=True,
         )
@@ -220,6 +233,7 @@ class PostgresDatabase:
                 if read_only:
                     connection.execute("SET TRANSACTION READ ONLY")
                 result = work(PostgresTransaction(connection))
+            connection.used_at = time.monotonic()
             spent = time.perf_counter() - began
             if spent > SLOW_S and not read_only:
                 log.warning("store.slow", ms=round(spent * 1000), writes=1)
