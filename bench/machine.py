@@ -157,9 +157,7 @@ def _no_services() -> Iterator[None]:
 
 def facts(programs: Sequence[tuple[str, Sequence[str | Path]]], folder: Path) -> dict[str, str]:
     """What a figure means nothing without: machine, disk, commit, versions."""
-    versions = [
-        f"{name} {metadata.version(name)}" for name in ("uvloop", "uvicorn", "httptools", "pycurl", "apsw", "psycopg")
-    ]
+    versions = [f"{name} {metadata.version(name)}" for name in ("uvloop", "uvicorn", "httptools", "apsw", "psycopg")]
     return {
         "Machine": f"{os.cpu_count()} cores of {_cpu_model()}, {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}",
         "Disk": f"{_filesystem(folder)}; one fsync of 4 KiB takes {_fsync_ms(folder):.2f} ms (median of 100)",

@@ -80,7 +80,6 @@ ATTEMPT_CODES = {
     "egress_denied_address": "The host leads to an address that may not be reached. Nothing was sent.",
     "url_refused": "The target URL is not allowed any more. Nothing was sent.",
     "goods_owner_removed": "The webhook does not serve the event's goods owner any more. Nothing was sent.",
-    "ca_file_unreadable": "The file named in `egress.ca_file` cannot be read.",
     "file_descriptors": "This process may open no more files; raise its limit.",
     "internal_error": "A mistake of Dockbell's; the log of the server says more.",
 }
@@ -590,11 +589,16 @@ def attempt_codes() -> set[str]:
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             match node:
-                case ast.Call(
-                    func=ast.Name(id="NotSent" | "Unanswered") | ast.Attribute(attr="without_answer" | "_abort")
+                case (
+                    ast.Call(
+                        func=ast.Name(id="NotSent" | "Unanswered")
+                        | ast.Attribute(attr="without_answer" | "_end_without"),
+                        args=[code, *_],
+                    )
+                    | ast.Call(func=ast.Attribute(attr="_give_up"), args=[_, code, *_])
                 ):
-                    found.update(code for code in _texts(node.args[0], {}) if node.args)
-                case ast.FunctionDef(name="reason_of"):
+                    found.update(_texts(code, {}))
+                case ast.FunctionDef(name="reason_of_connecting" | "reason_of_tls"):
                     found.update(
                         text
                         for each in ast.walk(node)
@@ -603,7 +607,7 @@ def attempt_codes() -> set[str]:
                     )
                 case ast.Tuple(elts=[ast.Constant(value=str(code)), ast.Constant() | ast.JoinedStr() | ast.Name()]):
                     found.update([code] if CODE.fullmatch(code) and code in ATTEMPT_CODES else [])
-                case ast.Assign(targets=[ast.Name(id="_REFUSED" | "_CERTIFICATE")], value=ast.Dict(values=values)):
+                case ast.Assign(targets=[ast.Name(id="_CONNECT" | "_CERTIFICATE")], value=ast.Dict(values=values)):
                     found.update(text for value in values for text in _texts(value, {}))
                 case _:
                     pass

@@ -68,7 +68,7 @@ def _watch(event: str, args: tuple[object, ...]) -> None:
             _refuse(f"looking up {host!r}")
 
 
-# An audit hook sees each socket of Python's whoever made it. It does not see libcurl's and uvloop's own: there the guard
+# An audit hook sees each socket of Python's whoever made it. It does not see those of uvloop: there the guard
 # of `dockbell.egress` judges, and its tests are in tests/contract.
 sys.addaudithook(_watch)
 

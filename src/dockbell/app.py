@@ -11,7 +11,6 @@ import gc
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,7 +33,6 @@ from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
 from dockbell.domain.credentials import problems_with_email
-from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.mail import MailServer
@@ -188,7 +186,7 @@ class App:
         )  # fmt: skip
         self.sender = Sender(
             store.addresses,
-            deliver=self._handed_over(loop),
+            deliver=self.worker.outcomes,
             ca_file=settings.egress.ca_file,
             connect_timeout_s=settings.egress.connect_timeout_s,
             body_timeout_s=settings.egress.body_timeout_s,
@@ -274,8 +272,7 @@ class App:
         self._worker_task.cancel()
         for task in self._aside:
             task.cancel()
-        self.sender.close(0.0)
-        await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
+        await self.sender.close()
         self.journal.stop()
         await asyncio.wait({self._journal_task})
         self.store.close()
@@ -302,25 +299,6 @@ class App:
             return ()
         warehouse = build_warehouse_api(parts)
         return [(f"/api/v1/{name}", warehouse) for name in PREFIXES]
-
-    def _handed_over(self, loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[object, Outcome]]], None]:
-        """Outcomes on their way from the sender's thread to the loop's: what comes before the loop looks goes along."""
-        waiting: deque[tuple[object, Outcome]] = deque()
-        told = False
-
-        def take() -> None:
-            nonlocal told
-            told = False  # before looking: whoever adds from now on tells us again
-            self.worker.outcomes([waiting.popleft() for _ in range(len(waiting))])
-
-        def deliver(batch: list[tuple[object, Outcome]]) -> None:
-            nonlocal told
-            waiting.extend(batch)
-            if not told:
-                told = True
-                loop.call_soon_threadsafe(take)
-
-        return deliver
 
     def _on_loop(self, loop: asyncio.AbstractEventLoop, coroutine: Callable[[], Any]) -> Callable[[], None]:
         def start() -> None:

@@ -105,7 +105,7 @@ MUTANTS = (
     Mutant("the version of a moment is the newest", "webhooks.py", "x.webhook_id = w.id AND x.since <= :moment", "x.webhook_id = w.id AND :moment > 0", LOG),
     Mutant("a goods owner sees automation webhooks that serve others", "webhooks.py", "(w.all_goods_owners = 0 AND NOT EXISTS (", "(w.all_goods_owners = 0 AND EXISTS (", LOG),
     Mutant("a change of webhooks wakes nobody", "webhooks.py", "    tx.wake(TOPIC)\n\n\ndef find", "\n\ndef find", TRANSACTIONS),
-    Mutant("a pinned counter may change (PostgreSQL)", "counters.py", " /*pg FOR SHARE */", "", TRANSACTIONS),
+    Mutant("a pinned counter may change (PostgreSQL)", "counters.py", " /*pg FOR SHARE OF c */", "", TRANSACTIONS),
     Mutant("two nodes take one number (PostgreSQL)", "people.py", "WHERE name = :name /*pg FOR UPDATE */", "WHERE name = :name", LOG),
     # The databases.
     Mutant("a failing write is half kept (SQLite)", "sqlite.py", 'connection.execute("ROLLBACK TO job")', "pass", TRANSACTIONS),

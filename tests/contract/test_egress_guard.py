@@ -18,8 +18,6 @@ from tests.contract.test_receiver_faults import HANGS_AFTER_S, HERE, Door, named
 from tests.support.bad_inputs import Case, cases
 from tests.support.bad_receivers import NAME, self_signed, tls_of
 
-# See test_receiver_faults.
-
 DNS = cases("dns")
 DENIED = "egress_denied_address"
 
@@ -265,7 +263,7 @@ def test_a_closed_pool_leaves_its_connections_behind_and_no_others():
     with Receiver("200") as receiver, Door() as door:
         door.send(receiver.url, pool=(1, 1))
         door.send(receiver.url, pool=(2, 2))
-        door.sender.close_pool((1, 1))
+        door.close_pool((1, 1))
         door.send(receiver.url, pool=(1, 1))
         door.send(receiver.url, pool=(2, 2))
         assert [request.connection for request in receiver.requests] == [1, 2, 3, 2]
@@ -286,7 +284,7 @@ def test_a_receiver_that_does_not_answer_holds_its_own_address_only():
             token, outcome = door.next()
             assert (token, code_of(outcome)) == ("good", "delivered")
         assert bad.connections == limit, "whoever the webhooks belong to"
-        door.sender.close()
+        door.close()
         ended = [door.next() for _ in range(10)]
         assert {token for token, _ in ended} == set(range(10))
         assert {code_of(outcome) for _, outcome in ended} == {"interrupted"}
@@ -354,7 +352,7 @@ def test_closing_interrupts_what_is_under_way_and_takes_nothing_more():
     with Receiver("silent") as receiver, Door() as door:
         door.submit("under way", receiver.url, timeout_s=HANGS_AFTER_S)
         assert receiver.wait_for_requests(1)
-        door.sender.close()
+        door.close()
         token, outcome = door.next()
         assert (token, code_of(outcome)) == ("under way", "interrupted")
         with pytest.raises(RuntimeError, match="closed"):
@@ -373,7 +371,7 @@ def test_closing_with_time_lets_what_is_under_way_end_and_interrupts_what_has_no
         door.submit("under way", receiver.url, timeout_s=HANGS_AFTER_S)
         assert receiver.wait_for_requests(1)
         door.submit("waiting", receiver.url, timeout_s=HANGS_AFTER_S)
-        closing = threading.Thread(target=door.sender.close, args=(HANGS_AFTER_S,))
+        closing = threading.Thread(target=door.close, args=(HANGS_AFTER_S,))
         closing.start()
         token, outcome = door.next()
         assert (token, code_of(outcome)) == ("waiting", "interrupted")
@@ -394,7 +392,7 @@ def test_closing_interrupts_a_lookup():
 
     with Door(HERE, resolver=resolver, connect_timeout_s=HANGS_AFTER_S) as door:
         door.submit("asking", f"http://{NAME}:8080/", timeout_s=HANGS_AFTER_S)
-        door.sender.close()
+        door.close()
         released.set()
         token, outcome = door.next()
         assert (token, code_of(outcome)) == ("asking", "interrupted")

@@ -10,8 +10,6 @@ from dockbell.testing.receiver import Receiver, answering
 from tests.contract.test_receiver_faults import HERE, Door
 from tests.support.bad_inputs import Case, cases
 
-# See test_receiver_faults.
-
 REDIRECTS = cases("redirect")
 
 

@@ -255,7 +255,7 @@ def test_a_pinned_counter_is_the_current_one(database: Database):
     put_goods_owners(database)
     put_webhook(database, 1)
     put_webhook(database, 1, version=2)
-    assert write(database, lambda tx: counters.pinned(tx, counters.WEBHOOKS_CHANGED)) == 2
+    assert write(database, lambda tx: counters.pinned(tx, counters.WEBHOOKS_CHANGED)[counters.WEBHOOKS_CHANGED]) == 2
 
 
 def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Database, open_again: Callable[[], Database]):
@@ -265,7 +265,7 @@ def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Databas
     pinned, go_on = threading.Event(), threading.Event()
 
     def accept(tx: Transaction) -> int:
-        number = counters.pinned(tx, counters.WEBHOOKS_CHANGED)
+        number = counters.pinned(tx, counters.WEBHOOKS_CHANGED)[counters.WEBHOOKS_CHANGED]
         pinned.set()
         assert go_on.wait(PATIENCE_S)
         return number if counters.current(tx, counters.WEBHOOKS_CHANGED) == number else -1

@@ -13,9 +13,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from dockbell.store import people
 from dockbell.web.api import publish as hot
 from dockbell.web.connection import Connection, Limits
-from dockbell.web.front import front_for
+from dockbell.web.front import Answer, Headers, front_for
 from tests.support.parts import Server, a_server, an_event
 
 EVENT = json.dumps(an_event()).encode()
@@ -145,6 +146,62 @@ def comparable(answer: bytes) -> bytes:
     for differs in (rb"date: [^\r]*", rb'"eventId":\d+', rb'(?<="repeated":)\w+', rb"content-length: [56]\d(?=\r)"):
         answer = re.sub(differs, b"", answer)
     return answer
+
+
+SAME_HEAD = [what for what, (headers, body) in UNUSUAL.items() if not headers and len(EVENT) <= len(body) < 2_000]
+
+
+@pytest.mark.parametrize("what", SAME_HEAD)
+async def test_a_body_is_judged_whether_or_not_its_head_was_read_before(database, tmp_path, what):
+    body = UNUSUAL[what][1]
+    async with a_server(database, tmp_path) as server, a_front(server) as front:
+        await server.publish(id="again")
+        [usual] = await front.ask(a_request(server, EVENT.ljust(len(body))))
+        async with a_door(server, Connection) as plain:
+            [here], [there] = await front.ask(a_request(server, body)), await plain.ask(a_request(server, body))
+            assert usual.startswith(b"HTTP/1.1 202")
+            assert comparable(here) == comparable(there)
+
+
+async def test_a_head_is_read_once(database, tmp_path):
+    read, bodies = [], []
+
+    def take(_headers: Headers, body: bytes, answer: Answer) -> bool:
+        bodies.append(body)
+        asyncio.get_running_loop().call_soon(answer, 202, b"content-length: 2\r\n", b"ok")
+        return True
+
+    front = front_for(hot.PATH, take)
+
+    class Reading(front):  # type: ignore[misc,valid-type]
+        def on_headers_complete(self) -> None:
+            read.append(self.url)
+            super().on_headers_complete()
+
+    async with a_server(database, tmp_path) as server, a_door(server, Reading) as door:
+        raw, closing = a_request(server), a_request(server, connection="close")
+        for request, count in [
+            (raw, 1),
+            (raw, 1),
+            (closing, 2),
+            (closing, 3),  # a last request is not usual enough
+            (raw, 3),
+        ]:
+            [answer] = await door.ask(request)
+            assert (answer[9:12], len(read)) == (b"202", count)
+        assert len(await door.ask(raw + raw, raw, answers=3)) == 3
+        assert len(await door.ask(raw[:-9], raw[-9:])) == 1
+        assert set(bodies) == {EVENT}
+
+
+async def test_a_key_that_was_revoked_opens_nothing_with_a_head_that_is_known(database, tmp_path):
+    async with a_server(database, tmp_path) as server, a_front(server) as door:
+        for _ in range(2):
+            assert (await door.ask(a_request(server)))[0].startswith(b"HTTP/1.1 202")
+        key_id = str(server.admin.key).split("_")[1]
+        await server.parts.database.write(lambda tx: people.revoke_key(tx, key_id, now=server.parts.clock.now()))
+        server.parts.doorkeeper.forget()
+        assert (await door.ask(a_request(server)))[0].startswith(b"HTTP/1.1 401")
 
 
 async def test_a_mistake_of_ours_at_the_door_is_left_to_the_application(database, tmp_path):

@@ -25,6 +25,8 @@ from dockbell.errors import Conflict, DockbellError, Unavailable
 from dockbell.store import counters, deliveries, events
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Closing, Lease
+from dockbell.store.futures import awaited
+from dockbell.store.webhook_hours import COUNTED_TO
 
 log = structlog.get_logger()
 EVENTS_A_COMMIT = 500
@@ -120,6 +122,8 @@ class Journal:
         self._requests: list[_Request] = []
         self._queued = 0
         self._closings: list[Closing] = []
+        self._stored: tuple[_Plan, dict[int, Verdict]] | None = None
+        """The commit that came back last, until the next is on its way: so the store need not wait for answers."""
         self._work = asyncio.Event()
         self._stopping = False
 
@@ -169,6 +173,7 @@ class Journal:
             self._work.clear()
             while self._requests or self._closings:
                 await self._commit_once()
+            self._tell_stored()
 
     def stop(self) -> None:
         """Accept nothing more; what was taken is still written."""
@@ -205,20 +210,27 @@ class Journal:
             plan = _Plan(self._index.state, requests, closings=closings)
             try:
                 self._fill(plan)
-                repeats = await self._database.write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
+                writing = self._database.submit_write(lambda tx, plan=plan: self._write(tx, plan))  # type: ignore[misc]
+                self._tell_stored()  # while the store is at work
+                self._stored = (plan, await awaited(writing))
             except _Stale:
                 self._give_back(plan)
                 await self._index.refresh(self._database)
                 continue
             except Exception as error:  # noqa: BLE001 - every waiter must hear of it, and the journal goes on
                 self._writing = ()
+                self._tell_stored()
                 self._give_back(plan)
                 await self._fail(plan, error)
-                return
-            break
-        self._writing = ()
-        self._answer(plan, repeats)
-        self._dispatcher.closed(plan.closings)
+            self._writing = ()
+            return
+
+    def _tell_stored(self) -> None:
+        """Answer the last commit's events and hand its deliveries on, if that was not done yet."""
+        if self._stored is not None:
+            (plan, repeats), self._stored = self._stored, None
+            self._answer(plan, repeats)
+            self._dispatcher.closed(plan.closings)
 
     def _take_requests(self) -> list[_Request]:
         taken, count = 0, 0
@@ -258,8 +270,9 @@ class Journal:
     def _write(self, tx: Transaction, plan: _Plan) -> dict[int, Verdict]:
         """Everything of one commit; the verdicts of events that were not new."""
         repeats: dict[int, Verdict] = {}
+        pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if plan.rows else ()), COUNTED_TO)
         if plan.rows:
-            if counters.pinned(tx, counters.WEBHOOKS_CHANGED) != plan.state.webhooks_no:
+            if pinned[counters.WEBHOOKS_CHANGED] != plan.state.webhooks_no:
                 raise _Stale
             stored = events.insert(tx, plan.rows)
             for row, new in zip(plan.rows, plan.sources, strict=True):
@@ -271,7 +284,7 @@ class Journal:
             if waiting:
                 tx.wake(deliveries.TOPIC)
         if plan.closings:
-            deliveries.close(tx, plan.closings)
+            deliveries.close(tx, plan.closings, counted_to=pinned[COUNTED_TO])
             for closing in plan.closings:
                 if closing.deactivate_webhook:
                     self._webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)

@@ -23,11 +23,13 @@ def current(tx: Transaction, name: str) -> int:
     return int(row["value"])
 
 
-def pinned(tx: Transaction, name: str) -> int:
-    """The current value, which nobody can change before this transaction ends."""
-    row = tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR SHARE */", name=name)
-    assert row is not None
-    return int(row["value"])
+def pinned(tx: Transaction, *names: str) -> dict[str, int]:
+    """The current values, which nobody can change before this transaction ends."""
+    rows = tx.all(
+        "SELECT c.name, c.value FROM :rows(name TEXT) r JOIN counters c ON c.name = r.name /*pg FOR SHARE OF c */",
+        rows=[(name,) for name in names],
+    )
+    return {str(row["name"]): int(row["value"]) for row in rows}
 
 
 def locked(tx: Transaction, name: str) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from dockbell.clock import Moment
-from dockbell.store import webhook_hours
+from dockbell.store import counters, webhook_hours
 from dockbell.store.database import Transaction
+from dockbell.store.webhook_hours import COUNTED_TO
 
 TOPIC = "deliveries"
 
@@ -189,8 +190,11 @@ def next_due_at(tx: Transaction) -> Moment | None:
     return None if row is None or row["due_at"] is None else int(row["due_at"])
 
 
-def close(tx: Transaction, closings: Sequence[Closing]) -> int:
-    """Write the log rows, and the deliveries' next states where the lease still holds; how many held."""
+def close(tx: Transaction, closings: Sequence[Closing], *, counted_to: Moment | None = None) -> int:
+    """Write the log rows, and the deliveries' next states where the lease still holds; how many held.
+
+    `counted_to` is the watermark of the statistics, if the transaction has pinned it already.
+    """
     held = tx.run(
         """
         UPDATE deliveries
@@ -223,7 +227,8 @@ def close(tx: Transaction, closings: Sequence[Closing]) -> int:
             for c in closings
         ],
     )
-    webhook_hours.count_late(tx, closings)
+    mark = counters.pinned(tx, COUNTED_TO)[COUNTED_TO] if counted_to is None else counted_to
+    webhook_hours.count_late(tx, closings, mark)
     _insert_attempts(tx, closings)
     return held
 

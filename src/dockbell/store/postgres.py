@@ -45,6 +45,7 @@ CONNECTIONS = 8
 TRIES = 3
 POOL_TIMEOUT_S = 5.0
 CUT_AFTER_S = 4.0
+CHECKED_AFTER_S = 1.0
 
 
 @functools.lru_cache(maxsize=1024)
@@ -111,6 +112,11 @@ class PostgresTransaction:
             raise ConstraintFailed(str(error)) from error
 
 
+class _Pooled(psycopg.Connection[Any]):
+    used_at = 0.0
+    """When it last carried a transaction to its end, by the monotonic clock."""
+
+
 class PostgresDatabase:
     dialect = "postgres"
 
@@ -125,8 +131,9 @@ class PostgresDatabase:
                 _check_server(first)
         except psycopg.OperationalError as error:
             raise ConfigError(f"The PostgreSQL database cannot be reached: {str(error).strip()}") from error
-        self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        self._pool: ConnectionPool[_Pooled] = ConnectionPool(
             conninfo,
+            connection_class=_Pooled,
             min_size=1,
             max_size=connections,
             timeout=POOL_TIMEOUT_S,
@@ -231,14 +238,17 @@ class PostgresDatabase:
                 if read_only:
                     connection.execute("SET TRANSACTION READ ONLY")
                 result = work(PostgresTransaction(connection))
+            connection.used_at = time.monotonic()
             spent = time.perf_counter() - began
             if spent > SLOW_S and not read_only:
                 log.warning("store.slow", ms=round(spent * 1000), writes=1)
             return result
 
-    def _check(self, connection: psycopg.Connection[Any]) -> None:
-        with self._watched(connection):
-            ConnectionPool.check_connection(connection)
+    def _check(self, connection: _Pooled) -> None:
+        """See whether the connection still stands, unless it did a moment ago: under load it is asked for all the time."""
+        if time.monotonic() - connection.used_at > CHECKED_AFTER_S:
+            with self._watched(connection):
+                ConnectionPool.check_connection(connection)
 
     @contextmanager
     def _watched(self, connection: psycopg.Connection[Any]) -> Iterator[None]:

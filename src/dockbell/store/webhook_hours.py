@@ -76,9 +76,8 @@ def roll_up(tx: Transaction, *, until: Moment, longest: int) -> bool:
     return end < until
 
 
-def count_late(tx: Transaction, closings: Sequence["Closing"]) -> None:
-    """Count those of `closings`, about to be written, that ended before the watermark. Holds the watermark still."""
-    mark = counters.pinned(tx, COUNTED_TO)
+def count_late(tx: Transaction, closings: Sequence["Closing"], mark: Moment) -> None:
+    """Count those of `closings`, about to be written, that ended before the watermark, which must be pinned."""
     late = {
         (c.lease.event_id, c.lease.webhook_id, c.lease.attempt_no): c
         for c in closings

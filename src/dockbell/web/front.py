@@ -3,18 +3,22 @@
 For each request uvicorn makes a scope, a task, an event to wait for and two messages, which costs more than everything
 Dockbell does with an event (docs/decisions/0007-front.md). So a publishing request is answered by a function here. It
 takes only what is quite usual; whatever is not (an array, a first-seen key, anything that will be refused) goes on to
-the application as if it had come there, and answers are the same either way.
+the application as if it had come there, and answers are the same either way. A head that was read and taken before is
+known by its bytes and not read again.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.web.connection import Connection
 
+END_OF_HEAD = b"\r\n\r\n"
+LONGEST_REMEMBERED = 2_048
+MOST_REMEMBERED = 1_024
 Headers = list[tuple[bytes, bytes]]
 Answer = Callable[[int, bytes, bytes], None]
 """Status, header lines as they go out, body."""
@@ -38,9 +42,33 @@ class _Turn:
         self.disconnected = False
 
 
+class _Head(NamedTuple):
+    headers: Headers
+    length: int
+    """Of the body."""
+
+
+class _Heads:
+    """Heads of requests that were taken, as they came: a publisher's next request mostly has the head of the last."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Head] = {}
+        self.get = self._known.get
+
+    def remember(self, request: bytes, headers: Headers, length: int) -> None:
+        """`request` is kept up to its body if it is one whole request and no more."""
+        body_at = request.find(END_OF_HEAD) + len(END_OF_HEAD)
+        announced = [value for name, value in headers if name == b"content-length"]
+        if body_at <= LONGEST_REMEMBERED and len(request) - body_at == length and announced == [b"%d" % length]:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[request[:body_at]] = _Head(list(headers), length)
+
+
 def front_for(path: str, at_once: AtOnce) -> type[Connection]:
     """The protocol of a server whose POST requests to `path` are offered to `at_once` first."""
     url = path.encode()
+    heads = _Heads()
 
     class Front(Connection):
         def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -48,6 +76,33 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
             self._turn: _Turn | None = None
             """The request whose body is coming in, while it may be answered here."""
             self._nobody_waits = asyncio.Event()
+            self._whole = b""
+            """What came, if it begins with a request."""
+
+        def data_received(self, data: bytes) -> None:
+            if self._in_head or self._in_body or self._is_answering():
+                super().data_received(data)
+            elif not self._taken_by_head(data):
+                self._whole = data
+                super().data_received(data)
+                self._whole = b""
+
+        def _taken_by_head(self, data: bytes) -> bool:
+            """Whether these bytes are one request whose head was read before, and it could be taken at once."""
+            body_at = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+            known = heads.get(data[:body_at])
+            if known is None or len(data) - body_at != known.length or self.flow.write_paused:
+                return False
+            turn = _Turn(self._nobody_waits, keep_alive=True)
+            before, self.cycle = self.cycle, turn  # type: ignore[assignment]
+            if not self._offered(turn, known.headers, data[body_at:]):
+                self.cycle = before
+                return False
+            self._unset_keepalive_if_required()
+            self._head_is_there()
+            self._message_is_there()
+            self._fruitless = 0
+            return True
 
         def on_message_begin(self) -> None:
             # The scope is made when it is known that somebody wants it.
@@ -84,13 +139,18 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
             self._message_is_there()
             body = b"".join(turn.pieces)
             turn.pieces.clear()  # the turn lives on while the connection is idle
-            try:
-                taken = at_once(self.headers, body, lambda *answer: self._answer(turn, *answer))
-            except Exception:  # noqa: BLE001 - a mistake of ours: the application meets it too, logs it, and answers
-                taken = False
-            if not taken:
+            if self._offered(turn, self.headers, body):
+                if turn.keep_alive:
+                    heads.remember(self._whole, self.headers, len(body))
+            else:
                 self._go_on_with(body)
                 super().on_message_complete()
+
+        def _offered(self, turn: _Turn, headers: Headers, body: bytes) -> bool:
+            try:
+                return at_once(headers, body, lambda *answer: self._answer(turn, *answer))
+            except Exception:  # noqa: BLE001 - a mistake of ours: the application meets it too, logs it, and answers
+                return False
 
         def _is_usual(self) -> bool:
             """Not while an earlier request of the connection waits for its answer, and no protocol of its own."""

@@ -36,7 +36,7 @@ class HttpServer(uvicorn.Server):
 def a_server(
     asgi: Any, host: str, port: int, limits: Limits | None = None, *, protocol: type[Connection] = Connection
 ) -> HttpServer:
-    """uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
+    """Uvicorn with the fast parser, with limits for those who connect, and without a log line per request."""
     return HttpServer(
         uvicorn.Config(
             asgi,

@@ -145,7 +145,7 @@ _CODES = {
 
 
 def problems_from(errors: Iterable[Mapping[str, Any]], *, below: int = 0) -> list[Problem]:
-    """pydantic's errors in our words; the first `below` parts of a place (`body`, `query`) are not the caller's."""
+    """Pydantic's errors in our words; the first `below` parts of a place (`body`, `query`) are not the caller's."""
     problems = []
     for error in errors:
         field = ""

@@ -1,0 +1,49 @@
+"""Who may be under way to which address. A request counts at every address it may end up at."""
+
+from collections import Counter, deque
+
+from dockbell.egress.connection import Job
+
+
+class AddressSlots:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used: Counter[str] = Counter()
+        self._waiting: dict[str, deque[Job]] = {}
+
+    def take(self, job: Job) -> bool:
+        """Whether the request may begin; if not, it waits in order and `free` brings it back."""
+        for address in job.addresses:
+            if self._used[address] >= self._limit:
+                self._waiting.setdefault(address, deque()).append(job)
+                return False
+        for address in job.addresses:
+            self._used[address] += 1
+        return True
+
+    def free(self, job: Job) -> list[Job]:
+        """Give the slots of an ended request back; the waiting ones that have taken theirs."""
+        for address in job.addresses:
+            self._used[address] -= 1
+            if not self._used[address]:
+                del self._used[address]
+        if not self._waiting:
+            return []
+        return [waiting for address in job.addresses if address in self._waiting for waiting in self._next(address)]
+
+    def give_up_waiting(self) -> list[Job]:
+        waiting = [job for jobs in self._waiting.values() for job in jobs]
+        self._waiting.clear()
+        return waiting
+
+    def _next(self, address: str) -> list[Job]:
+        begun = []
+        queue = self._waiting.pop(address)
+        while queue and self._used[address] < self._limit:
+            job = queue.popleft()
+            if self.take(job):
+                begun.append(job)
+        if queue:
+            # take() may have put a job back at this address only if it is full, which ends the loop above.
+            self._waiting[address] = queue
+        return begun
