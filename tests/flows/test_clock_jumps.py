@@ -131,7 +131,11 @@ async def test_r9_workers_look_again_when_the_clock_has_followed(store: Database
     clock = SetClock()
     heard: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    store.listen(deliveries.TOPIC, lambda: loop.call_soon_threadsafe(heard.put_nowait, clock.behind()))
+
+    def hear() -> None:
+        loop.call_soon_threadsafe(heard.put_nowait, clock.behind())
+
+    store.listen(deliveries.TOPIC, hear)
     clock.wall += jump
     await on_a_node(store, clock)
     async with asyncio.timeout(10):
