@@ -22,9 +22,10 @@ test: check ## all a commit needs: check, then every suite but faults, on SQLite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 8 --durations-min 1 \
 		--ignore tests/faults $(ARGS)
 
-check: venv-dev ## layout, lint, types, import rules, spelling; no tests
+check: venv-dev ## layout, lint, unsafe calls, types, import rules, spelling; no tests
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive src
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell $(wildcard *.md) Makefile .ci scripts docs src  # tests misspell on purpose

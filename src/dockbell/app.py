@@ -38,6 +38,7 @@ from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.mail import MailServer
 from dockbell.egress.sender import Sender
 from dockbell.errors import ConfigError, Unavailable
+from dockbell.process import keep_memory_private
 from dockbell.settings import Settings
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
@@ -338,6 +339,7 @@ def _mail_server(settings: Settings) -> MailServer | None:
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
     """Run a node until SIGTERM or Ctrl-C."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_memory_private()
     store = Store(settings)
     first = store.first_key()
     if first is not None:

@@ -1,5 +1,6 @@
 """Clocks that are set: what waits keeps its intervals, whichever way the clock went."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ class SetClock(SystemClock):
 
     def _steady(self) -> int:
         return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.let_pass(int(seconds * SECOND))
 
     def let_pass(self, span: int) -> None:
         self.wall += span
@@ -119,6 +123,42 @@ async def test_r9_nothing_is_due_while_the_clock_follows(store: Database, jump: 
     await on_a_node(store, clock)
     assert not due_early
     assert the_delivery(store, 1)["due_at"] == clock.now() + 60 * SECOND
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_r9_workers_look_again_when_the_clock_has_followed(store: Database, jump: int) -> None:
+    a_retry(store, 1, due_in=SECOND)
+    clock = SetClock()
+    heard: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def hear() -> None:
+        loop.call_soon_threadsafe(heard.put_nowait, clock.behind())
+
+    store.listen(deliveries.TOPIC, hear)
+    clock.wall += jump
+    await on_a_node(store, clock)
+    async with asyncio.timeout(10):
+        while await heard.get():
+            pass
+
+
+async def test_r9_an_outcome_that_was_decided_by_the_old_clock_waits_no_longer(store: Database) -> None:
+    put_deliveries(store, 1, [1, 2])
+    [late, in_time] = claim(store, 1)
+
+    class Slow(SetClock):
+        """While it waits, the two outcomes come: one was decided before the clock was set back, one after."""
+
+        async def sleep(self, seconds: float) -> None:
+            write(store, lambda tx: deliveries.close(tx, [a_failure(late, again_at=NOW + 60 * SECOND)]))
+            write(store, lambda tx: deliveries.close(tx, [a_failure(in_time, again_at=self.now() + 60 * SECOND)]))
+
+    clock = Slow()
+    clock.wall -= DAY
+    await on_a_node(store, clock)
+    assert the_delivery(store, 1)["due_at"] == clock.now() + 60 * SECOND
+    assert the_delivery(store, 2)["due_at"] == clock.now() + 60 * SECOND
 
 
 async def test_r9_leases_run_as_long_as_before(store: Database) -> None:

@@ -10,13 +10,14 @@ import asyncio
 import structlog
 
 from dockbell.clock import SECOND, SystemClock
-from dockbell.store.clock_jump import move_under_way, move_waiting
+from dockbell.store.clock_jump import move_late, move_under_way, move_waiting
 from dockbell.store.database import Database
+from dockbell.store.deliveries import TOPIC
 
 log = structlog.get_logger()
 A_BATCH = 1_000
 JUMP = 2 * SECOND
-SETTLE_S = 0.5
+SETTLE_S = 5.0
 NOTICEABLE = SECOND // 10
 """Less than this is what measuring over a network makes of no difference."""
 
@@ -32,16 +33,20 @@ async def follow(database: Database, clock: SystemClock, *, alone: bool) -> int:
     log.warning(
         "clock.jumped", seconds=round(by / SECOND, 1), hint="Who sets the clock? A time server moves it gently."
     )
+    old, under_way = clock.now(), list[tuple[int, int]]()
     if by < 0:
-        # Before anything is moved: what is due earlier by then must not be due by the old clock. Outcomes that were
-        # decided by the old clock are on disk a moment later, and are moved too.
-        clock.step(by)
-        await clock.sleep(SETTLE_S)
+        clock.step(by)  # before anything is moved: what is due earlier then must not be due by the old clock
     if alone:
-        await database.write(lambda tx: move_under_way(tx, by=by))
+        under_way = await database.write(lambda tx: move_under_way(tx, by=by))
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await database.write(lambda tx, after=after: move_waiting(tx, by=by, after=after, limit=A_BATCH))  # type: ignore[misc]
     if by > 0:  # after everything was moved: it must not be due in between
         clock.step(by)
+    if alone and by < 0 and under_way:
+        # Outcomes that were decided by the old clock are on disk a moment later; their retries would wait for it.
+        await clock.sleep(SETTLE_S)
+        await database.write(lambda tx: move_late(tx, under_way, by=by, since=old))
+    # Whoever looked meanwhile found nothing due for long, and would sleep until then.
+    await database.write(lambda tx: tx.wake(TOPIC))
     return by

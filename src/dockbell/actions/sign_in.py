@@ -5,6 +5,7 @@ many who sign in do not keep deliveries waiting, and a short queue before them.
 """
 
 import asyncio
+import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -325,7 +326,10 @@ def _need_active(tx: Transaction, who: sessions.SignedIn) -> None:
 
 
 def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]]:
-    return [_session_view(row, current=row["digest"] == who.digest) for row in users.sessions_of(tx, who.user_id)]
+    return [
+        _session_view(row, current=hmac.compare_digest(row["digest"], who.digest))
+        for row in users.sessions_of(tx, who.user_id)
+    ]
 
 
 def end_own_session(tx: Transaction, who: sessions.SignedIn, name: str) -> None:

@@ -1,5 +1,6 @@
 """Moving what waits along with a clock that was set, so that nothing waits longer or comes sooner for it."""
 
+from dockbell.clock import Moment
 from dockbell.store.database import Transaction
 
 
@@ -31,12 +32,26 @@ def move_waiting(tx: Transaction, *, by: int, after: tuple[int, int], limit: int
     return (rows[-1]["event_id"], rows[-1]["webhook_id"]) if len(rows) == limit else None
 
 
-def move_under_way(tx: Transaction, *, by: int) -> None:
-    """Leases run as long as before, and the first attempt of what is being sent was as long ago."""
-    tx.run(
+def move_under_way(tx: Transaction, *, by: int) -> list[tuple[int, int]]:
+    """Leases run as long as before, and the first attempt of what is being sent was as long ago; which those are."""
+    rows = tx.all(
         """
         UPDATE deliveries SET first_attempt_at = first_attempt_at + :moved, lease_until = lease_until + :moved
-         WHERE status = 'sending'
+         WHERE status = 'sending' RETURNING event_id, webhook_id
         """,
         moved=by,
+    )
+    return [(row["event_id"], row["webhook_id"]) for row in rows]
+
+
+def move_late(tx: Transaction, keys: list[tuple[int, int]], *, by: int, since: Moment) -> None:
+    """Move those of `keys` whose outcome was decided by the old clock and written since: due at `since` or later."""
+    tx.run(
+        """
+        UPDATE deliveries SET due_at = deliveries.due_at + r.moved
+          FROM :rows(event_id BIGINT, webhook_id BIGINT, moved BIGINT, since BIGINT) r
+         WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
+           AND deliveries.status = 'pending' AND deliveries.due_at >= r.since
+        """,
+        rows=[(event_id, webhook_id, by, since) for event_id, webhook_id in keys],
     )
