@@ -28,6 +28,9 @@ class ServerSettings(_Part):
     behind_proxy: bool = Field(
         default=False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine."
     )
+    hosts: tuple[str, ...] = Field(
+        default=(), description="Names that requests may call this server by (Host, without port); empty: any."
+    )
     head_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="Seconds in which a request's path and headers must come."
     )

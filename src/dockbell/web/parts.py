@@ -37,5 +37,7 @@ class Parts:
     """How fast a key may publish."""
     ceiling: Ceiling | None = None
     """How much may wait for a goods owner; None: anything."""
+    hosts: frozenset[bytes] = frozenset()
+    """Names that requests may call this server by; empty: any."""
     risks: tuple[str, ...] = ()
     """Settings that an operator should know to be risky, each as a sentence for the system page."""
