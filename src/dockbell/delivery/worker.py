@@ -105,7 +105,7 @@ class Worker:
         lane = self._lanes[webhook.id]
         room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
         full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
-        if self._stopping or ((full or not self._gates.room(webhook.id, lane.places)) and not at_once):
+        if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._behind.add(webhook.id)
             self._waits()
             return None
@@ -352,7 +352,7 @@ class Worker:
             if len(leases) >= room:
                 break
             webhook, places = webhooks[webhook_id], self._lanes[webhook_id].places
-            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook_id, places))
+            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, places))
             found = deliveries.claim_due(
                 tx,
                 webhook_id=webhook_id,
