@@ -32,14 +32,14 @@ from dockbell.delivery.postman import Postman
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
-from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
-from dockbell.egress.mail import MailServer
+from dockbell.egress.own_addresses import keep_own_addresses, own_addresses
 from dockbell.egress.sender import Sender
-from dockbell.errors import ConfigError, Unavailable
+from dockbell.errors import Unavailable
 from dockbell.process import keep_memory_private
 from dockbell.settings import Settings
+from dockbell.start import mail_server, refuse_open_door
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
@@ -79,6 +79,7 @@ class Store:
             settings.egress.allow_loopback_for_tests,
             settings.egress.nat64_prefixes,
             private_names=settings.egress.private_names,
+            own_ports=[settings.server.port],
         )
         self.index = Index(self.catalog, self.vault, self.addresses)
         self.webhooks = Webhooks(
@@ -153,7 +154,7 @@ class App:
     """One node, running: web server, journal, worker, sender."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        _refuse_open_door(settings)
+        refuse_open_door(settings)
         self.settings = settings
         self.store = store
         self.drain: Drain | None = None
@@ -165,7 +166,8 @@ class App:
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
-        address, mail_server = settings.outbox.address(), _mail_server(settings)
+        store.addresses.own_addresses = own_addresses()
+        address, mails = settings.outbox.address(), mail_server(settings)
         loop = asyncio.get_running_loop()
         alone = store.database.serve_alone()
         if alone:
@@ -216,6 +218,7 @@ class App:
             installation=installation_of(settings),
             rates=Rates(store.clock, settings.limits.events_per_second),
             ceiling=self.ceiling,
+            hosts=frozenset(host.lower().encode() for host in settings.server.hosts),
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -225,10 +228,11 @@ class App:
         self._worker_task = self._watched("worker", self.worker.run())
         self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
         postman = Postman(
-            store.database, store.webhooks, store.clock, mail_server,
+            store.database, store.webhooks, store.clock, mails,
             disable_after_days=settings.limits.disable_after_days,
         )  # fmt: skip
         self._aside = [self._watched("postman", postman.run()), self._watched("ceiling", self.ceiling.run())]
+        self._aside.append(self._watched("own addresses", keep_own_addresses(store.addresses, store.clock)))
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -316,24 +320,6 @@ class App:
 def _call_on(loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(start)
-
-
-def _refuse_open_door(settings: Settings) -> None:
-    if settings.server.host not in ("127.0.0.1", "::1", "localhost") and not settings.server.behind_proxy:
-        raise ConfigError(
-            f"server.host is {settings.server.host}: API keys would travel in clear. Put a TLS proxy in front and set "
-            "DOCKBELL_SERVER__BEHIND_PROXY=true, or listen on 127.0.0.1.",
-        )
-
-
-def _mail_server(settings: Settings) -> MailServer | None:
-    smtp = settings.smtp
-    password = smtp.secret()
-    if smtp.host is None:
-        return None
-    if smtp.sender is None or problems_with_email(smtp.sender):
-        raise ConfigError("smtp.host is set, so smtp.sender must be the e-mail address that mails come from.")
-    return MailServer(smtp.host, smtp.port, smtp.security, smtp.sender, smtp.username, password, smtp.ca_file)
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

@@ -23,7 +23,7 @@ NAMES = {
     "worker.release_failed": "Leases could not be given back; they run out by themselves.",
     "worker.cut_short": "The program stopped while attempts were under way.",
     "attempt.not_built": "A request could not be built; its delivery failed visibly.",
-    "attempt.not_closed": "An outcome could not be decided on; its delivery is made due again when its lease runs out.",
+    "attempt.not_closed": "An outcome could not be decided on or stored; the log shows internal_error in its place.",
     "webhook.disabled": "A webhook failed for days, so it was disabled; what waits for it is held.",
     "postman.round_failed": "The look at failing webhooks failed; made again in a moment.",
     "ceiling.not_counted": "What waits for goods owners could not be counted; the last count stands.",

@@ -33,6 +33,9 @@ class ServerSettings(_Part):
         pattern=r"https?://[^/\s]+",
         description="Where people reach the pages, such as https://hooks.example.com: printed links begin with it.",
     )
+    hosts: tuple[str, ...] = Field(
+        default=(), description="Names that requests may call this server by (Host, without port); empty: any."
+    )
     head_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="Seconds in which a request's path and headers must come."
     )

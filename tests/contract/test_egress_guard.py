@@ -313,6 +313,27 @@ def test_what_waits_for_an_address_goes_on_when_a_place_is_free():
     assert max(seen) == 3
 
 
+def test_e10_two_hundred_webhooks_that_point_at_one_address_make_sixteen_requests_at_once():
+    """By whatever names, of whatever goods owner: nobody is flooded through us."""
+    most, under_way, lock = [0], [0], threading.Lock()
+
+    def busy(visit: Visit) -> None:
+        while visit.request():
+            with lock:
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+            visit.pause()
+            with lock:
+                under_way[0] -= 1
+            visit.answer(200)
+
+    with Receiver(busy) as receiver, Door() as door:
+        for number in range(200):
+            door.submit(number, receiver.url, pool=(number, number % 7), timeout_s=HANGS_AFTER_S)
+        assert {code_of(door.next()[1]) for _ in range(200)} == {"delivered"}
+    assert most[0] == 16
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [

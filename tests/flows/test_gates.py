@@ -17,7 +17,9 @@ DOWN = Unanswered("connect_refused", "Connection refused")
 async def fails_until_held_back(node: Node, webhook: int, *, count: int = 40) -> None:
     node.sender.answer_with(DOWN)
     await node.publish_many(*[an_event() for _ in range(count)])
-    await node.until(lambda: node.worker._gates.room(webhook, 0) == 0, what="the breaker to open")
+    await node.until(
+        lambda: node.worker._gates.room(node.index.state.webhooks[webhook], 0) == 0, what="the breaker to open"
+    )
     await node.worker.quiet()
 
 
@@ -75,7 +77,9 @@ async def test_r6_who_asks_for_patience_is_met_more_slowly_and_gets_everything(d
         webhook = node.make_webhook(retryPolicy=EVERY_SECOND, maxConcurrency=4).webhook["id"]
         node.sender.answer_with(Answered(429))
         await node.publish_many(*[an_event() for _ in range(40)])
-        await node.until(lambda: node.worker._gates.room(webhook, 0) == 0, what="the rate to be halved")
+        await node.until(
+            lambda: node.worker._gates.room(node.index.state.webhooks[webhook], 0) == 0, what="the rate to be halved"
+        )
         await node.worker.quiet()
         first = sent_to(node, webhook)
         assert first <= 8
@@ -123,6 +127,20 @@ async def test_r5_the_webhook_and_a_waiting_delivery_say_that_they_are_held_back
         # The other node may have sent all there was to send, so that this one had nothing to probe with.
         await node.passing(lambda: not node.rows("SELECT 1 AS one FROM breakers"), step=10 * SECOND)
         assert (await two.webhook(webhook))["heldBack"] is None
+
+
+async def test_r5_who_changes_the_webhook_need_not_wait_for_the_probe(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        await fails_until_held_back(node, webhook)
+        await node.change_webhook(webhook, timeoutInSeconds=5)
+        node.sender.answer_with(Answered(200))
+        event = (await node.publish()).event_id
+        await node.passing(lambda: node.rows(STATUS, e=event)[0]["status"] == "delivered")
+        await node.passing(lambda: not node.rows("SELECT 1 AS one FROM breakers"))
+
+
+STATUS = "SELECT status FROM deliveries WHERE event_id = :e"
 
 
 async def test_r5_what_a_node_knew_is_forgotten_when_it_starts_anew(database: Database, tmp_path: Path):

@@ -8,7 +8,6 @@ import pytest
 
 from dockbell.actions.journal import Job
 from dockbell.clock import HOUR, MINUTE, SECOND
-from dockbell.delivery import attempt as attempt_module
 from dockbell.delivery import worker as worker_module
 from dockbell.domain.delivery import Answered, Outcome
 from dockbell.errors import Unavailable
@@ -88,29 +87,6 @@ async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_ord
         sent = [int(row["event_id"]) for row in node.rows("SELECT event_id FROM attempts ORDER BY event_id")]
         assert sent == events
         assert len(node.sender.requests) == 120
-
-
-async def test_a_request_that_cannot_be_built_fails_for_all_to_see_and_stops_no_one(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    build = attempt_module.request_for
-
-    def request_for(job, state, now):
-        if job.event.data.startswith('{"poison"'):
-            raise KeyError("poison")
-        return build(job, state, now)
-
-    monkeypatch.setattr(worker_module, "request_for", request_for)
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
-        good, bad, also_good = an_event(), an_event(), an_event()
-        bad["data"] = {"poison": 1, **bad["data"]}
-        answers = await node.publish_many(good, bad, also_good)
-        await node.rest()
-        ids = [answer.event_id for answer in answers]  # type: ignore[union-attr]
-        assert [await node.status(event, webhook) for event in ids] == ["delivered", "failed", "delivered"]
-        shown = await node.delivery(ids[1], webhook)
-        assert (shown["lastCode"], shown["attemptList"][0]["detail"]) == ("internal_error", "'poison'")
 
 
 async def test_a_webhook_whose_url_is_refused_by_todays_rules_fails_with_the_reason(database: Database, tmp_path: Path):

@@ -162,7 +162,7 @@ def test_a_user_who_saves_the_account_in_that_moment_stays_deactivated(database,
 
     deactivating = database.submit_write(deactivate)
     assert done.wait(10)
-    saving = another.submit_write(partial(sign_in.change_account, who=who, name="Olle F", language=None))
+    saving = another.submit_write(partial(sign_in.change_account, who=who, name="Olle F", language=None, now=NOW))
     with pytest.raises(TimeoutError):
         saving.result(0.3)
     go_on.set()

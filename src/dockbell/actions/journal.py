@@ -37,6 +37,7 @@ PATIENCE_S = 5.0
 """So long a publisher waits for its answer."""
 GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
 
+LEFT_OUT = "What came of this attempt could not be stored and is left out:"
 SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 
 Verdict = Accepted | DockbellError
@@ -124,6 +125,7 @@ class Journal:
         self._closings: list[Closing] = []
         self._stored: tuple[_Plan, dict[int, Verdict]] | None = None
         """The commit that came back last, until the next is on its way: so the store need not wait for answers."""
+        self._closings_a_commit = CLOSINGS_A_COMMIT
         self._work = asyncio.Event()
         self._stopping = False
 
@@ -204,8 +206,11 @@ class Journal:
         self._watch = loop.call_later(self._patience_s / 5, self._lose_patience) if waiting else None
 
     async def _commit_once(self) -> None:
-        requests = self._writing = self._take_requests()
-        closings, self._closings = self._closings[:CLOSINGS_A_COMMIT], self._closings[CLOSINGS_A_COMMIT:]
+        # While it is looked for what the store refuses among the outcomes, nobody's events are refused along with it.
+        looking = bool(self._closings) and self._closings_a_commit < CLOSINGS_A_COMMIT
+        requests = self._writing = [] if looking else self._take_requests()
+        count = self._closings_a_commit
+        closings, self._closings = self._closings[:count], self._closings[count:]
         while True:
             plan = _Plan(self._index.state, requests, closings=closings)
             try:
@@ -222,7 +227,9 @@ class Journal:
                 self._tell_stored()
                 self._give_back(plan)
                 await self._fail(plan, error)
-            self._writing = ()
+            else:
+                self._writing = ()
+                self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
             return
 
     def _tell_stored(self) -> None:
@@ -308,15 +315,36 @@ class Journal:
             for job in jobs:
                 self._dispatcher.unreserve(job.webhook.id)
 
+    def _without_words(self, closing: Closing, error: Exception) -> list[Closing]:
+        """An outcome that the store refuses, once without what came from outside, and then not at all."""
+        if not closing.detail.startswith(LEFT_OUT):
+            return [_says_nothing(closing, error)]
+        lease = closing.lease
+        log.error("attempt.not_closed", event_id=lease.event_id, webhook_id=lease.webhook_id, error=str(error))
+        self._dispatcher.closed([closing])
+        return []
+
     async def _fail(self, plan: _Plan, error: Exception) -> None:
         """Refuse the events (nothing of them is stored) and keep the outcomes for the next commit."""
         shown = error if isinstance(error, DockbellError) else Unavailable("The store failed; nothing was accepted.")
         log.error("journal.commit_failed", error=str(error), events=len(plan.rows), closings=len(plan.closings))
         for request in plan.requests:
             _tell(request, shown)
+        if plan.closings and not isinstance(error, DockbellError):  # not away or full: there is something it refuses
+            self._closings_a_commit = max(1, len(plan.closings) // 2)
+            if len(plan.closings) == 1 and not plan.rows:
+                plan.closings = self._without_words(plan.closings[0], error)
         self._closings = plan.closings + self._closings
         if plan.closings:
             await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
+
+
+def _says_nothing(closing: Closing, error: Exception) -> Closing:
+    """The outcome with nothing in it that came from outside; what is next for the delivery stays."""
+    return msgspec.structs.replace(
+        closing, detail=f"{LEFT_OUT} {type(error).__name__}.", address="", request_headers="", response_headers="",
+        response_body="", response_cut=False,
+    )  # fmt: skip
 
 
 def _nobody(_: Told) -> None:

@@ -21,7 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from dockbell.actions import audit, sessions
 from dockbell.clock import DAY, MINUTE, SECOND, Moment, to_text
 from dockbell.domain.credentials import problems_with_email
-from dockbell.domain.permissions import SYSTEM
+from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
 from dockbell.store import counters, users
 from dockbell.store.database import Database, Row, Transaction
@@ -67,6 +67,7 @@ async def sign_in(database: Database, email: str, password: str, *, address: str
         known = None if row is None or row["deactivated_at"] is not None else row["password_hash"]
         fits = await _fits(known or _nobodys_hash(), password) and known is not None
         if not fits or row is None:
+            await database.write(lambda tx: _note_failure(tx, tried, row, now))
             raise _wrong()
         fresh = await hashed(password) if _hasher.check_needs_rehash(row["password_hash"]) else None
 
@@ -77,6 +78,8 @@ async def sign_in(database: Database, email: str, password: str, *, address: str
         _forgive(tx, tried, now)
         if fresh is not None:
             users.change(tx, row["id"], {"password_hash": fresh})
+        actor = sessions.actor_of({**current, "user_id": row["id"]}, address)
+        audit.note(tx, actor, "user.signed-in", f"user/{row['id']}", now=now)
         return sessions.begin(tx, row["id"], address=address, browser=browser, now=now)
 
     return await database.write(begin)
@@ -93,6 +96,8 @@ class _Try:
     account: str
     address: str
     at: Moment
+    client: str
+    """Where it came from."""
 
 
 def _book(tx: Transaction, email: str, address: str, now: Moment) -> tuple[_Try, Row | None]:
@@ -104,6 +109,7 @@ def _book(tx: Transaction, email: str, address: str, now: Moment) -> tuple[_Try,
         f"address {address}",
         # Of one address no two tries have the same moment: each can be taken back by itself.
         max(now, users.last_failed_sign_in(tx, f"address {address}") + 1),
+        address,
     )
     _unless_locked(tx, tried, now)
     users.failed_sign_in(tx, [tried.account, tried.address], now=tried.at)
@@ -114,6 +120,15 @@ def _forgive(tx: Transaction, tried: _Try, now: Moment) -> None:
     """The password was right: the account's failures are forgotten, and of the address's this try alone."""
     users.forget_failed_sign_ins(tx, who=tried.account, before=now - WATCHED)
     users.forget_failed_sign_in(tx, tried.address, at=tried.at)
+
+
+def _note_failure(tx: Transaction, tried: _Try, row: Row | None, now: Moment) -> None:
+    """For administrators. What was typed is not kept: of a user nobody knows it may be a password in the wrong field."""
+    about = "user/unknown" if row is None else f"user/{row['id']}"
+    stranger = Actor("stranger", "not signed in", frozenset(), frozenset(), "user", tried.client)
+    audit.note(tx, stranger, "user.sign-in-failed", about, now=now)
+    if users.failed_sign_ins(tx, tried.account, since=now - WATCHED) >= MOST_FAILURES:
+        audit.note(tx, stranger, "user.locked", about, now=now)
 
 
 def _unless_locked(tx: Transaction, tried: _Try, now: Moment) -> None:
@@ -296,6 +311,7 @@ async def change_password(
     with _hashing.for_one_of(address):
         tried, row = await database.write(lambda tx: _book(tx, who.email, address, now))
         if row is None or not await _fits(row["password_hash"] or _nobodys_hash(), old):
+            await database.write(lambda tx: _note_failure(tx, tried, row, now))
             raise InvalidInput([Problem("oldPassword", "password_wrong", "This is not your password."), *problems])
         await database.write(lambda tx: _forgive(tx, tried, now))
         if problems:
@@ -311,11 +327,21 @@ async def change_password(
     return await database.write(change)
 
 
-def change_account(tx: Transaction, who: sessions.SignedIn, *, name: str, language: str | None) -> None:
+def change_account(tx: Transaction, who: sessions.SignedIn, *, name: str, language: str | None, now: Moment) -> None:
     if problems := problems_with_name(name):
         raise InvalidInput(problems)
     _need_active(tx, who)
     users.change(tx, who.user_id, {"name": name.strip(), "language": language})
+    before = {"name": who.name, "language": who.language}
+    after = {"name": name.strip(), "language": language}
+    if before != after:
+        about = f"user/{who.user_id}"
+        audit.note(tx, who.actor, "user.account-changed", about, now=now, before=before, after=after)
+
+
+def sign_out(tx: Transaction, who: sessions.SignedIn, *, now: Moment) -> None:
+    users.end_session(tx, who.digest)
+    audit.note(tx, who.actor, "user.signed-out", f"user/{who.user_id}", now=now)
 
 
 def _need_active(tx: Transaction, who: sessions.SignedIn) -> None:
@@ -332,11 +358,12 @@ def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]
     ]
 
 
-def end_own_session(tx: Transaction, who: sessions.SignedIn, name: str) -> None:
+def end_own_session(tx: Transaction, who: sessions.SignedIn, name: str, *, now: Moment) -> None:
     """End one of the user's sessions, named as `own_sessions` names it."""
     for row in users.sessions_of(tx, who.user_id):
         if row["digest"].startswith(name) and len(name) == len(_session_view(row, current=False)["id"]):
             users.end_session(tx, row["digest"])
+            audit.note(tx, who.actor, "user.sessions-ended", f"user/{who.user_id}", now=now)
             return
     raise NotFound("There is no such session of yours.")
 

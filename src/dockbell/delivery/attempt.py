@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from dockbell.actions.index import State
@@ -78,6 +79,13 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
         failed=failed,
         deactivate_webhook=deactivate and not job.event.test,
     )
+
+
+def close_broken(job: Job, error: Exception, *, node: int, now: Moment) -> Closing:
+    """What to write of an attempt whose outcome could not be decided on or stored: nothing of what the receiver sent."""
+    broken = NotSent("internal_error", f"Dockbell could not keep what came of this attempt: {type(error).__name__}.")
+    plain = Job(job.lease, job.event, replace(job.webhook, secret_texts=()))
+    return close_attempt(plain, broken, "", node=node, now=now, jitter=0.0)
 
 
 def _as_text(raw: bytes, secret_texts: Sequence[str], *, cut: bool) -> str:

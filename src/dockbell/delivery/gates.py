@@ -2,7 +2,7 @@
 
 A gate says how many attempts may begin, and hears what they met (`dockbell.domain.breaker`). Each node has its own: what
 one node learnt of a receiver the others learn by themselves, so with N nodes a receiver that is down meets N probes.
-What is held back is written to the store when it changes, so that every node's pages can tell of it.
+A webhook that is changed begins anew. What is held back is written to the store when it changes, so that every node's pages can tell of it.
 """
 
 from dockbell.clock import SECOND, Clock, Moment
@@ -18,13 +18,20 @@ class Gates:
         self._clock = clock
         self._node = node
         self._breakers: dict[int, Breaker] = {}
+        self._versions: dict[int, int] = {}
+        """Of each breaker's webhook: whoever changed it may have mended what was wrong."""
         self._written: dict[int, Held] = {}
         self._begun = False
 
-    def room(self, webhook_id: int, busy: int) -> int:
+    def room(self, webhook: Webhook, busy: int) -> int:
         """How many attempts may begin, when `busy` are under way or about to be."""
-        breaker = self._breakers.get(webhook_id)
-        return NO_LIMIT if breaker is None else breaker.room(self._clock.monotonic(), busy)
+        breaker = self._breakers.get(webhook.id)
+        if breaker is None:
+            return NO_LIMIT
+        if webhook.version > self._versions[webhook.id]:
+            self._breakers.pop(webhook.id, None)
+            return NO_LIMIT
+        return breaker.room(self._clock.monotonic(), busy)
 
     def take(self, webhook_id: int) -> None:
         """One attempt is about to begin."""
@@ -38,6 +45,9 @@ class Gates:
             if isinstance(outcome, Answered) and 200 <= outcome.status <= 299:
                 return False
             breaker = self._breakers[webhook.id] = Breaker(self._clock.monotonic())
+            self._versions[webhook.id] = webhook.version
+        if webhook.version < self._versions[webhook.id]:
+            return False
         held_back = breaker.note(outcome, self._clock.monotonic(), cap=webhook.max_concurrency)
         if breaker.is_forgotten():
             del self._breakers[webhook.id]

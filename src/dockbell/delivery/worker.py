@@ -17,7 +17,7 @@ from dockbell.actions import bulk, statistics
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
-from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, request_for
+from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
@@ -105,7 +105,7 @@ class Worker:
         lane = self._lanes[webhook.id]
         room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
         full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
-        if self._stopping or ((full or not self._gates.room(webhook.id, lane.places)) and not at_once):
+        if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._behind.add(webhook.id)
             self._waits()
             return None
@@ -154,10 +154,10 @@ class Worker:
                 self._hold_back(lane, attempt.job.webhook.id)
             try:
                 self._end(attempt.job, outcome, attempt.shown_headers, now)
-            except Exception:
-                # One outcome that cannot be written must not take the rest of the batch along; its lease runs out.
+            except Exception as error:
+                # One outcome that cannot be decided on must not take the rest of the batch along.
                 log.exception("attempt.not_closed", event_id=attempt.job.event.id, webhook_id=attempt.job.webhook.id)
-                self._take_place(lane, -1)
+                self._journal.close(close_broken(attempt.job, error, node=self._node, now=now))
             self._start(lane)
         self._start_next_in_line()
 
@@ -352,7 +352,7 @@ class Worker:
             if len(leases) >= room:
                 break
             webhook, places = webhooks[webhook_id], self._lanes[webhook_id].places
-            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook_id, places))
+            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, places))
             found = deliveries.claim_due(
                 tx,
                 webhook_id=webhook_id,

@@ -171,7 +171,8 @@ class AddressPolicy:
     """Which addresses this installation may connect to, and for whom.
 
     `allow_loopback` lets 127.0.0.0/8 and ::1 through for everybody (demo and tests). Link-local addresses and cloud
-    metadata stay refused whatever is set. `private_names` says whether a target URL may use a name that only a
+    metadata stay refused whatever is set, and so do `own_addresses` (this machine's interfaces; whoever reads them sets
+    them anew) and `own_ports` on them and on loopback. `private_names` says whether a target URL may use a name that only a
     private network can resolve: `wms-db`, `printer.local`.
     """
 
@@ -182,7 +183,10 @@ class AddressPolicy:
         nat64_prefixes: Sequence[str | IPv6Network] = (),
         *,
         private_names: bool = False,
+        own_ports: Iterable[int] = (),
     ) -> None:
+        self.own_addresses: frozenset[Address] = frozenset()
+        self.own_ports = frozenset(own_ports)
         self.rules = tuple(rules)
         self.allow_loopback = allow_loopback
         self.nat64_prefixes = parse_nat64_prefixes(nat64_prefixes)
@@ -197,9 +201,12 @@ class AddressPolicy:
         parsed = _parse(address)
         if isinstance(parsed, str):
             return parsed
+        if port in self.own_ports and (parsed.is_loopback or parsed in self.own_addresses):
+            return f"{parsed} with port {port} is Dockbell itself"
         row = _refusal(parsed, self.nat64_prefixes)
         if row is None:
-            return None
+            # Through its public address a machine reaches what the firewall before it keeps the world from.
+            return f"{parsed} is an address of this very machine" if parsed in self.own_addresses else None
         if row.kind == "loopback" and self.allow_loopback:
             return None
         if row.kind == "private":

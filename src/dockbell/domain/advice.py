@@ -19,7 +19,9 @@ _OF_CODE: Mapping[str, str] = {
         "webhook for them."
     ),
     "payload_erased": "The event's payload was erased before it was sent, so there is nothing left to send.",
-    "internal_error": "Dockbell made a mistake. Tell the operator when it happened; the log has the reason.",
+    "internal_error": (
+        "Dockbell made a mistake; it tries three times in all. Tell the operator when it happened; the log has the reason."
+    ),
     "file_descriptors": "The server has no file descriptor left. The operator must raise the limit (ulimit -n).",
     # Finding and reaching the receiver.
     "dns_error": (

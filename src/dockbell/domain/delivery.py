@@ -7,12 +7,15 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from dockbell.clock import HOUR, Moment
+from dockbell.clock import HOUR, MINUTE, Moment
 from dockbell.domain.retry_after import parse_retry_after
 from dockbell.domain.retry_policy import RetryPolicy
 
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER = 2 * HOUR
+
+INTERNAL_ERRORS = 3
+AFTER_INTERNAL_ERROR = MINUTE
 
 Status = Literal["pending", "sending", "delivered", "failed", "held", "cancelled"]
 
@@ -91,6 +94,9 @@ def decide(
             return Done("delivered")
         case Answered(status=410):
             return Done("failed", deactivate_webhook=True)
+        case NotSent(reason="internal_error") | Unanswered(reason="internal_error"):
+            # Ours, whatever the policy; but what fails here each time is parked, for all to see.
+            return TryAgain(now + AFTER_INTERNAL_ERROR) if failures < INTERNAL_ERRORS else Done("failed")
         case NotSent():
             return Done("failed")
         case Unanswered(reason="interrupted"):  # we broke it off ourselves; what the receiver saw is unknown

@@ -42,3 +42,5 @@ class Parts:
     """How fast a key may publish."""
     ceiling: Ceiling | None = None
     """How much may wait for a goods owner; None: anything."""
+    hosts: frozenset[bytes] = frozenset()
+    """Names that requests may call this server by; empty: any."""

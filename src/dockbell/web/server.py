@@ -19,6 +19,7 @@ from dockbell.web.answers import PROBLEM_JSON, Answer, bug, encode, problem, ref
 from dockbell.web.api import administration, deliveries, event_types, events, health, webhooks
 from dockbell.web.api import publish as hot
 from dockbell.web.body import HungUp
+from dockbell.web.hosts import is_called_by_name
 from dockbell.web.inputs import each_once
 from dockbell.web.openapi import document_for
 from dockbell.web.parts import Parts
@@ -65,6 +66,10 @@ def build_app(
             await send(message)
 
         try:
+            # Health is asked for by balancers that know an address and no name.
+            if path != f"{API}/health" and not is_called_by_name(scope["headers"], parts.hosts):
+                await _refuse_host(send)
+                return
             if path == hot.PATH and scope["method"] == "POST":
                 await hot.publish(parts, scope, receive, sending)
                 return
@@ -83,6 +88,11 @@ def build_app(
                 await bug()(scope, receive, send)
 
     return app
+
+
+async def _refuse_host(send: Send) -> None:
+    document = problem(421, "host", "This server does not go by that name.", hint="The operator sets server.hosts.")
+    await send_bytes(send, 421, encode(document), PROBLEM_JSON)
 
 
 async def _refuse_length(send: Send) -> None:

@@ -30,6 +30,7 @@ from dockbell.web.answers import (
     send_refusal,
 )
 from dockbell.web.body import HungUp, need_json, read_body
+from dockbell.web.hosts import is_called_by_name
 from dockbell.web.parts import Parts
 
 PATH = "/api/v1/events"
@@ -55,6 +56,8 @@ def publish_at_once(
 
     False, with nothing done, for anything `publish` must look at: an array, a key not seen lately, whatever it refuses.
     """
+    if parts.hosts and not is_called_by_name(headers, parts.hosts):
+        return False
     authorization = content_type = None
     for name, value in headers:
         if name == b"authorization" and authorization is None:

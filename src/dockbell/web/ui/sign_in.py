@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from dockbell.actions import sign_in as actions
 from dockbell.errors import InvalidInput, NotSignedIn, Problem, TooMuch, Unavailable
-from dockbell.store import users
 from dockbell.web.answers import try_again_s
 from dockbell.web.ui.server import HOME, set_session
 from dockbell.web.ui.texts import LANGUAGES
@@ -54,8 +53,8 @@ async def sign_in(visit: Visit) -> Response:
 
 @routes.post("/sign-out", need="signed-in")
 async def sign_out(visit: Visit) -> Response:
-    digest = visit.who.digest
-    await visit.parts.database.write(lambda tx: users.end_session(tx, digest))
+    now = visit.parts.clock.now()
+    await visit.parts.database.write(lambda tx: actions.sign_out(tx, visit.who, now=now))
     answer = visit.go("/sign-in", notice="signed-out")
     set_session(answer, "", secure=visit.parts.secure)
     return answer
@@ -103,7 +102,10 @@ async def change_account(visit: Visit) -> Response:
     name, language = visit.form.text("name"), visit.form.text("language")
     chosen = language if language in LANGUAGES else None
     try:
-        await visit.parts.database.write(lambda tx: actions.change_account(tx, visit.who, name=name, language=chosen))
+        now = visit.parts.clock.now()
+        await visit.parts.database.write(
+            lambda tx: actions.change_account(tx, visit.who, name=name, language=chosen, now=now)
+        )
     except InvalidInput as refused:
         return await _account(visit, problems=refused.problems, name=name, language=language)
     return visit.go("/account", notice="saved")
@@ -128,8 +130,8 @@ async def change_password(visit: Visit) -> Response:
 
 @routes.post("/account/sessions/{id}/end", need="signed-in")
 async def end_session(visit: Visit) -> Response:
-    name = visit.path["id"]
-    await visit.parts.database.write(lambda tx: actions.end_own_session(tx, visit.who, name))
+    name, now = visit.path["id"], visit.parts.clock.now()
+    await visit.parts.database.write(lambda tx: actions.end_own_session(tx, visit.who, name, now=now))
     return visit.go("/account", notice="ended")
 
 
