@@ -27,6 +27,7 @@ from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
+from dockbell.delivery.clock_watch import ClockWatch
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
@@ -156,12 +157,14 @@ class App:
         self._server: HttpServer | None = None
         self._stopping = False
         self._ended: str | None = None
+        self._clock_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
         address = settings.outbox.address()
         loop = asyncio.get_running_loop()
-        if store.database.serve_alone():
+        alone = store.database.serve_alone()
+        if alone:
             await self._rescue_all()
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
@@ -205,6 +208,9 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
+        if alone or store.database.dialect == "postgres":
+            watch = ClockWatch(store.database, store.clock, set_right=None if alone else self._set_clock_right)
+            self._clock_task = self._watched("clock", watch.run())
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -212,6 +218,9 @@ class App:
             self._drain_task = self._watched("drain", self.drain.run())
         gc.collect()
         gc.freeze()
+
+    def _set_clock_right(self) -> None:
+        self.store.clock.follow(self.store.database.clock_offset())
 
     async def _rescue_all(self) -> None:
         """Whatever is still leased was left by a program that died: nobody need wait until those leases end."""
@@ -246,6 +255,8 @@ class App:
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
         self._worker_task.cancel()
+        if self._clock_task is not None:
+            self._clock_task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()

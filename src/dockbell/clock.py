@@ -33,6 +33,10 @@ class SystemClock:
     def __init__(self, offset: int = 0) -> None:
         self._offset = offset
 
+    def follow(self, offset: int) -> None:
+        """Be moved by so much from now on."""
+        self._offset = offset
+
     def now(self) -> Moment:
         return time.time_ns() // 1000 + self._offset
 

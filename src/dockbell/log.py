@@ -18,6 +18,8 @@ NAMES = {
     "journal.not_told": "An answer could not be given to who had asked; its events are stored all the same.",
     "filter.failed": "A webhook's filter cannot judge an event; that webhook does not get it.",
     "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
+    "clock.stepped": "The machine's clock jumped; next attempts were kept as far away as they were.",
+    "clock.not_followed": "The clock jumped and the store was away; tried again in a second.",
     "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",
     "worker.tick_failed": "The regular look at leases failed; tried again in a few seconds.",
     "worker.release_failed": "Leases could not be given back; they run out by themselves.",
