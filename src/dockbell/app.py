@@ -20,20 +20,24 @@ import structlog
 
 from dockbell.actions import sign_in
 from dockbell.actions.access import Doorkeeper, NewKey, create_key
+from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
-from dockbell.delivery.clock_watch import ClockWatch
+from dockbell.delivery.postman import Postman
 from dockbell.delivery.worker import Worker
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
 from dockbell.domain.catalog import load_catalog
+from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.delivery import Outcome
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
+from dockbell.egress.mail import MailServer
 from dockbell.egress.sender import Sender
 from dockbell.errors import ConfigError, Unavailable
 from dockbell.settings import Settings
@@ -42,6 +46,7 @@ from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
 from dockbell.store.outbox import open_outbox
 from dockbell.store.vault import Vault, open_vault
+from dockbell.upkeep import Upkeep, installation_of
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
@@ -61,14 +66,14 @@ class Store:
     """The database with what belongs to it: schema, key ring, clock."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = f"http://{settings.server.host}:{settings.server.port}"
-        """Where this program listens; behind a proxy the world knows another address."""
+        self.url = settings.server.base_url or f"http://{settings.server.host}:{settings.server.port}"
+        """Where people reach this program."""
         self.database: Database = open_database(settings.database)
         self.clock = SystemClock(self.database.clock_offset())
         if settings.migrate_on_start:
             migrate(self.database, now=self.clock.now())
         verify(self.database)
-        self.vault: Vault = open_vault(settings.key_path(), self.database)
+        self.vault: Vault = open_vault(settings.key_path(), self.database, given=settings.given_keys())
         self.catalog = load_catalog()
         self.addresses = AddressPolicy(
             parse_allow_rules(settings.egress.allow, allow_wide=settings.egress.allow_wide),
@@ -155,13 +160,13 @@ class App:
         self.drain: Drain | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._server: HttpServer | None = None
+        self.upkeep = Upkeep(settings, store.database, store.clock)
         self._stopping = False
         self._ended: str | None = None
-        self._clock_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         store, settings = self.store, self.settings
-        address = settings.outbox.address()
+        address, mail_server = settings.outbox.address(), _mail_server(settings)
         loop = asyncio.get_running_loop()
         alone = store.database.serve_alone()
         if alone:
@@ -169,10 +174,18 @@ class App:
         await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
-        self.worker = Worker(store.database, store.index, store.clock, node=store.node, slots=settings.worker.slots)
+        self.ceiling = Ceiling(
+            store.database, store.clock,
+            deliveries=settings.limits.queued_deliveries, mebibytes=settings.limits.queued_mebibytes,
+        )  # fmt: skip
+        self.worker = Worker(
+            store.database, store.index, store.clock,
+            node=store.node, slots=settings.worker.slots, waits=self.ceiling.waits,
+        )  # fmt: skip
         self.journal = Journal(
-            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node
-        )
+            store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node,
+            need_room=self.upkeep.need_room,
+        )  # fmt: skip
         self.sender = Sender(
             store.addresses,
             deliver=self._handed_over(loop),
@@ -199,8 +212,11 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
-            risks=tuple(_risks(settings)),
+            installation=installation_of(settings),
+            rates=Rates(store.clock, settings.limits.events_per_second),
+            ceiling=self.ceiling,
         )
         self.parts = parts
         more_pages = [warehouse_pages.routes] if settings.warehouse.enabled else []
@@ -208,9 +224,12 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
-        if alone or store.database.dialect == "postgres":
-            watch = ClockWatch(store.database, store.clock, set_right=None if alone else self._set_clock_right)
-            self._clock_task = self._watched("clock", watch.run())
+        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
+        postman = Postman(
+            store.database, store.webhooks, store.clock, mail_server,
+            disable_after_days=settings.limits.disable_after_days,
+        )  # fmt: skip
+        self._aside = [self._watched("postman", postman.run()), self._watched("ceiling", self.ceiling.run())]
         if address is not None:
             self.drain = Drain(
                 lambda: open_outbox(address), store.database, store.index, store.publisher, self.journal, store.clock
@@ -218,9 +237,6 @@ class App:
             self._drain_task = self._watched("drain", self.drain.run())
         gc.collect()
         gc.freeze()
-
-    def _set_clock_right(self) -> None:
-        self.store.clock.follow(self.store.database.clock_offset())
 
     async def _rescue_all(self) -> None:
         """Whatever is still leased was left by a program that died: nobody need wait until those leases end."""
@@ -254,9 +270,10 @@ class App:
             self.drain.stop()
             await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
         await self.worker.stop(grace_s=grace_s)
+        self._upkeep_task.cancel()
         self._worker_task.cancel()
-        if self._clock_task is not None:
-            self._clock_task.cancel()
+        for task in self._aside:
+            task.cancel()
         self.sender.close(0.0)
         await asyncio.sleep(0)  # noqa: TID251 - lets the last outcomes in
         self.journal.stop()
@@ -330,14 +347,14 @@ def _refuse_open_door(settings: Settings) -> None:
         )
 
 
-def _risks(settings: Settings) -> Iterator[str]:
-    """What an operator should know of these settings."""
-    if settings.egress.allow_loopback_for_tests:
-        yield "Webhooks may reach this very machine (egress.allow_loopback_for_tests). That is for tests and the demo."
-    for rule in settings.egress.allow:
-        yield f"Webhooks may reach a private network: {rule} (egress.allow)."
-    if settings.warehouse.enabled:
-        yield "The reference warehouse runs in this process (warehouse.enabled). That is for trying Dockbell."
+def _mail_server(settings: Settings) -> MailServer | None:
+    smtp = settings.smtp
+    password = smtp.secret()
+    if smtp.host is None:
+        return None
+    if smtp.sender is None or problems_with_email(smtp.sender):
+        raise ConfigError("smtp.host is set, so smtp.sender must be the e-mail address that mails come from.")
+    return MailServer(smtp.host, smtp.port, smtp.security, smtp.sender, smtp.username, password, smtp.ca_file)
 
 
 def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:

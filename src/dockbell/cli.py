@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dockbell import __version__, log, settings
+from dockbell import __version__, log, operate, settings
 from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
 
 EX_CONFIG = 78
@@ -29,6 +29,7 @@ users = typer.Typer(no_args_is_help=True, help="Links for people who sign in.")
 app.add_typer(users, name="users")
 outbox = typer.Typer(no_args_is_help=True, help="Install and look into the outbox of a warehouse system (outbox.dsn).")
 app.add_typer(outbox, name="outbox")
+app.add_typer(operate.app)
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 

@@ -14,6 +14,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,17 +29,31 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, moved by `offset` microseconds: nodes that share a PostgreSQL follow its clock."""
+    """The machine's clock, moved by `offset` microseconds: nodes that share a PostgreSQL follow its clock.
+
+    It goes on evenly: when somebody sets the machine's clock, it stays as it is until `step` is called, so that
+    whoever looks after what is due can act first.
+    """
 
     def __init__(self, offset: int = 0) -> None:
-        self._offset = offset
-
-    def follow(self, offset: int) -> None:
-        """Be moved by so much from now on."""
-        self._offset = offset
+        self._ahead_of_steady = self._wall() + offset - self._steady()
 
     def now(self) -> Moment:
-        return time.time_ns() // 1000 + self._offset
+        return self._steady() + self._ahead_of_steady
+
+    def behind(self, offset: int = 0) -> int:
+        """How far the machine's clock, moved by `offset`, is ahead of this one."""
+        return self._wall() + offset - self.now()
+
+    def step(self, by: int) -> None:
+        self._ahead_of_steady += by
+
+    def _wall(self) -> Moment:
+        return time.time_ns() // 1000
+
+    def _steady(self) -> int:
+        """Microseconds that nobody sets, and that pass while the machine sleeps too."""
+        return time.clock_gettime_ns(_STEADY) // 1000
 
     def monotonic(self) -> float:
         return time.monotonic()

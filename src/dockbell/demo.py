@@ -23,7 +23,7 @@ from dockbell.actions.sign_in import hashed
 from dockbell.app import SWITCH_INTERVAL_S, App, Store
 from dockbell.clock import Moment
 from dockbell.domain.permissions import SYSTEM
-from dockbell.settings import EgressSettings, ServerSettings, Settings, WarehouseSettings
+from dockbell.settings import DiskSettings, EgressSettings, ServerSettings, Settings, WarehouseSettings
 from dockbell.store import users
 from dockbell.store.database import Transaction
 from dockbell.testing.client import Client
@@ -72,6 +72,7 @@ def _run_in(folder: Path, *, once: bool, answer: int, port: int) -> int:
         server=ServerSettings(port=ports[0]),
         egress=EgressSettings(allow_loopback_for_tests=True),
         warehouse=WarehouseSettings(enabled=True),
+        disk=DiskSettings(ballast_mib=0),
     )
     store = Store(settings)
     first = store.first_key()

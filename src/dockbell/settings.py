@@ -6,7 +6,7 @@ Sources, strongest first: command line, environment (`DOCKBELL_WORKER__SLOTS`), 
 import difflib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -27,6 +27,11 @@ class ServerSettings(_Part):
     port: int = Field(default=8420, ge=1, le=65535, description="Port to listen on.")
     behind_proxy: bool = Field(
         default=False, description="A TLS-terminating proxy stands in front, so listening beyond loopback is fine."
+    )
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"https?://[^/\s]+",
+        description="Where people reach the pages, such as https://hooks.example.com: printed links begin with it.",
     )
     head_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="Seconds in which a request's path and headers must come."
@@ -82,6 +87,77 @@ class LimitSettings(_Part):
     tests_per_minute: int = Field(
         default=10, ge=1, le=10_000, description="Test events that one user or key may send in a minute, on each node."
     )
+    events_per_second: int = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description="Events that one key may publish in a second, on each node; 0: no limit.",
+    )
+    queued_deliveries: int = Field(
+        default=100_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Deliveries that may wait for one goods owner before no more of its events are taken.",
+    )
+    queued_mebibytes: int = Field(
+        default=1_024,
+        ge=1,
+        le=1_000_000,
+        description="The same, as data of the events that wait, in MiB.",
+    )
+    disable_after_days: float = Field(
+        default=5.0,
+        ge=0,
+        le=365,
+        description="Days of nothing but failed attempts after which a webhook is disabled; 0: never.",
+    )
+
+
+class SmtpSettings(_Part):
+    host: str | None = Field(
+        default=None, description="Mail server for mails about webhooks that fail; without it none are sent."
+    )
+    port: int = Field(default=587, ge=1, le=65535, description="Its port: mostly 587, or 465 with tls, or 25.")
+    security: Literal["none", "starttls", "tls"] = Field(
+        default="starttls", description="starttls, tls from the first byte, or none."
+    )
+    sender: str | None = Field(default=None, description="Address that mails come from; needed with smtp.host.")
+    username: str | None = Field(default=None, description="User to sign in to the mail server as, if it asks for one.")
+    password: SecretStr | None = Field(default=None, description="That user's password.")
+    password_file: Path | None = Field(default=None, description="A file that holds smtp.password, instead of it.")
+    ca_file: str | None = Field(
+        default=None, description="Certificate authorities to trust the mail server by; without it the system's."
+    )
+
+    def secret(self) -> str | None:
+        return _told("smtp.password", self.password, self.password_file)
+
+
+class RetentionSettings(_Part):
+    days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days after which ended deliveries go, with their events and attempts; 0 keeps everything.",
+    )
+    payload_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which payloads, requests and responses of ended deliveries are erased, if sooner.",
+    )
+
+
+class DiskSettings(_Part):
+    floor_mib: int = Field(
+        default=128, ge=0, description="SQLite: with less free space than this, no more events are accepted."
+    )
+    release_mib: int = Field(
+        default=32, ge=0, description="SQLite: with less than this, the ballast is given up so that work can end."
+    )
+    ballast_mib: int = Field(
+        default=64, ge=0, le=65_536, description="SQLite: size of the ballast file beside the database; 0 for none."
+    )
 
 
 class WarehouseSettings(_Part):
@@ -99,14 +175,19 @@ class OutboxSettings(_Part):
 
     def address(self) -> str | None:
         """What is said, from wherever; None if there is no outbox."""
-        if self.dsn_file is None:
-            return None if self.dsn is None else self.dsn.get_secret_value()
-        if self.dsn is not None:
-            raise ConfigError("Both outbox.dsn and outbox.dsn_file are set; leave one of them out.")
-        try:
-            return self.dsn_file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"outbox.dsn_file cannot be read: {error}") from error
+        return _told("outbox.dsn", self.dsn, self.dsn_file)
+
+
+def _told(name: str, secret: SecretStr | None, file: Path | None) -> str | None:
+    """A secret that is set, or stands in a file."""
+    if file is None:
+        return None if secret is None else secret.get_secret_value()
+    if secret is not None:
+        raise ConfigError(f"Both {name} and {name}_file are set; leave one of them out.")
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}_file cannot be read: {error}") from error
 
 
 class Settings(BaseSettings):
@@ -120,6 +201,10 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(
         default=None, description="Key ring that seals secrets; beside the SQLite file unless said."
     )
+    secret_keys: SecretStr | None = Field(
+        default=None,
+        description="The key ring itself, instead of key_file: base64 keys with blanks between, newest first.",
+    )
     system: str = Field(
         default="dockbell", min_length=1, max_length=100, description="Name of this warehouse system in each payload."
     )
@@ -130,6 +215,9 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     egress: EgressSettings = EgressSettings()
     limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    disk: DiskSettings = DiskSettings()
+    smtp: SmtpSettings = SmtpSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     outbox: OutboxSettings = OutboxSettings()
 
@@ -144,12 +232,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    def database_file(self) -> Path | None:
+        """SQLite's file; None for PostgreSQL."""
+        if self.database.startswith(("postgres", "host=")):
+            return None
+        return Path(self.database.removeprefix("sqlite:///"))
+
+    def given_keys(self) -> str | None:
+        """The key ring, where it is said itself."""
+        return None if self.secret_keys is None else self.secret_keys.get_secret_value()
+
     def key_path(self) -> Path:
         if self.key_file is not None:
             return self.key_file
-        if self.database.startswith(("postgres", "host=")):
-            return Path("dockbell.key")
-        return Path(self.database.removeprefix("sqlite:///")).with_suffix(".key")
+        file = self.database_file()
+        return Path("dockbell.key") if file is None else file.with_suffix(".key")
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -162,7 +259,7 @@ def read_settings(**overrides: Any) -> Settings:
             name = ".".join(map(str, complaint["loc"]))
             variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
             # A misspelt name of a secret holds the secret.
-            given = "***" if name.startswith("outbox") else repr(complaint.get("input"))
+            given = "***" if name.startswith(("outbox", "secret", "smtp")) else repr(complaint.get("input"))
             lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
     if lines:

@@ -47,6 +47,7 @@ MAY = {
     "get /api/v1/apiKeys": "a",
     "post /api/v1/apiKeys": "a",
     "delete /api/v1/apiKeys/{id}": "a",
+    "post /api/v1/erasures": "a",
 }
 
 
@@ -75,6 +76,7 @@ def body_for(route: str) -> Any:
         "put /api/v1/eventTypes/{key}": {**ANYTHING, "key": "test.unused", "name": "Unused"},
         "put /api/v1/goodsOwners/{id}": {"name": "Nordic Tea AB"},
         "post /api/v1/apiKeys": {"label": "x", "scopes": ["read"]},
+        "post /api/v1/erasures": {"key": "thing/404"},
         "post /api/v1/deliveries/resend": {"status": "failed"},
         "post /api/v1/deliveries/cancel": {"status": "failed"},
     }.get(route)

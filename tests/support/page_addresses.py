@@ -14,6 +14,7 @@ from dockbell.warehouse import pages as warehouse_pages
 from dockbell.web.server import PAGES
 from dockbell.web.ui.visit import Route
 from tests.support.site import FJORD, TEA, Site
+from tests.support.warehouse_things import warehouse_things
 
 VARIABLE_BY_PREFIX = {
     "/administration/webhooks/": "webhook",
@@ -25,11 +26,10 @@ VARIABLE_BY_PREFIX = {
     "/administration/keys/": "key",
     "/administration/users/": "user",
     "/administration/audit/": "audit",
-    "/warehouse/orders/": "order",
     "/invitation/": "link",
     "/first/": "first_link",
     "/account/sessions/": "session",
-    "/warehouse/articles/": "article",
+    **{f"/warehouse/{noun.path}/": noun.name for noun in warehouse_pages.NOUNS},
 }
 """What a path's only variable, or its first, stands for."""
 OWN_TYPE = {
@@ -101,7 +101,9 @@ def one_of_everything(site: Site) -> dict[str, Any]:
             now=site.store.clock.now(),
         )
     )
+    store = site.store
     return {
+        **site.write(lambda tx: warehouse_things(tx, store.publisher, TEA, store.clock.now())),
         "link": _a_link(site, "invitation"), "first_link": _a_link(site, "first"), "session": "0" * 64,
         "webhook": webhook["id"], "delivery": delivery["id"], "event": delivery["eventId"], "order": order,
         "goods_owner": TEA, "key": key["id"], "user": site.people["tea"].id, "event_type": "order.picked", "bulk_run": run,

@@ -113,6 +113,7 @@ class Node(Program):
                 "key_file": str(folder / "dockbell.key"),
                 "server__port": str(self.port),
                 "egress__allow_loopback_for_tests": "true",
+                "disk__ballast_mib": "0",
                 **variables,
             },
         )

@@ -18,7 +18,7 @@ from dockbell.actions import sessions
 from dockbell.actions.access import create_key
 from dockbell.app import App, Store
 from dockbell.domain.permissions import SYSTEM
-from dockbell.settings import EgressSettings, ServerSettings, Settings, WarehouseSettings, WorkerSettings
+from dockbell.settings import DiskSettings, EgressSettings, ServerSettings, Settings, WarehouseSettings, WorkerSettings
 from dockbell.store import users
 from dockbell.testing.client import Client
 from dockbell.testing.inspector import Inspector
@@ -129,6 +129,7 @@ def a_site(folder: Path, *, people: Iterable[tuple[str, str, str, tuple[int, ...
         worker=WorkerSettings(slots=16, shutdown_s=1.0),
         egress=EgressSettings(allow_loopback_for_tests=True),
         warehouse=WarehouseSettings(enabled=True),
+        disk=DiskSettings(ballast_mib=0),
     )
     inspector = Inspector()
     store = Store(settings)

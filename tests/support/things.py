@@ -6,6 +6,7 @@ from typing import Any
 from dockbell.store import users
 from tests.support.parts import Server
 from tests.support.rows import FJORD, TEA
+from tests.support.warehouse_things import warehouse_things
 
 
 class Things:
@@ -40,7 +41,11 @@ class Things:
             lambda tx: tx.one("SELECT min(id) AS id FROM wms_orders WHERE goods_owner_id = :owner", owner=owner)
         ).result()
         assert order is not None
+        of_the_warehouse = server.parts.database.submit_write(
+            lambda tx: warehouse_things(tx, server.parts.publisher, owner, now)
+        ).result()
         return {
+            **of_the_warehouse,
             "link": "x" * 43, "first_link": "x" * 43, "session": "0" * 64,
             "bulk_run": a_bulk_run(server, "user-0"), "webhook": webhook["id"],
             "event": event, "delivery": delivery["id"], "key": key, "user": user,

@@ -1,7 +1,11 @@
 """Goods owners, keys, audit trail and system page: what an administrator changes is done, shown and written down."""
 
 import re
+from dataclasses import replace
 
+from dockbell.domain.findings import Installation
+from dockbell.store import people
+from dockbell.web.server import build_app
 from tests.support.asgi import Api
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import Server, a_server
@@ -86,6 +90,20 @@ async def test_the_system_page_says_what_waits_and_who_is_alive(tmp_path, databa
         assert (await browser.get("/administration/system")).status == 200
         assert "Due now 1" in browser.words
         assert ("SQLite" if database.dialect == "sqlite" else "PostgreSQL") in browser.words
+
+
+async def test_the_system_page_says_what_the_doctor_says(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get("/administration/system")
+        assert "No node is running: nothing is delivered. Start" in browser.words
+        now = server.parts.clock.now()
+        await database.write(lambda tx: people.join_node(tx, name="here", now=now))
+        parts = replace(server.parts, installation=Installation(allow=["* 10.1.0.0/16"]))
+        browser = a_browser(build_app(parts), parts)
+        await browser.get("/administration/system")
+        assert "No node is running" not in browser.words
+        assert "Webhooks may reach a private network: * 10.1.0.0/16 (egress.allow)." in browser.words
 
 
 async def test_none_of_these_pages_is_for_others_than_administrators(tmp_path, database):

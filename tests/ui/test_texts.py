@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -18,13 +19,16 @@ from jinja2 import nodes
 
 import dockbell
 from dockbell import errors
-from dockbell.actions import journal, webhook_file, webhooks
+from dockbell.actions import held_back, journal, webhook_file, webhooks
 from dockbell.domain import advice, filters, permissions
+from dockbell.domain.catalog import load_catalog
 from dockbell.store.database import Database, open_database
 from dockbell.store.migrate import migrate
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.warehouse.demo_data import load_demo
+from dockbell.warehouse.pages.noun import Column, Input, Noun, Step, Table
 from dockbell.warehouse.rules.order import Status
+from dockbell.warehouse.rules.statuses import PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
 from dockbell.web.server import build_app
 from dockbell.web.ui.texts import LANGUAGES, language_for, messages_of, texts_of, translator
 from dockbell.web.ui.visit import Fields
@@ -37,16 +41,51 @@ from tests.support.things import Things
 
 PACKAGE = Path(dockbell.__file__).parent
 TEMPLATES = [*(PACKAGE / "web/ui/templates").glob("*.html"), *(PACKAGE / "warehouse/templates").glob("*.html")]
+CATALOG = load_catalog()
 OTHERS = sorted(set(LANGUAGES) - {"en"})
+STATUSES = [text for each in (PURCHASE_ORDER, *SHIPMENT.values(), PRODUCTION_ORDER) for text in each.texts.values()]
+STATES = ["yes", "no", "inbound", "outbound", "free", "allocated", "picked", "packed", "gone", "OPEN", "CLOSED"]
+
+
+def of_nouns() -> Iterator[str]:
+    """What the descriptions of the warehouse's nouns say to people."""
+    for noun in warehouse_pages.NOUNS:
+        yield from _of_noun(noun)
+
+
+def _of_noun(each: Noun | Step | Table | Column | Input) -> Iterator[str]:
+    inner: tuple[Any, ...] = ()
+    match each:
+        case Noun():
+            yield from (each.title, each.one, each.about)
+            inner = (*each.columns, *each.facts, *each.tables, *each.steps)
+            inner += () if each.new is None else (each.new,)
+        case Step():
+            yield each.word
+            inner = each.inputs
+        case Table():
+            yield each.title
+            inner = each.columns
+        case Column():
+            yield each.label
+        case Input():
+            yield from (text for text in (each.label, each.hint) if text)
+            inner = each.columns
+    for one in inner:
+        yield from _of_noun(one)
+
+
 BY_NAME: Mapping[str, Iterable[str]] = {
     "attempt.advice": advice.TEXTS,
     "advice": advice.TEXTS,
     "advice(each.lastCode, None)": advice.TEXTS,
-    "info.orderStatus.text": [each.text for each in Status],
+    "said": [*of_nouns(), *(each.text for each in Status), *STATUSES, *STATES],
     "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, journal.GONE],
+    "held.reason": held_back.REASONS.values(),
+    "held.meaning": held_back.STATES.values(),
     "words": [*filters.IN_WORDS.values(), *permissions.IN_WORDS.values()],
     **dict.fromkeys(("error.message", "error.hint", "each.message", "refused.message", "refused.hint"), ()),
-    **dict.fromkeys(("each.reason", "each.objection", "warning", "text"), ()),
+    **dict.fromkeys(("each.reason", "each.objection", "warning", "finding.text", "finding.advice"), ()),
 }
 """What `_(name)` may say. Refusals with a fixed text are found where they are raised; the rest are messages."""
 REFUSED_IN = [
@@ -67,7 +106,7 @@ def texts() -> dict[str, str]:
     for file in TEMPLATES:
         for text in in_template(file.read_text(encoding="utf-8")):
             found.setdefault(text, file.name)
-    for file in [*(PACKAGE / "web").rglob("*.py"), PACKAGE / "warehouse/pages.py"]:
+    for file in [*(PACKAGE / "web").rglob("*.py"), *(PACKAGE / "warehouse/pages").glob("*.py")]:
         for text in in_code(file.read_text(encoding="utf-8")):
             found.setdefault(text, file.name)
     for file in REFUSED_IN:
@@ -170,6 +209,26 @@ def test_every_reason_and_warning_is_translated(language):
     assert [each for each in wanted if each not in translated] == []
 
 
+def findings() -> Iterator[str]:
+    """What the doctor says: texts and advice."""
+    for node in ast.walk(ast.parse((PACKAGE / "domain/findings.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+            for said in node.args[2:]:
+                for each in (said.body, said.orelse) if isinstance(said, ast.IfExp) else (said,):
+                    yield (
+                        "".join(str(x.value) if isinstance(x, ast.Constant) else "{}" for x in each.values)
+                        if isinstance(each, ast.JoinedStr)
+                        else ast.literal_eval(each)
+                    )
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_finding_of_the_doctor_is_translated(language):
+    translated = set(map(blank, messages_of(language)))
+    assert len(list(findings())) >= 30
+    assert [each for each in findings() if each not in translated] == []
+
+
 @pytest.mark.parametrize(
     ("english", "swedish"),
     [
@@ -232,9 +291,13 @@ async def a_swedish_browser(database: Database, folder: Path) -> AsyncIterator[t
 def english_in(browser: Browser) -> list[str]:
     """Texts of the page, also those of its attributes, that stand there in English though there are Swedish ones."""
     source = " ".join(html.unescape(browser.text).split())
+    for each in CATALOG:
+        source = source.replace(each.name, "")  # names, the same in every language
     swedish = texts_of("sv")
-    telling = [text for text in swedish if " " in text and len(text) > 6 and "{" not in text]
-    return [text for text in telling if text != swedish[text] and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", source)]
+    families = {each.family for each in CATALOG}  # names too
+    telling = [text for text in swedish if " " in text and len(text) > 6 and "{" not in text and text not in families]
+    said = [text for text in telling if text != swedish[text] and text in source]
+    return [text for text in said if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", source)]
 
 
 async def test_every_page_is_in_swedish_for_who_prefers_it(tmp_path, database):

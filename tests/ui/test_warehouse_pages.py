@@ -67,17 +67,19 @@ async def test_an_order_is_made_by_hand_and_everything_wrong_is_said_at_once(tmp
         browser = a_browser(server.app, server.parts)
         await browser.get(LIST + "/new")
         fields = [
-            ("goodsOwnerId", str(TEA)), ("orderNumber", "77001"), ("transporter", "DHL"), ("orderType", "B2C"),
-            ("article", "TEA-999"), ("count", "2"), ("article", "TEA-001"), ("count", "a few"),
+            ("goodsOwnerId", str(TEA)), ("orderNumber", "77001"), ("transporter.transporterCode", "DHL"),
+            ("orderLines.rowNumber", ""), ("orderLines.articleNumber", "TEA-999"), ("orderLines.numberOfItems", "2"),
+            ("orderLines.rowNumber", ""), ("orderLines.articleNumber", "TEA-001"), ("orderLines.numberOfItems", "a few"),
         ]  # fmt: skip
         await browser.submit(LIST + "/new", fields)
         assert browser.last.status == 422
         assert 'value="a few"' in browser.text
-        assert "orderLines[1].numberOfItems" in browser.text
-        fields[-1] = ("count", "3")
+        assert 'href="#new-orderLines[1].numberOfItems"' in browser.text
+        assert "Number of items 2 : 'a few' does not fit" in browser.words
+        fields[-1] = ("orderLines.numberOfItems", "3")
         await browser.submit(LIST + "/new", fields)
-        assert "orderLines[0].articleNumber" in browser.text
-        fields[4] = ("article", "TEA-002")
+        assert 'href="#new-orderLines[0].articleNumber"' in browser.text
+        fields[4] = ("orderLines.articleNumber", "TEA-002")
         await browser.submit(LIST + "/new", fields)
         assert browser.last.status == 200
         assert "Order 77001" in browser.words

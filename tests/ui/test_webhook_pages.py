@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from dockbell.clock import HOUR
-from dockbell.store import deliveries
+from dockbell.store import breakers, deliveries
 from dockbell.store.database import Transaction
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import Server, a_server
@@ -403,3 +403,22 @@ async def test_every_change_leaves_a_row_without_secrets_for_those_it_concerns(t
             assert SECRET not in f"{row['before']}{row['after']}"
         [other] = [row for row in rows if row["object"] == f"webhook/{automation['id']}"]
         assert other["goods_owners"] is None
+
+
+async def test_r5_the_page_says_that_deliveries_are_held_back_why_and_until_when(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(eventType="test.anything")
+        event = int((await server.publish(type="test.anything"))["eventId"])
+        now = server.parts.clock.now()
+        held = (made["id"], 0, "open", now, "in a row", "http_503", now + HOUR)
+        await server.parts.database.write(lambda tx: breakers.put(tx, [held], []))
+        browser = admin(server)
+        for page in (f"{LIST}/{made['id']}", f"/administration/deliveries/{event}-{made['id']}"):
+            await browser.get(page)
+            assert "Held back: the receiver ails. The receiver failed ten times in a row." in browser.words
+            assert "http_503" in browser.words and "next probe" in browser.words
+        asked = await server.admin.get(f"/api/v1/webhooks/{made['id']}")
+        assert asked.document["heldBack"]["nextProbeAt"] > asked.document["heldBack"]["since"]
+        await server.parts.database.write(lambda tx: breakers.put(tx, [], [(made["id"], 0)]))
+        await browser.get(f"{LIST}/{made['id']}")
+        assert "Held back" not in browser.words

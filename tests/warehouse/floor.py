@@ -31,6 +31,12 @@ OF_FJORD = Actor("fjord", "Fjord Outdoor's own key", frozenset({"read", "publish
 
 STATEMENTS = {
     "wms_articles": "SELECT * FROM wms_articles ORDER BY id",
+    "wms_advised_items": "SELECT * FROM wms_advised_items ORDER BY purchase_order_line_id, place",
+    "wms_article_classes": "SELECT * FROM wms_article_classes ORDER BY article_id, class_id",
+    "wms_charges": "SELECT * FROM wms_charges ORDER BY id",
+    "wms_invoices": "SELECT * FROM wms_invoices ORDER BY id",
+    "wms_stock_changes": "SELECT * FROM wms_stock_changes ORDER BY made_at, article_id, reason, number_of_items, batch",
+    "wms_waybill_rows": "SELECT * FROM wms_waybill_rows ORDER BY id",
     "wms_article_items": "SELECT * FROM wms_article_items ORDER BY id",
     "wms_files": "SELECT * FROM wms_files ORDER BY id",
     "wms_inventories": "SELECT * FROM wms_inventories ORDER BY id",

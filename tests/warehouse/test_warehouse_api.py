@@ -61,7 +61,11 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
             "orderedNumberOfItems": 8,
             "allocatedNumberOfItems": 8,
             "pickedNumberOfItems": 8,
+            "wayOfDelivery": None,
+            "marketPlace": None,
+            "transportDocumentsPrinted": created,
             "warehouse": {"id": 1, "code": "GBG", "name": "Gothenburg"},
+            "advanced": {"backOrderInfo": None},
         },
         "consignee": an_order()["consignee"]
         | dict.fromkeys(("address2", "address3", "countryStateCode", "remark", "doorCode")),
@@ -94,6 +98,7 @@ async def test_the_whole_order_is_fetched_back_from_the_path_an_event_names(floo
             {"trackingUrl": "https://tracking.example/dhl/UA65SE", "waybill": "UA65SE", "created": created},
         ],
         "returnTracking": [],
+        "classes": [],
         "shipmentInfo": None,
     }
 

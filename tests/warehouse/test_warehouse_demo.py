@@ -21,7 +21,7 @@ def test_there_is_stock_for_every_order_of_the_demo(floor: Floor):
     assert all(len(ARTICLES[owner]) == 10 for owner in (TEA, FJORD))
     assert floor.stock("TEA-001") == (STOCK, 0)
     open_orders = [order for order in floor.everything()["wms_orders"] if order["status"] == 200]
-    assert len(open_orders) == 8
+    assert len(open_orders) == 10
     for order in open_orders:
         floor.do(orders.allocate_order, order["id"])
 

@@ -92,7 +92,7 @@ def test_a_purchase_order_is_changed_only_before_goods_come(floor: Floor):
     with pytest.raises(Conflict, match="cannot be changed"):
         a_purchase_order(floor, items=9)
     assert floor.everything() == before
-    refused(floor, purchase_orders.set_number, number, "PO-2")
+    refused(floor, purchase_orders.change_field, number, "purchaseOrderNumber", "PO-2")
 
 
 def test_everything_wrong_with_a_receipt_is_said_at_once(floor: Floor):
@@ -106,10 +106,10 @@ def test_everything_wrong_with_a_receipt_is_said_at_once(floor: Floor):
         floor.do(purchase_orders.receive, number, read(ReceiveStep, {"lines": lines}).lines)
     assert [(problem.field, problem.code) for problem in problems.value.problems] == [
         ("lines[0].rowNumber", "row_number"),
-        ("lines[0].locationId", "location"),
         ("lines[1].articleItemStatusCode", "article_item_status"),
         ("lines[1].serial", "serial"),
         ("lines[1].palletItemId", "pallet_item"),
+        ("lines[0].locationId", "location"),
     ]
     assert floor.everything() == before
 

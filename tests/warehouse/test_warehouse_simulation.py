@@ -55,7 +55,7 @@ def test_an_event_that_is_missing_and_stock_that_nobody_told_of_are_found(floor:
     found = floor.read(differences)
     assert found[0] == "inventory.performed: 1 changes in the tables, 0 events"
     assert found[1].startswith("article TEA-001 (items on the shelves, allocated): the article's sums say 501 and 0;")
-    assert len(found) == 2
+    assert found[2:] == ["article TEA-001: 501 items on the shelves, 500 in the ledger"]
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ import pytest
 from dockbell.actions.webhooks import Webhooks
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import Conflict
+from dockbell.errors import Conflict, InvalidInput
 from dockbell.store.vault import open_vault
-from dockbell.warehouse.actions import inventories, orders, production_orders, purchase_orders, stock
+from dockbell.warehouse.actions import articles, inventories, orders, production_orders, purchase_orders, stock
+from dockbell.warehouse.inputs.articles import NewArticle
 from dockbell.warehouse.inputs.common import read
 from dockbell.warehouse.inputs.floor import NewInventory
 from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, ReceiveStep
@@ -194,3 +195,39 @@ def test_many_who_change_the_same_stock_at_once_leave_it_as_the_events_tell(floo
     assert all(error is None or isinstance(error, Conflict) for error in errors), errors
     assert errors.count(None) > 6
     assert floor.read(differences) == []
+
+
+def test_an_article_deleted_while_it_is_ordered_is_on_no_open_order(floor: Floor):
+    """Whoever is first, the other is refused; both at once a hundred times, half of them purchase orders."""
+    refusals = 0
+    for number in range(100):
+        name = f"RACE-{number}"
+        article = {"goodsOwnerId": TEA, "articleNumber": name, "articleName": name}
+        article_id, _ = floor.do(articles.put_article, read(NewArticle, article))
+        line = [{"rowNumber": "1", "articleNumber": name, "numberOfItems": 1}]
+        if number % 2:
+            action: Callable[..., Any] = orders.create_order
+            new: Any = read(NewOrder, an_order(orderNumber=name, orderLines=line))
+        else:
+            action = purchase_orders.put_purchase_order
+            document = {"goodsOwnerId": TEA, "purchaseOrderNumber": name, "purchaseOrderLines": line}
+            new = read(NewPurchaseOrder, document)
+        ordering = floor.database.submit_write(lambda tx, a=action, n=new: a(floor.act(tx), n))  # type: ignore[misc]
+        deleting = floor.database.submit_write(
+            lambda tx, i=article_id: articles.delete_article(floor.act(tx), i)  # type: ignore[misc]
+        )
+        errors = [ordering.exception(), deleting.exception()]
+        assert errors.count(None) == 1, errors
+        assert isinstance(errors[0], InvalidInput) or isinstance(errors[1], Conflict)
+        refusals += errors[0] is not None
+    print(f"{refusals} of 100 articles were deleted first")
+    assert (
+        floor.rows(
+            """
+            SELECT a.number FROM wms_articles a WHERE a.deleted_at IS NOT NULL AND (
+              a.id IN (SELECT l.article_id FROM wms_order_lines l)
+              OR a.id IN (SELECT l.article_id FROM wms_purchase_order_lines l))
+            """
+        )
+        == []
+    )

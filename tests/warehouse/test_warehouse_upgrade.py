@@ -46,5 +46,6 @@ def test_stock_orders_and_parcels_are_carried_over(open_again: Callable[[], Data
     ]
     [stock] = database.submit_read(ledger.stock).result()
     assert (stock["number_of_items"], stock["allocated"]) == (stock["items"], stock["items_allocated"]) == (90, 12)
+    assert stock["booked"] == 90, "the ledger begins with what lies there"
     [parcel] = look("SELECT id, goods_owner_id, label, order_id, tracking_url, is_closed FROM wms_pallet_items")
     assert tuple(parcel.values()) == (9001, 114, "0037", 50164, "https://t.example/0037", 0)

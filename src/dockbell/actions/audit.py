@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockbell.clock import Moment, to_text
+from dockbell.domain import audit_chain
+from dockbell.domain.audit_chain import Verdict
 from dockbell.domain.permissions import Actor
 from dockbell.store import audit
 from dockbell.store.database import Transaction
@@ -39,6 +41,13 @@ def note(
         before=None if before is None else json.dumps(before, ensure_ascii=False),
         after=None if after is None else json.dumps(after, ensure_ascii=False),
     )
+
+
+def verify(tx: Transaction, actor: Actor, *, kept: str | None = None) -> Verdict:
+    """Follow the whole chain; `kept` is a hash written down earlier that must be in it."""
+    actor.need_everyone()
+    after, newest = audit.chained_after(tx), audit.newest(tx)
+    return audit_chain.verify(audit.chain(tx, after=after), after=after, newest=newest, kept=kept)
 
 
 def page(

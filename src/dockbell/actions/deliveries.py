@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from dockbell.actions import audit
+from dockbell.actions import audit, held_back
 from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain import advice
@@ -153,7 +153,8 @@ def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
     actor.need("read")
     row = _visible(tx, actor, text_id)
     webhook = webhooks.find(tx, row["webhook_id"])
-    left_out = {} if webhook is not None and may_read_exchange(actor, webhook) else _OPERATORS
+    may_read = webhook is not None and may_read_exchange(actor, webhook)
+    left_out = {} if may_read else _OPERATORS
     made = delivery_log.attempts_of(tx, row["event_id"], row["webhook_id"])
     attempts = [{**attempt_view(attempt), **left_out} for attempt in made]
     if row["status"] == "sending" and row["attempt_started_at"] is not None:
@@ -167,7 +168,9 @@ def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
         "webhookName": None if webhook is None else webhook["name"],
         "data": event["data"],
         "head": event["head"],
+        "erasedAt": None if event["erased_at"] is None else to_text(event["erased_at"]),
         "attemptList": attempts,
+        "heldBack": held_back.of_webhook(tx, row["webhook_id"]) if may_read and row["status"] == "pending" else None,
     }
 
 
@@ -186,6 +189,9 @@ def resend(tx: Transaction, actor: Actor, text_id: str, *, now: Moment) -> dict[
             code="goods_owner_removed",
             hint="Add the goods owner to the webhook again, or make another webhook for them.",
         )
+    event = events.find(tx, row["event_id"])
+    if event is None or event["erased_at"] is not None:
+        raise Conflict("The event's payload was erased, so there is nothing to send.", code="payload_erased")
     status = "pending" if webhook["enabled"] else "held"
     if not delivery_log.resend(tx, row["event_id"], row["webhook_id"], status=status, now=now):
         raise Conflict("An attempt is under way right now.", code="sending", hint="Wait for its outcome, then resend.")

@@ -104,6 +104,8 @@ def _objection(row: Row, event: Row, facts: Facts) -> tuple[str, str]:
         mine = ", ".join(map(str, owners))
         words = f"it is for another goods owner: it serves {mine}, the event is of {event['goods_owner_id']}"
         return "goods_owner", words
+    if event["erased_at"] is not None:
+        return "erased", "the event's payload was erased, so its filter cannot be asked any more"
     try:
         found = filter_from(settings["filters"]).objection(facts)
     except Exception:  # noqa: BLE001 - said here as it was counted when the event came
@@ -135,4 +137,5 @@ def view(row: Row) -> dict[str, Any]:
         "attributes": json.loads(row["attributes"]),
         "data": msgspec.Raw(row["data"].encode()),  # as it came: no number changed
         "test": row["test_of"] is not None,
+        "erasedAt": None if row["erased_at"] is None else to_text(row["erased_at"]),
     }

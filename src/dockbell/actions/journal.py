@@ -31,7 +31,11 @@ EVENTS_A_COMMIT = 500
 CLOSINGS_A_COMMIT = 1_000
 LONGEST_QUEUE = 20_000
 PAUSE_AFTER_FAILURE_S = 0.5
+PATIENCE_S = 5.0
+"""So long a publisher waits for its answer."""
 GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
+
+SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 
 Verdict = Accepted | DockbellError
 Told = list[Verdict] | DockbellError
@@ -68,6 +72,7 @@ class _Request(msgspec.Struct, gc=False):
     events: Sequence[NewEvent]
     answer: Callable[[Told], None]
     test_of: Webhook | None
+    since: float
 
 
 @dataclass(slots=True)
@@ -98,7 +103,13 @@ class Journal:
         dispatcher: Dispatcher,
         *,
         node: int,
+        need_room: Callable[[], None] = lambda: None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        self._need_room = need_room
+        self._patience_s = patience_s
+        self._writing: Sequence[_Request] = ()
+        self._watch: asyncio.TimerHandle | None = None
         self._database = database
         self._index = index
         self._publisher = publisher
@@ -138,7 +149,11 @@ class Journal:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
             raise Unavailable("The store does not keep up; nothing was accepted.", hint="Try again in a few seconds.")
-        self._requests.append(_Request(new, answer, test_of))
+        self._need_room()
+        loop = asyncio.get_running_loop()
+        self._requests.append(_Request(new, answer, test_of, loop.time()))
+        if self._watch is None:
+            self._watch = loop.call_later(self._patience_s / 5, self._lose_patience)
         self._queued += len(new)
         self._work.set()
 
@@ -160,8 +175,31 @@ class Journal:
         self._stopping = True
         self._work.set()
 
+    def _lose_patience(self) -> None:
+        """Tell those who have waited too long for the store; what is queued is dropped, what is being written is not ours any more."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._patience_s
+        queued = [request for request in self._requests if request.since <= late]
+        self._requests = [request for request in self._requests if request.since > late]
+        self._queued -= sum(len(request.events) for request in queued)
+        for request in queued:
+            _tell(
+                request,
+                Unavailable(
+                    "The store does not keep up; nothing was accepted.",
+                    code="store_slow",
+                    hint="Try again in a few seconds.",
+                ),
+            )
+        for request in [request for request in self._writing if request.since <= late]:
+            text = "The store does not answer; whether the events were stored is not known."
+            _tell(request, Unavailable(text, code="store_unknown", hint=SAME_ID))
+            request.answer = _nobody
+        waiting = self._requests or self._writing
+        self._watch = loop.call_later(self._patience_s / 5, self._lose_patience) if waiting else None
+
     async def _commit_once(self) -> None:
-        requests = self._take_requests()
+        requests = self._writing = self._take_requests()
         closings, self._closings = self._closings[:CLOSINGS_A_COMMIT], self._closings[CLOSINGS_A_COMMIT:]
         while True:
             plan = _Plan(self._index.state, requests, closings=closings)
@@ -173,10 +211,12 @@ class Journal:
                 await self._index.refresh(self._database)
                 continue
             except Exception as error:  # noqa: BLE001 - every waiter must hear of it, and the journal goes on
+                self._writing = ()
                 self._give_back(plan)
                 await self._fail(plan, error)
                 return
             break
+        self._writing = ()
         self._answer(plan, repeats)
         self._dispatcher.closed(plan.closings)
 
@@ -264,6 +304,10 @@ class Journal:
         self._closings = plan.closings + self._closings
         if plan.closings:
             await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
+
+
+def _nobody(_: Told) -> None:
+    """Whoever asked was told."""
 
 
 def _tell(request: _Request, told: Told) -> None:

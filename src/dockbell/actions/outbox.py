@@ -6,6 +6,7 @@ keeps the order: docs/decisions/0008-outbox.md.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -160,6 +161,27 @@ def retry(tx: Transaction) -> int:
     """Try everything that was set aside again; how many."""
     outbox.need(tx)
     return outbox.retry(tx)
+
+
+def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> int:
+    """Take out what was set aside and is of this goods owner, or about this object, or both; how many."""
+    outbox.need(tx)
+    gone, last = [], 0
+    while rows := outbox.set_aside_after(tx, last, limit=ROWS_AT_ONCE):
+        gone += [row["number"] for row in rows if _is_about(row["event"], goods_owner_id, about)]
+        last = rows[-1]["number"]
+    outbox.remove(tx, gone)
+    return len(gone)
+
+
+def _is_about(event: str, goods_owner_id: int | None, about: str | None) -> bool:
+    """Whether the text mentions both. Nothing was accepted of it, so its own document is all that can be asked."""
+    owner_said = goods_owner_id is None or _mentions(event, str(goods_owner_id))
+    return owner_said and (about is None or _mentions(event, about.partition("/")[2] or about))
+
+
+def _mentions(event: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", event) is not None
 
 
 def status(tx: Transaction) -> dict[str, object]:

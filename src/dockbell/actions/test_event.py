@@ -62,7 +62,10 @@ async def send_test_event(
 
 
 def _past(tx: Transaction, actor: Actor, event_id: int) -> Row:
-    return events.visible(tx, actor, event_id)
+    past = events.visible(tx, actor, event_id)
+    if past["erased_at"] is not None:
+        raise Conflict("The event's payload was erased, so there is nothing to send.", code="payload_erased")
+    return past
 
 
 def _new_event(index: Index, event_type_key: str, goods_owner_id: int, past: Row | None) -> NewEvent:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dockbell.actions import audit
+from dockbell.actions import audit, held_back
 from dockbell.actions.index import Index, State
 from dockbell.actions.webhook_credentials import needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
@@ -17,7 +17,7 @@ from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import deliveries, delivery_log, webhooks
+from dockbell.store import deliveries, delivery_log, failing, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
 
@@ -121,6 +121,7 @@ class Webhooks:
         if bool(row["enabled"]) and not settings["enabled"]:
             delivery_log.hold_all(tx, webhook_id)
         elif settings["enabled"] and not row["enabled"]:
+            failing.forget_failing(tx, webhook_id)
             delivery_log.release_all(tx, webhook_id, now=now)
         return Saved(self.view(_must_find(tx, webhook_id)))
 
@@ -189,7 +190,8 @@ class Webhooks:
 
     def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         actor.need("read")
-        return self.view(self._visible(tx, actor, webhook_id))
+        shown = self.view(self._visible(tx, actor, webhook_id))
+        return {**shown, "heldBack": held_back.of_webhook(tx, webhook_id)}
 
     def page(
         self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from dockbell.actions.index import State
 from dockbell.actions.journal import Job
@@ -13,6 +14,16 @@ from dockbell.domain.webhook import MASK, SHORTEST_MASKED
 from dockbell.store.deliveries import Closing
 
 RESPONSE_KEPT_CHARACTERS = 65_536
+
+
+class Sender(Protocol):
+    """Opens connections; hands outcomes back through the callback it was made with."""
+
+    def submit(self, token: object, request: OutgoingRequest) -> None: ...
+
+
+class ClosesAttempts(Protocol):
+    def close(self, closing: Closing) -> None: ...
 
 
 def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | NotSent, str]:

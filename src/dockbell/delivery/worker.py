@@ -10,7 +10,6 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -18,10 +17,11 @@ from dockbell.actions import bulk, statistics
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
-from dockbell.delivery.attempt import close_attempt, request_for
+from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, request_for
+from dockbell.delivery.gates import Gates
+from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
-from dockbell.domain.request import OutgoingRequest
 from dockbell.domain.webhook import Webhook
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Row, Transaction
@@ -34,21 +34,11 @@ AHEAD = 256
 MOST_IN_MEMORY = 8_192
 """Deliveries of all webhooks together, in flight or waiting; some 3 kB each. What finds no place waits in the store."""
 QUICK = SECOND
-WEBHOOKS_A_ROUND = 64
+WEBHOOKS_A_ROUND = 1_000
 CLAIM_AT_ONCE = 32
 TICK_S = 5.0
 LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
-
-
-class Sender(Protocol):
-    """Opens connections; hands outcomes back through the callback it was made with."""
-
-    def submit(self, token: object, request: OutgoingRequest) -> None: ...
-
-
-class ClosesAttempts(Protocol):
-    def close(self, closing: Closing) -> None: ...
 
 
 @dataclass(slots=True)
@@ -78,13 +68,17 @@ class Worker:
         node: int,
         slots: int = 512,
         jitter: Callable[[], float] = random.random,
+        waits: Callable[[], None] = lambda: None,
     ) -> None:
+        self._waits = waits
         self._database = database
         self._index = index
         self._clock = clock
         self._node = node
         self._slots = slots
         self._jitter = jitter
+        self._gates = Gates(clock, node)
+        self._turns = Turns()
         self._lanes: dict[int, _Lane] = defaultdict(_Lane)
         self._places = 0
         self._in_line: deque[_Lane] = deque()
@@ -111,9 +105,11 @@ class Worker:
         lane = self._lanes[webhook.id]
         room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
         full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
-        if self._stopping or (full and not at_once):
+        if self._stopping or ((full or not self._gates.room(webhook.id, lane.places)) and not at_once):
             self._behind.add(webhook.id)
+            self._waits()
             return None
+        self._gates.take(webhook.id)
         self._take_place(lane, 1)
         return self._lease_end(webhook, now)
 
@@ -154,6 +150,8 @@ class Worker:
             lane = self._lanes[attempt.job.webhook.id]
             lane.in_flight -= 1
             lane.last_took = now - attempt.job.lease.started_at
+            if not attempt.job.event.test and self._gates.note(attempt.job.webhook, outcome):
+                self._hold_back(lane, attempt.job.webhook.id)
             try:
                 self._end(attempt.job, outcome, attempt.shown_headers, now)
             except Exception:
@@ -271,17 +269,23 @@ class Worker:
             close_attempt(job, outcome, shown_headers, node=self._node, now=now, jitter=self._jitter()),
         )
 
-    def _give_back(self, jobs: Sequence[Job]) -> None:
+    def _hold_back(self, lane: _Lane, webhook_id: int) -> None:
+        """The receiver ails: what waits for it in memory waits in the store, and no retry is spent on waiting."""
+        waiting, lane.waiting = lane.waiting, deque(job for job in lane.waiting if job.event.test)
+        self._behind.add(webhook_id)
+        self._give_back([job for job in waiting if not job.event.test], due_at=self._gates.opens_at(webhook_id))
+
+    def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
         """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
         if jobs:
-            task = asyncio.get_running_loop().create_task(self._release([job.lease for job in jobs]))
+            task = asyncio.get_running_loop().create_task(self._release([job.lease for job in jobs], due_at))
             self._releasing.add(task)
             task.add_done_callback(self._releasing.discard)
 
-    async def _release(self, leases: list[Lease]) -> None:
-        now = self._clock.now()
+    async def _release(self, leases: list[Lease], due_at: Moment | None) -> None:
+        due_at = self._clock.now() if due_at is None else due_at
         try:
-            await self._database.write(lambda tx: deliveries.release(tx, leases, now=now))
+            await self._database.write(lambda tx: deliveries.release(tx, leases, now=due_at))
         except Exception as error:
             log.error("worker.release_failed", error=str(error), hint="They are taken up again when their leases end.")
         for lease in leases:
@@ -312,10 +316,12 @@ class Worker:
     async def _claim_round(self) -> tuple[int, float]:
         """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
         now = self._clock.now()
-        room = self._slots - len(self._in_flight)
+        # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
+        room = max(self._slots - len(self._in_flight), CLAIM_AT_ONCE) if self._places < MOST_IN_MEMORY else 0
         if room <= 0:
             return 0, BUSY_NAP_S
         try:
+            await self._gates.write(self._database)
             await self._index.refresh(self._database)
             leases, rows, next_due = await self._database.write(lambda tx: self._claim(tx, now, room))
         except Exception as error:
@@ -330,6 +336,7 @@ class Worker:
             )  # fmt: skip
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
             self._take_place(self._lanes[lease.webhook_id], 1)
+            self._gates.take(lease.webhook_id)
         self.take(jobs)
         if next_due is None:
             return len(jobs), LONGEST_NAP_S
@@ -338,30 +345,28 @@ class Worker:
 
     def _claim(self, tx: Transaction, now: Moment, room: int) -> tuple[list[Lease], dict[int, Row], Moment | None]:
         leases: list[Lease] = []
-        after = 0
         behind: set[int] = set()
-        while len(leases) < room:
-            due = deliveries.webhooks_with_due(tx, now=now, after=after, limit=WEBHOOKS_A_ROUND)
-            for webhook_id in due:
-                webhook = self._index.state.webhooks.get(webhook_id)
-                if webhook is None:
-                    continue
-                limit = min(CLAIM_AT_ONCE, room - len(leases))
-                found = deliveries.claim_due(
-                    tx,
-                    webhook_id=webhook_id,
-                    now=now,
-                    lease_until=self._lease_end(webhook, now),
-                    node=self._node,
-                    limit=limit,
-                )
-                leases += found
-                # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
-                if found or self._lanes[webhook_id].places >= webhook.max_concurrency:
-                    behind.add(webhook_id)
-            if len(due) < WEBHOOKS_A_ROUND:
+        webhooks = self._index.state.webhooks
+        due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_ROUND)
+        for webhook_id in self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND):
+            if len(leases) >= room:
                 break
-            after = due[-1]
+            webhook, places = webhooks[webhook_id], self._lanes[webhook_id].places
+            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook_id, places))
+            found = deliveries.claim_due(
+                tx,
+                webhook_id=webhook_id,
+                now=now,
+                lease_until=self._lease_end(webhook, now),
+                node=self._node,
+                limit=limit,
+            )
+            leases += found
+            # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
+            if found or not limit or places >= webhook.max_concurrency:
+                behind.add(webhook_id)
+            if found:
+                self._turns.served(webhook)
         self._behind = behind
         return leases, events.for_sending(tx, [lease.event_id for lease in leases]), deliveries.next_due_at(tx)
 
@@ -377,6 +382,7 @@ class Worker:
             ]
             try:
                 await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
+                await self._gates.write(self._database)
                 await statistics.roll_up(self._database, now=now)
                 await bulk.take_up(self._database, self._clock)
             except Exception as error:

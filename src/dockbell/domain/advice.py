@@ -18,6 +18,7 @@ _OF_CODE: Mapping[str, str] = {
         "The goods owner was taken off the webhook, so nothing of theirs is sent to it. Add them again, or make another "
         "webhook for them."
     ),
+    "payload_erased": "The event's payload was erased before it was sent, so there is nothing left to send.",
     "internal_error": "Dockbell made a mistake. Tell the operator when it happened; the log has the reason.",
     "file_descriptors": "The server has no file descriptor left. The operator must raise the limit (ulimit -n).",
     "ca_file_unreadable": "The file of trusted certificates cannot be read. The operator must mend egress.ca_file.",

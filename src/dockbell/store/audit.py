@@ -1,11 +1,15 @@
-"""The audit trail: who changed what. Rows are added, read, and never touched."""
+"""The audit trail: who changed what. Rows are added, read, and never touched; each is chained to the one before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dockbell.clock import Moment
+from dockbell.domain.audit_chain import link
 from dockbell.store import counters
 from dockbell.store.database import Row, Transaction
 from dockbell.store.events import only
+
+CHAINED_AFTER = "audit chained after"
 
 
 def add(
@@ -22,22 +26,45 @@ def add(
     after: str | None,
 ) -> None:
     """`goods_owners` is written `,114,207,`: who may see the row; None means administrators alone."""
+    number = counters.grow(tx, counters.AUDIT_ID)  # whoever adds after us waits here until we have committed
+    last = tx.one("SELECT hash FROM audit WHERE id = :id", id=number - 1)
+    row: dict[str, Any] = {
+        "id": number,
+        "at": at,
+        "actor": actor,
+        "actor_label": actor_label,
+        "address": address,
+        "action": action,
+        "object": about,
+        "goods_owners": goods_owners,
+        "before": before,
+        "after": after,
+    }
     tx.run(
         """
-        INSERT INTO audit (id, at, actor, actor_label, address, action, object, goods_owners, before, after)
-        VALUES (:id, :at, :actor, :actor_label, :address, :action, :about, :goods_owners, :before, :after)
+        INSERT INTO audit (id, at, actor, actor_label, address, action, object, goods_owners, before, after, hash)
+        VALUES (:id, :at, :actor, :actor_label, :address, :action, :object, :goods_owners, :before, :after, :hash)
         """,
-        id=counters.grow(tx, counters.AUDIT_ID),
-        at=at,
-        actor=actor,
-        actor_label=actor_label,
-        address=address,
-        action=action,
-        about=about,
-        goods_owners=goods_owners,
-        before=before,
-        after=after,
+        **row,
+        hash=link("" if last is None else last["hash"] or "", row),
     )
+
+
+def chained_after(tx: Transaction) -> int:
+    """The last row that was written before there was a chain."""
+    return counters.current(tx, CHAINED_AFTER)
+
+
+def newest(tx: Transaction) -> int:
+    """The last id that was given out."""
+    return counters.current(tx, counters.AUDIT_ID)
+
+
+def chain(tx: Transaction, *, after: int) -> Iterator[Row]:
+    """Every row above `after`, by id, a thousand at a time."""
+    while rows := tx.all("SELECT * FROM audit WHERE id > :after ORDER BY id LIMIT 1000", after=after):
+        yield from rows
+        after = rows[-1]["id"]
 
 
 def page(

@@ -272,7 +272,7 @@ def last_durations(tx: Transaction, keys: Sequence[tuple[int, int]]) -> dict[tup
 
 
 def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment) -> int:
-    """As `resend`, of many; left out are those under way, of deleted webhooks, and of goods owners no longer served."""
+    """As `resend`, of many; left out are those under way, of deleted webhooks, of owners no longer served, and erased."""
     changed = tx.run(
         """
         UPDATE deliveries
@@ -281,6 +281,7 @@ def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment
           FROM :rows(event_id BIGINT, webhook_id BIGINT, due_at BIGINT) r JOIN webhooks w ON w.id = r.webhook_id
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.status <> 'sending' AND w.deleted_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.erased_at IS NOT NULL)
            AND (w.all_goods_owners = 1 OR EXISTS (
                  SELECT 1 FROM webhook_goods_owners g
                   WHERE g.webhook_id = r.webhook_id AND g.goods_owner_id = deliveries.goods_owner_id))

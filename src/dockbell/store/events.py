@@ -116,7 +116,7 @@ def page(
     return tx.all(
         f"""
         SELECT e.id, e.goods_owner_id, e.event_type, e.publisher_id, e.occurred_at, e.accepted_at, e.object_key,
-               e.object_number, e.attributes, e.head, e.data, e.test_of
+               e.object_number, e.attributes, e.head, e.data, e.test_of, e.erased_at
           FROM events e
          WHERE e.id < :before AND e.id >= :from_id
            AND (CAST(:only AS TEXT) IS NULL OR :only LIKE '%,' || CAST(e.goods_owner_id AS TEXT) || ',%')

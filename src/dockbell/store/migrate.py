@@ -22,19 +22,35 @@ def migrate(database: Database, *, now: Moment) -> list[str]:
 
 def verify(database: Database) -> None:
     """Refuse to work on a schema that is not exactly this program's."""
-    known = max(number for number, _, _ in steps())
-    try:
-        row = database.submit_read(lambda tx: tx.one("SELECT max(number) AS number FROM schema_steps")).result()
-        found = int(row["number"] or 0) if row else 0
-    except Exception as error:
-        raise ConfigError("The database has no Dockbell schema yet. Run `dockbell migrate`.") from error
-    if found > known:
+    known = newest()
+    applied = database.submit_read(lambda tx: found(tx, database.dialect)).result()
+    if applied is None:
+        raise ConfigError("The database has no Dockbell schema yet. Run `dockbell migrate`.")
+    if applied > known:
         raise ConfigError(
-            f"The database has schema {found}; this program knows up to {known}. "
+            f"The database has schema {applied}; this program knows up to {known}. "
             "Start the newer program, or restore the backup made before the upgrade.",
         )
-    if found < known:
-        raise ConfigError(f"The database has schema {found}, this program needs {known}. Run `dockbell migrate`.")
+    if applied < known:
+        raise ConfigError(f"The database has schema {applied}, this program needs {known}. Run `dockbell migrate`.")
+
+
+def newest() -> int:
+    """The schema that this program needs."""
+    return max(number for number, _, _ in steps())
+
+
+def found(tx: Transaction, dialect: str) -> int | None:
+    """The schema that the database has; None if it has none."""
+    there = tx.one(
+        "SELECT to_regclass('schema_steps') AS name"
+        if dialect == "postgres"
+        else "SELECT name FROM sqlite_master WHERE name = 'schema_steps'"
+    )
+    if there is None or there["name"] is None:
+        return None
+    row = tx.one("SELECT max(number) AS number FROM schema_steps")
+    return None if row is None or row["number"] is None else int(row["number"])
 
 
 def steps() -> list[tuple[int, str, str]]:

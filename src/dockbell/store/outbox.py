@@ -152,3 +152,15 @@ def refused(tx: Transaction, *, limit: int, characters: int) -> list[Row]:
         limit=limit,
         characters=characters,
     )
+
+
+def set_aside_after(tx: Transaction, number: int, *, limit: int) -> list[Row]:
+    """What was set aside, by number, whole. As text: see `refused`."""
+    return tx.all(
+        """
+        SELECT number, CAST(event AS TEXT) AS event FROM dockbell_outbox
+         WHERE refused_at IS NOT NULL AND number > :number ORDER BY number LIMIT :limit
+        """,
+        number=number,
+        limit=limit,
+    )

@@ -170,6 +170,9 @@ class PostgresDatabase:
 
         return self.submit_read(measure).result()
 
+    def empty_log(self) -> None:
+        pass
+
     @contextmanager
     def inside(self, connection: object) -> Iterator[Transaction]:
         theirs = _in_transaction(connection)

@@ -37,6 +37,8 @@ STATEMENT_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CHECKPOINT_PAGES = 2_000
 RESTART_PAGES = 16_000
 BUSY_TIMEOUT_MS = 10_000
+LOG_TIMEOUT_MS = 500
+LOG_TRIES = 5
 LOOK_AROUND_S = 0.5
 
 
@@ -117,6 +119,8 @@ class SqliteDatabase:
         self._open_readers: list[apsw.Connection] = []
         self._wal_pages = 0
         self._checkpoint_due = threading.Event()
+        self._checkpointing = threading.Lock()
+        self._closed = threading.Event()
         self._closing = False
         self._serving: BufferedWriter | None = None
         self._data_version = 0
@@ -167,10 +171,25 @@ class SqliteDatabase:
             hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish through its outbox.",
         )
 
+    def empty_log(self) -> None:
+        connection = self._connect()
+        connection.set_busy_timeout(LOG_TIMEOUT_MS)  # meanwhile nobody can write
+        try:
+            for _ in range(LOG_TRIES):
+                try:
+                    with self._checkpointing:
+                        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                    return
+                except apsw.BusyError:  # somebody reads, or another process does the same
+                    self._closed.wait(LOOK_AROUND_S)
+        finally:
+            connection.close()
+
     def close(self) -> None:
         if self._serving is not None:
             self._serving.close()
         self._closing = True
+        self._closed.set()
         self._jobs.put(None)
         self._writer.join()
         self._checkpoint_due.set()
@@ -186,10 +205,14 @@ class SqliteDatabase:
             _make_ours_alone(self._path)
             connection = apsw.Connection(self._path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; free pages can be given back then
             connection.execute("PRAGMA journal_mode = WAL")
         except (apsw.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be opened as a SQLite database: {error}") from error
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged rows in a power cut
+        connection.execute(
+            "PRAGMA secure_delete = ON"
+        )  # what is deleted or erased is gone from the file, not only unlinked
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA cache_size = -65536")
@@ -302,7 +325,8 @@ class SqliteDatabase:
             self._checkpoint_due.clear()
             mode = apsw.SQLITE_CHECKPOINT_RESTART if self._wal_pages > RESTART_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
             try:
-                connection.wal_checkpoint(mode=mode)
+                with self._checkpointing:
+                    connection.wal_checkpoint(mode=mode)
             except apsw.Error as error:
                 log.warning("store.checkpoint_failed", error=str(error))
         connection.close()

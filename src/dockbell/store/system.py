@@ -48,3 +48,49 @@ def size(tx: Transaction, dialect: str) -> Row:
     )
     assert row is not None
     return row
+
+
+def durability(tx: Transaction, dialect: str) -> dict[str, str]:
+    """The database's settings on which "committed" depends, by name."""
+    if dialect == "postgres":
+        rows = tx.all(
+            """
+            SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')
+            """
+        )
+        return {row["name"]: row["setting"] for row in rows}
+    row = tx.one("PRAGMA synchronous")
+    assert row is not None
+    return {"synchronous": str(row["synchronous"])}
+
+
+def sqlite_version(tx: Transaction, dialect: str) -> tuple[int, ...] | None:
+    if dialect == "postgres":
+        return None
+    row = tx.one("SELECT sqlite_version() AS version")
+    assert row is not None
+    return tuple(map(int, row["version"].split(".")))
+
+
+def failing_webhooks(tx: Transaction, *, since: Moment, limit: int) -> list[Row]:
+    """Enabled ones whose every attempt has failed from before `since` on, the longest first."""
+    return tx.all(
+        """
+        SELECT w.id, w.name, h.failing_since FROM webhook_health h JOIN webhooks w ON w.id = h.webhook_id
+         WHERE h.failing_since <= :since AND w.enabled = 1 AND w.deleted_at IS NULL
+         ORDER BY h.failing_since LIMIT :limit
+        """,
+        since=since,
+        limit=limit,
+    )
+
+
+def webhooks_we_disabled(tx: Transaction, *, limit: int) -> list[Row]:
+    """Those that Dockbell disabled, with the reason; who switches one off by hand gives none."""
+    return tx.all(
+        """
+        SELECT w.id, w.name, w.disabled_reason FROM webhooks w
+         WHERE w.enabled = 0 AND w.deleted_at IS NULL AND w.disabled_reason IS NOT NULL ORDER BY w.id LIMIT :limit
+        """,
+        limit=limit,
+    )

@@ -10,6 +10,7 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -24,27 +25,40 @@ NONCE_BYTES = 12
 KEY_BYTES = 32
 
 
-class Vault:
-    """Opens with any of its keys, seals with the first."""
+FINGERPRINT = "fingerprint"
+KEY_ID_LENGTH = 9
 
-    def __init__(self, keys: list[bytes]) -> None:
-        if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigError(f"A secrets key must have {KEY_BYTES} bytes, written as 44 characters of base64.")
-        self._keys = {_id_of(key): AESGCM(key) for key in keys}
-        self._newest = _id_of(keys[0])
-        self._fingerprint_key = hmac.digest(keys[0], b"dockbell fingerprint", "sha256")
+
+class Vault:
+    """Opens with any of its keys, seals with the first.
+
+    `ring` is read again when a key turns up that is not known, and before sealing: so keys are changed while nodes run.
+    """
+
+    def __init__(self, ring: Callable[[], Sequence[bytes]]) -> None:
+        self._ring = ring
+        self._fingerprint_key = b""
+        self._take(ring())
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals."""
+        return self._newest
 
     def seal(self, text: str, *, place: str) -> str:
         """`place` names table, row and field, such as `webhooks/12/secrets`."""
+        self._look_again()
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._keys[self._newest].encrypt(nonce, text.encode(), place.encode())
         return f"{self._newest}:{base64.b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, *, place: str) -> str:
         key_id, _, packed = sealed.partition(":")
+        if key_id not in self._keys:
+            self._look_again()
         cipher = self._keys.get(key_id)
         if cipher is None:
-            raise ConfigError(f"{place} was sealed with key {key_id}, which is not in the key file.")
+            raise ConfigError(f"{place} was sealed with key {key_id}, which is not in the key ring.")
         raw = base64.b64decode(packed, validate=True)
         try:
             return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode()).decode()
@@ -56,36 +70,149 @@ class Vault:
         return hmac.digest(self._fingerprint_key, secret.encode(), "sha256").hex()[:8]
 
     def check(self, tx: Transaction) -> None:
-        """Refuse to start with a key that is not this database's; remember it in a database without one."""
-        rows = tx.all("SELECT key_id, sealed FROM vault_checks")
-        for row in rows:
-            self.open(row["sealed"], place=f"vault_checks/{row['key_id']}")
-        if self._newest not in {row["key_id"] for row in rows}:
-            tx.run(
-                "INSERT INTO vault_checks (key_id, sealed) VALUES (:key_id, :sealed)",
-                key_id=self._newest,
-                sealed=self.seal("dockbell", place=f"vault_checks/{self._newest}"),
-            )
+        """Refuse to start with keys that are not this database's, or without one that rows need; know the keys from now on.
 
-
-def open_vault(path: Path, database: Database) -> Vault:
-    """The key ring in `path`, one base64 key a line, the newest first; made on the first start."""
-    if not path.exists():
-        has_secrets = database.submit_read(lambda tx: tx.one("SELECT key_id FROM vault_checks LIMIT 1")).result()
-        if has_secrets is not None:
+        A key that no row needs any more may be gone.
+        """
+        marks = {row["key_id"]: row["sealed"] for row in tx.all("SELECT key_id, sealed FROM vault_checks")}
+        missing = {key_id: count for key_id, count in rows_by_key(tx).items() if key_id not in self._keys}
+        foreign = sorted(set(marks) - {FINGERPRINT} - set(self._keys))
+        if missing or (foreign and len(foreign) == len(set(marks) - {FINGERPRINT})):
             raise ConfigError(
-                f"The key file {path} is missing, and the database holds secrets sealed with key "
-                f"{has_secrets['key_id']}. Put the file back from your backup, or name it in DOCKBELL_KEY_FILE.",
+                f"The key ring lacks key {', '.join(sorted(missing) or foreign)}, which sealed "
+                f"{sum(missing.values())} secrets of this database.",
+                hint="Put that key's line back, below the others, and run `dockbell rotate-keys` before taking it out.",
             )
-        _make_key_file(path)
-    _warn_if_open_to_others(path)
-    try:
-        keys = [base64.b64decode(line, validate=True) for line in path.read_text("ascii").split()]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"The key file {path} cannot be read: {error}") from error
-    vault = Vault(keys)
+        for key_id, sealed in marks.items():
+            if key_id in self._keys:
+                self.open(sealed, place=f"vault_checks/{key_id}")
+        for key_id in foreign:
+            tx.run("DELETE FROM vault_checks WHERE key_id = :key_id", key_id=key_id)
+            log.info("vault.key_retired", key=key_id)
+        if self._newest not in marks:
+            self._mark(tx, self._newest, "dockbell")
+        if FINGERPRINT in marks:  # it outlives the key it was made of: fingerprints stay the same
+            self._fingerprint_key = bytes.fromhex(self.open(marks[FINGERPRINT], place=f"vault_checks/{FINGERPRINT}"))
+        else:
+            self._mark(tx, FINGERPRINT, self._fingerprint_key.hex())
+
+    def reseal(self, tx: Transaction, *, limit: int) -> int:
+        """Seal up to `limit` secrets with the newest key that were not; how many. 0: none is left."""
+        rows = tx.all(
+            """
+            SELECT w.id, w.secrets FROM webhooks w
+             WHERE w.secrets <> '' AND substr(w.secrets, 1, :length) <> :newest
+             ORDER BY w.id LIMIT :limit /*pg FOR UPDATE */
+            """,
+            length=KEY_ID_LENGTH,
+            newest=self._newest,
+            limit=limit,
+        )
+        anew = []
+        for row in rows:
+            place = f"webhooks/{row['id']}/secrets"
+            anew.append((row["id"], self.seal(self.open(row["secrets"], place=place), place=place)))
+        tx.run(
+            """
+            UPDATE webhooks SET secrets = r.secrets FROM :rows(id BIGINT, secrets TEXT) r WHERE webhooks.id = r.id
+            """,
+            rows=anew,
+        )
+        if rows:
+            return len(rows)
+        mark = tx.one("SELECT sealed FROM vault_checks WHERE key_id = :key_id", key_id=FINGERPRINT)
+        if mark is not None and not mark["sealed"].startswith(self._newest):
+            opened = self.open(mark["sealed"], place=f"vault_checks/{FINGERPRINT}")
+            tx.run("DELETE FROM vault_checks WHERE key_id = :key_id", key_id=FINGERPRINT)
+            self._mark(tx, FINGERPRINT, opened)
+        return 0
+
+    def _mark(self, tx: Transaction, name: str, text: str) -> None:
+        tx.run(
+            "INSERT INTO vault_checks (key_id, sealed) VALUES (:key_id, :sealed)",
+            key_id=name,
+            sealed=self.seal(text, place=f"vault_checks/{name}"),
+        )
+
+    def _look_again(self) -> None:
+        try:
+            self._take(self._ring())
+        except ConfigError as error:  # the file may be half way through being changed: what we know still holds
+            log.warning("vault.ring_unreadable", error=error.message)
+
+    def _take(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigError(f"A secrets key must have {KEY_BYTES} bytes, written as 44 characters of base64.")
+        self._keys = {id_of(key): AESGCM(key) for key in keys}
+        self._newest = id_of(keys[0])
+        self._fingerprint_key = self._fingerprint_key or hmac.digest(keys[0], b"dockbell fingerprint", "sha256")
+
+
+def rows_by_key(tx: Transaction) -> dict[str, int]:
+    """How many secrets each key has sealed."""
+    rows = tx.all(
+        """
+        SELECT substr(s.sealed, 1, :length) AS key_id, count(*) AS n
+          FROM (SELECT w.secrets AS sealed FROM webhooks w WHERE w.secrets <> ''
+                UNION ALL SELECT c.sealed FROM vault_checks c WHERE c.key_id = :fingerprint) s
+         GROUP BY substr(s.sealed, 1, :length)
+        """,
+        length=KEY_ID_LENGTH,
+        fingerprint=FINGERPRINT,
+    )
+    return {row["key_id"]: int(row["n"]) for row in rows}
+
+
+def open_vault(path: Path, database: Database, *, given: str | None = None) -> Vault:
+    """The key ring in `path`, one base64 key a line, the newest first; made on the first start. `given` is one in its place."""
+    if given is not None:
+        keys = keys_of(given, "secret_keys")
+        vault = Vault(lambda: keys)
+    else:
+        if not path.exists():
+            has_secrets = database.submit_read(lambda tx: tx.one("SELECT sealed FROM vault_checks LIMIT 1")).result()
+            if has_secrets is not None:
+                raise ConfigError(
+                    f"The key file {path} is missing, and the database holds secrets sealed with key "
+                    f"{has_secrets['sealed'][:KEY_ID_LENGTH]}. Put the file back from your backup, or name it in "
+                    "DOCKBELL_KEY_FILE.",
+                )
+            _make_key_file(path)
+        _warn_if_open_to_others(path)
+        vault = Vault(lambda: read_ring(path))
     database.submit_write(vault.check).result()
     return vault
+
+
+def read_ring(path: Path) -> list[bytes]:
+    try:
+        return keys_of(path.read_text("ascii"), f"The key file {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The key file {path} cannot be read: {error}") from error
+
+
+def keys_of(text: str, where: str) -> list[bytes]:
+    try:
+        return [base64.b64decode(line, validate=True) for line in text.split()]
+    except ValueError as error:
+        raise ConfigError(f"{where} cannot be read: {error}") from error
+
+
+def add_key(path: Path) -> str:
+    """Put a new key before the others in the file; its id. Whoever reads the file finds the old ring or the new one."""
+    before = path.stat()
+    key = secrets.token_bytes(KEY_BYTES)
+    ring = [key, *read_ring(path)]
+    made = path.with_name(path.name + ".new")
+    made.unlink(missing_ok=True)
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("".join(base64.b64encode(each).decode() + "\n" for each in ring))
+        file.flush()
+        os.fsync(file.fileno())
+    if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(made, before.st_uid, before.st_gid)
+    made.replace(path)
+    return id_of(key)
 
 
 def _make_key_file(path: Path) -> None:
@@ -103,5 +230,5 @@ def _warn_if_open_to_others(path: Path) -> None:
         log.warning("vault.key_open", file=str(path), mode=oct(mode), hint=f"chmod 600 {path}")
 
 
-def _id_of(key: bytes) -> str:
+def id_of(key: bytes) -> str:
     return "k" + hashlib.sha256(b"dockbell key id" + key).hexdigest()[:8]

@@ -5,14 +5,14 @@ committed together, or neither is. Changing needs the scope `publish`, because e
 another goods owner answers like what does not exist.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from dockbell.actions.publish import Publisher
 from dockbell.clock import Moment, to_text
 from dockbell.domain.permissions import Actor, no_such_goods_owner
-from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.inputs.common import NOBODY, Step
@@ -28,6 +28,8 @@ class Act:
     actor: Actor
     now: Moment
     by: Step = NOBODY
+    told: list[int] = field(default_factory=list)
+    """The events that were published through it."""
 
     def tell(self, event_type: str, goods_owner_id: int, data: Document, **attributes: Any) -> None:
         """Publish the event as a part of this transaction."""
@@ -38,7 +40,8 @@ class Act:
             "attributes": attributes,
             "data": data,
         }
-        self.publisher.publish(self.tx, self.actor, event, now=self.now)
+        accepted = self.publisher.publish(self.tx, self.actor, event, now=self.now)
+        self.told.append(accepted.event_id)
 
     def by_computer(self) -> Document | None:
         """The workstation as events tell it; one we know by its id alone gets its name."""
@@ -56,6 +59,19 @@ class Act:
     def need_goods_owner(self, goods_owner_id: int) -> None:
         self.actor.need("publish")
         need_goods_owner(self.tx, self.actor, goods_owner_id)
+
+    def found_or_new(self, counter: str, find: Callable[[], Row | None]) -> tuple[Row | None, int]:
+        """What `find` finds and locks, with its id; if there is none, an id for it to be made with.
+
+        Whoever takes an id waits for the one before to commit, so a second look sees the same thing made meanwhile.
+        """
+        found = find()
+        if found is None:
+            (new_id,) = places.next_ids(self.tx, counter)
+            found = find()
+            if found is None:
+                return None, new_id
+        return found, int(found["id"])
 
     def own(self, row: Row | None, what: str, number: int) -> Row:
         """The row that is to be changed, if there is one for this actor."""
@@ -81,7 +97,23 @@ def goods_owner_document(tx: Transaction, goods_owner_id: int) -> Document:
     return {"id": goods_owner_id, "name": row["name"]}
 
 
+def need_same_owner(row: Row, goods_owner_id: int) -> None:
+    """What is changed stays with its goods owner."""
+    if row["goods_owner_id"] != goods_owner_id:
+        text = f"It belongs to goods owner {row['goods_owner_id']} and stays there; write that number."
+        raise InvalidInput([Problem("goodsOwnerId", "goods_owner", text)])
+
+
+def taken(what: str, number: str) -> Conflict:
+    return Conflict(
+        f"There is {'an' if what[0] in 'aeiou' else 'a'} {what} {number} already.",
+        code="number_taken",
+        hint="Choose another number.",
+    )
+
+
 LISTED_AT = {
+    "invoice": "invoices",
     "order": "orders", "article": "articles", "article item": "articleItems", "purchase order": "purchaseOrders",
     "return order": "returnOrders", "inventory adjustment": "inventoryAdjustments", "shipment": "shipments",
     "production order": "productionOrders", "pick order": "warehouse/pickOrders", "pallet item": "warehouse/palletItems",
@@ -98,15 +130,17 @@ def no_such(what: str, number: int) -> NoReturn:
     raise NotFound(f"There is no {what} {number}.", code=what.replace(" ", "_"), hint=hint)
 
 
-def chosen(choices: Mapping[str, Row], code: str | None, field: str, what: str, problems: list[Problem]) -> int | None:
-    """The id behind a code; one that is not there becomes a problem that names those that are."""
-    if code is None:
-        return None
-    if code not in choices:
+def known_code(choices: Mapping[str, Row], code: str | None, field: str, what: str, problems: list[Problem]) -> None:
+    """A code that is not there becomes a problem that names those that are."""
+    if code is not None and code not in choices:
         text = f"There is no {what} {code!r}. There are: {', '.join(choices) or 'none yet'}."
         problems.append(Problem(field, what.replace(" ", "_"), text))
-        return None
-    return int(choices[code]["id"])
+
+
+def chosen(choices: Mapping[str, Row], code: str | None, field: str, what: str, problems: list[Problem]) -> int | None:
+    """The id behind a code that `known_code` would let pass."""
+    known_code(choices, code, field, what, problems)
+    return None if code is None or code not in choices else int(choices[code]["id"])
 
 
 def raise_all(problems: list[Problem]) -> None:

@@ -28,7 +28,7 @@ from dockbell.warehouse.actions import (
     shipments,
     stock,
 )
-from dockbell.warehouse.demo_data import ANNA, ARTICLES, CHAIN, OLA, SHOP, TEA, order_document
+from dockbell.warehouse.demo_data import ANNA, ARTICLES, CHAIN, GBG, OLA, SHOP, STO, STOCKED, TEA, order_document
 from dockbell.warehouse.inputs import floor as floor_inputs
 from dockbell.warehouse.inputs import goods_in as goods_in_inputs
 from dockbell.warehouse.inputs.articles import NewArticle
@@ -36,10 +36,16 @@ from dockbell.warehouse.inputs.common import Step, read
 from dockbell.warehouse.inputs.orders import NewOrder, ReturnStep
 from dockbell.warehouse.store import articles as article_store
 from dockbell.warehouse.store import items as item_store
+from dockbell.warehouse.store import places
 
 WORKERS = ((161, 5), (162, 6), (163, 7), (164, 8))
 LABEL = "JVBERi0xLjQKJSBhIGxhYmVsCg=="
 ENOUGH = 100
+PLACES = {GBG: (311, 312, 313, 321, 322, 901), STO: (1418, 1419, 1901)}
+"""Where items are moved to."""
+BUFFER = {GBG: 900, STO: 1900}
+SETS = {GBG: ("TEA-103", "TEA-001", "TEA-102"), STO: ("TEA-103", "TEA-005", "TEA-006")}
+"""What is made, and of which two articles."""
 BESIDE = 0.2
 """How often something other than an order's next step happens."""
 
@@ -120,34 +126,38 @@ class Day:
     def _owner(self) -> int:
         return self._chance.choice(list(ARTICLES))
 
-    def _article(self, owner: int) -> str:
-        return self._chance.choice(ARTICLES[owner])[0]
+    def _warehouse(self) -> str:
+        """Two orders of three are Gothenburg's."""
+        return self._chance.choice((GBG, GBG, STO))
+
+    def _article(self, owner: int, code: str) -> str:
+        return self._chance.choice(STOCKED[code][owner])
 
     # --- Orders ------------------------------------------------------------------------------------------
 
     def _order_comes(self, act: Act) -> Work:
-        owner, number = self._owner(), f"SIM-{self._next()}"
+        owner, number, code = self._owner(), f"SIM-{self._next()}", self._warehouse()
         kind, consignee = self._chance.choice((("B2C", ANNA), ("B2C", OLA), ("B2B", SHOP), ("B2B", CHAIN)))
-        chosen = self._chance.sample(ARTICLES[owner], self._chance.randint(1, 3))
-        lines = tuple((article, self._chance.randint(1, 3 if kind == "B2C" else 12)) for article, _ in chosen)
+        chosen = self._chance.sample(STOCKED[code][owner], self._chance.randint(1, 3))
+        lines = tuple((article, self._chance.randint(1, 3 if kind == "B2C" else 12)) for article in chosen)
         transporter = self._chance.choice(("DHL", "PostNord", "Bring"))
-        document = order_document(owner, number, transporter, kind, consignee, lines, now=act.now)
+        document = order_document(owner, number, transporter, kind, consignee, lines, now=act.now, warehouse=code)
         order_id, _ = orders.create_order(act, read(NewOrder, document))
         if self._chance.random() < 0.04:
             return then(self._cancel, order_id)
-        return then(self._allocate, owner, order_id)
+        return then(self._allocate, owner, code, order_id)
 
     def _cancel(self, act: Act, order_id: int) -> None:
         orders.cancel_order(act, order_id)
 
-    def _allocate(self, act: Act, owner: int, order_id: int) -> Work:
+    def _allocate(self, act: Act, owner: int, code: str, order_id: int) -> Work:
         try:
             order = orders.allocate_order(act, order_id)
         except Conflict:
-            return then(self._buy_for, owner, order_id)
+            return then(self._buy_for, owner, code, order_id)
         if self._chance.random() < 0.05:
             orders.deallocate_order(act, order_id)
-            return then(self._allocate, owner, order_id)
+            return then(self._allocate, owner, code, order_id)
         if self._chance.random() < 0.4:
             pick_order_id = pick_orders.create_pick_order(act, [order_id])
             return then(self._start_picking, pick_order_id, order_id)
@@ -158,10 +168,10 @@ class Day:
                 return then(self._pack, order_id)
         return then(self._pick, order_id)
 
-    def _buy_for(self, act: Act, owner: int, order_id: int) -> Work:
+    def _buy_for(self, act: Act, owner: int, code: str, order_id: int) -> Work:
         """Too little was there: order goods, and try again."""
-        self._purchase(act, owner)
-        return then(self._allocate, owner, order_id)
+        self._purchase(act, owner, code)
+        return then(self._allocate, owner, code, order_id)
 
     def _start_picking(self, act: Act, pick_order_id: int, order_id: int) -> Work:
         pick_orders.start_pick_order(act, pick_order_id)
@@ -224,21 +234,24 @@ class Day:
     # --- Goods in ----------------------------------------------------------------------------------------
 
     def _goods_arrive(self, act: Act) -> Work | None:
-        self._purchase(act, self._owner())
+        self._purchase(act, self._owner(), self._warehouse())
         return None
 
-    def _purchase(self, act: Act, owner: int) -> None:
-        """Order what there is least of; it is received in later steps."""
-        usual = {number for number, _ in ARTICLES[owner]}
-        found = [row for row in article_store.article_page(act.tx, owner, limit=1_000) if row["number"] in usual]
-        short = sorted(found, key=lambda row: int(row["number_of_items"]) - int(row["allocated"]))[:3]
+    def _purchase(self, act: Act, owner: int, code: str) -> None:
+        """Order what this warehouse has least of; it is received in later steps."""
+        left = dict.fromkeys(STOCKED[code][owner], 0)
+        for row in article_store.stock_per_warehouse(act.tx, owner, tuple(left)):
+            if row["warehouse_code"] == code:
+                left[row["number"]] = int(row["number_of_items"]) - int(row["allocated"])
+        short = sorted(left, key=lambda number: left[number])[:3]
         document: dict[str, Any] = {
             "goodsOwnerId": owner,
             "purchaseOrderNumber": f"PO-{self._next()}",
+            "warehouseCode": code,
             "purchaseOrderType": {"code": "STD"},
             "inDate": to_text(act.now + DAY)[:10],
             "purchaseOrderLines": [
-                {"rowNumber": str(row), "articleNumber": article["number"], "numberOfItems": ENOUGH}
+                {"rowNumber": str(row), "articleNumber": article, "numberOfItems": ENOUGH}
                 for row, article in enumerate(short, 1)
             ],
         }
@@ -251,7 +264,7 @@ class Day:
             case 1:
                 changed["purchaseOrderLines"].pop()
             case 2:
-                extra = {"rowNumber": "9", "articleNumber": short[0]["number"], "numberOfItems": 5}
+                extra = {"rowNumber": "9", "articleNumber": short[0], "numberOfItems": 5}
                 changed["purchaseOrderLines"].append(extra)
             case _:
                 pass
@@ -282,13 +295,14 @@ class Day:
         purchase_orders.finish(act, purchase_order_id)
 
     def _pallet_arrives(self, act: Act) -> Work:
-        owner = self._owner()
-        fields = {"goodsOwnerId": owner, "labelId": f"PAL-{self._next()}", "measures": {"weight": 240.5}}
+        owner, code, label = self._owner(), self._warehouse(), f"PAL-{self._next()}"
+        fields = {"goodsOwnerId": owner, "labelId": label, "warehouseCode": code, "measures": {"weight": 240.5}}
         pallet_id = pallets.create_pallet_item(act, read(floor_inputs.NewPalletItem, fields))
-        line = {"rowNumber": "1", "articleNumber": self._article(owner), "numberOfItems": 30}
+        line = {"rowNumber": "1", "articleNumber": self._article(owner, code), "numberOfItems": 30}
         order = {
             "goodsOwnerId": owner,
             "purchaseOrderNumber": f"PO-{self._next()}",
+            "warehouseCode": code,
             "purchaseOrderLines": [line],
         }
         order_id, _ = purchase_orders.put_purchase_order(act, read(goods_in_inputs.NewPurchaseOrder, order))
@@ -296,8 +310,8 @@ class Day:
         purchase_orders.receive(act, order_id, read(goods_in_inputs.ReceiveStep, came).lines)
         purchase_orders.finish(act, order_id)
         pallets.close_pallet_item(act, pallet_id)
-        new = read(floor_inputs.NewMovement, {"palletItemId": pallet_id, "toLocationId": 900, "typeCode": "PUTAWAY"})
-        movement_id = movements.create_movement(act, "movement pallet item", new)
+        new = {"palletItemId": pallet_id, "toLocationId": BUFFER[code], "typeCode": "PUTAWAY"}
+        movement_id = movements.create_movement(act, "movement pallet item", read(floor_inputs.NewMovement, new))
         return then(self._carry, "movement pallet item", movement_id)
 
     def _carry(self, act: Act, noun: movements.Noun, movement_id: int) -> Work | None:
@@ -312,30 +326,29 @@ class Day:
     # --- On the shelves ----------------------------------------------------------------------------------
 
     def _free_item(self, act: Act) -> Row | None:
-        owner = self._owner()
-        article_id = articles.need_article(act.tx, owner, self._article(owner), "articleNumber")
-        found = item_store.for_sale(act.tx, [article_id])
+        owner, code = self._owner(), self._warehouse()
+        article_id = articles.need_article(act.tx, owner, self._article(owner, code), "articleNumber")
+        found = item_store.for_sale(act.tx, [article_id], int(places.warehouses(act.tx)[code]["id"]))
         return item_store.view(act.tx, int(self._chance.choice(found)["id"])) if found else None
 
     def _move_about(self, act: Act) -> Work | None:
         item = self._free_item(act)
         if item is None:
             return None
-        to = self._chance.choice([each for each in (311, 312, 313, 321, 322, 901) if each != item["location_id"]])
+        to = self._chance.choice([each for each in PLACES[item["warehouse_code"]] if each != item["location_id"]])
         if self._chance.random() < 0.5:
             stock.move_item(act, int(item["id"]), to)
             return None
-        fields = {"articleItemId": item["id"], "toLocationId": to, "typeCode": "REPLENISH"}
-        movement_id = movements.create_movement(act, "movement order", read(floor_inputs.NewMovement, fields))
+        new = {"articleItemId": item["id"], "toLocationId": to, "typeCode": "REPLENISH"}
+        movement_id = movements.create_movement(act, "movement order", read(floor_inputs.NewMovement, new))
         return then(self._carry, "movement order", movement_id)
 
     def _quarantine(self, act: Act) -> Work | None:
         item = self._free_item(act)
         if item is None:
             return None
-        item_id = int(item["id"])
-        stock.set_item_status(act, item_id, "QUAR")
-        return then(self._release, item_id)
+        stock.set_item_status(act, int(item["id"]), "QUAR")
+        return then(self._release, int(item["id"]))
 
     def _release(self, act: Act, item_id: int) -> None:
         stock.set_item_status(act, item_id, "OK")
@@ -354,15 +367,15 @@ class Day:
         return None
 
     def _produce(self, act: Act) -> Work:
+        code = self._warehouse()
+        made, *parts = SETS[code]
         fields = {
             "goodsOwnerId": TEA,
             "productionOrderNumber": f"MO-{self._next()}",
-            "articleNumber": "TEA-103",
+            "warehouseCode": code,
+            "articleNumber": made,
             "numberOfItems": self._chance.randint(1, 5),
-            "parts": [
-                {"articleNumber": "TEA-001", "numberOfItems": 1},
-                {"articleNumber": "TEA-102", "numberOfItems": 1},
-            ],
+            "parts": [{"articleNumber": part, "numberOfItems": 1} for part in parts],
             "productionOrderType": {"code": "KIT"},
         }
         new = read(goods_in_inputs.NewProductionOrder, fields)

@@ -1,4 +1,5 @@
-"""Two goods owners with articles, stock that came on purchase orders, and a few open orders: enough to try everything."""
+"""Two warehouses, two goods owners with articles, stock that came on purchase orders, and a few open orders: enough to
+try everything."""
 
 from typing import Any
 
@@ -31,8 +32,16 @@ USERS = ((161, "Maja, goods in"), (162, "Omar, picking"), (163, "Lena, packing")
 COMPUTERS = ((5, "GOODS-IN"), (6, "PICK-01"), (7, "PACK-03"), (8, "FORKLIFT-2"))
 AT_GOODS_IN = {"byUser": {"userId": 161}, "byComputer": {"computerId": 5}}
 SUPPLIERS = {TEA: ("S-20", "Ceylon Leaf Trading"), FJORD: ("S-71", "Outdoor Textiles Gdansk")}
-STOCK_ORDER = "PO-STOCK"
+GBG, STO = "GBG", "STO"
+STOCK_ORDERS = {GBG: "PO-STOCK", STO: "PO-STOCK-STO"}
 PICKING_PLACES = ("A", "B", "C", "D")
+STOCKHOLM = 2
+STOCKHOLM_PLACES = (
+    (1100, "IN-01", 3, "IN", "Goods in"), (1900, "BUF-01", 2, "BUF", "Buffer"), (1901, "BUF-02", 2, "BUF", "Buffer"),
+    (1940, "RET-01", 5, "RET", "Returns"), (1950, "PACK-OUT", 4, "OUT", "Goods out"),
+    *((1399 + shelf, f"S-{shelf:02}", 1, "S", "Picking") for shelf in range(1, 21)),
+)  # fmt: skip
+"""Gothenburg is there without the demo."""
 STOCK = 500
 ARTICLES = {
     TEA: (
@@ -60,6 +69,14 @@ ARTICLES = {
         ("FO-5001", "Water bottle, 1 l"),
     ),
 }
+STOCKED: dict[str, dict[int, tuple[str, ...]]] = {
+    GBG: {owner: tuple(number for number, _ in articles) for owner, articles in ARTICLES.items()},
+    STO: {
+        TEA: ("TEA-003", "TEA-004", "TEA-005", "TEA-006", "TEA-007"),
+        FJORD: ("FO-3000", "FO-3001", "FO-4000", "FO-4001", "FO-5000"),
+    },
+}
+"""Which articles lie in which warehouse: not every warehouse has everything."""
 ANNA = ("2001", "Anna Lind", "Storgatan 5", "411 38", "Göteborg", "SE")
 SHOP = ("880", "Tehuset i Uppsala", "Svartbäcksgatan 11", "753 20", "Uppsala", "SE")
 OLA = ("31", "Ola Nordmann", "Strandgaten 18", "5013", "Bergen", "NO")
@@ -77,6 +94,10 @@ ORDERS = (
     (FJORD, "3003", "PostNord", "B2C", ANNA, (("FO-3001", 2),)),
     (FJORD, "3004", "DHL", "B2C", OLA, (("FO-1001", 1), ("FO-4000", 1), ("FO-4001", 4))),
     (FJORD, "3005", "Bring", "B2B", CHAIN, (("FO-2000", 20), ("FO-2001", 20))),
+)
+ORDERS_OF_STOCKHOLM = (
+    (TEA, "12352", "PostNord", "B2C", ANNA, (("TEA-005", 2), ("TEA-007", 1))),
+    (FJORD, "3006", "Bring", "B2B", CHAIN, (("FO-3001", 12), ("FO-5000", 6))),
 )
 # How far some of them have come when one first looks.
 DONE = {
@@ -103,36 +124,47 @@ def load_demo(tx: Transaction, publisher: Publisher, now: Moment) -> None:
         places.put_user(tx, user_id, name)
     for computer_id, name in COMPUTERS:
         places.put_computer(tx, computer_id, name)
+    places.put_warehouse(tx, STOCKHOLM, STO, "Stockholm")
+    for location_id, name, type_id, aisle, zone in STOCKHOLM_PLACES:
+        locked = zone == "Returns"
+        places.put_location(tx, location_id, STOCKHOLM, name, type_id, aisle, zone, is_locked_for_sale=locked)
     for place, aisle in enumerate(PICKING_PLACES):
         for shelf in range(1, 11):
             places.put_location(tx, 400 + 10 * place + shelf - 1, 1, f"{aisle}-{shelf:02}", 1, aisle, "Picking")
     act = Act(tx, publisher, SYSTEM, now, read(Step, AT_GOODS_IN))
     for owner in OWNERS:
-        _stock_up(act, owner)
-    for order in ORDERS:
-        if order_store.lock_order_by_number(tx, order[0], order[1]) is None:
-            document = read(NewOrder, order_document(*order, now=now))
-            order_id, _ = orders.create_order(act, document)
-            for step in DONE.get(order[1], ()):
-                step(act, order_id)
+        _name_articles(act, owner)
+    for code, number in STOCK_ORDERS.items():
+        for owner in OWNERS:
+            if purchase_order_store.lock_by_number(tx, owner, number) is None:
+                _stock_up(act, owner, code)
+    for code, wanted in ((GBG, ORDERS), (STO, ORDERS_OF_STOCKHOLM)):
+        for order in wanted:
+            if order_store.lock_order_by_number(tx, order[0], order[1]) is None:
+                document = read(NewOrder, order_document(*order, now=now, warehouse=code))
+                order_id, _ = orders.create_order(act, document)
+                for step in DONE.get(order[1], ()):
+                    step(act, order_id)
 
 
-def _stock_up(act: Act, owner: int) -> None:
-    """Articles, and one purchase order that has brought all of them."""
-    there = article_store.articles_by_number(act.tx, owner, (number for number, _ in ARTICLES[owner]))
+def _name_articles(act: Act, owner: int) -> None:
+    there = article_store.hold_by_number(act.tx, owner, (number for number, _ in ARTICLES[owner]))
     for place, (number, name) in enumerate(ARTICLES[owner]):
         if number not in there:
             articles.put_article(act, read(NewArticle, _article(owner, place, number, name)))
-    if purchase_order_store.lock_by_number(act.tx, owner, STOCK_ORDER) is not None:
-        return
+
+
+def _stock_up(act: Act, owner: int, code: str) -> None:
+    """One purchase order that has brought all this warehouse has of the goods owner."""
     number, name = SUPPLIERS[owner]
     lines = [
         {"rowNumber": str(row), "articleNumber": article, "numberOfItems": STOCK}
-        for row, (article, _) in enumerate(ARTICLES[owner], 1)
+        for row, article in enumerate(STOCKED[code][owner], 1)
     ]
     order = {
         "goodsOwnerId": owner,
-        "purchaseOrderNumber": STOCK_ORDER,
+        "purchaseOrderNumber": STOCK_ORDERS[code],
+        "warehouseCode": code,
         "purchaseOrderType": {"code": "STD"},
         "supplierInfo": {"supplierNumber": number, "supplierName": name},
         "purchaseOrderClasses": [{"code": "SEA" if owner == TEA else "ROAD"}],
@@ -140,16 +172,18 @@ def _stock_up(act: Act, owner: int) -> None:
         "purchaseOrderLines": lines,
     }
     order_id, _ = purchase_orders.put_purchase_order(act, read(NewPurchaseOrder, order))
-    came = [_received(owner, row, act.now) for row in range(1, len(lines) + 1)]
+    came = [_received(owner, code, row, article, act.now) for row, article in enumerate(STOCKED[code][owner], 1)]
     purchase_orders.receive(act, order_id, read(ReceiveStep, {"lines": came}).lines)
     purchase_orders.finish(act, order_id)
 
 
-def _received(owner: int, row: int, now: Moment) -> dict[str, Any]:
+def _received(owner: int, code: str, row: int, article: str, now: Moment) -> dict[str, Any]:
     """Tea has batches that expire; tents have neither."""
-    line = {"rowNumber": str(row), "numberOfItems": STOCK, "locationId": 400 + (0 if owner == TEA else 20) + row - 1}
-    if owner == TEA and row <= 7:
-        line |= {"batch": f"B-{to_text(now)[:4]}-{row:02}", "expiryDate": to_text(now + (365 + row) * DAY)[:10]}
+    place = 399 + row + (0 if owner == TEA else 20) if code == GBG else 1399 + row + (0 if owner == TEA else 10)
+    line = {"rowNumber": str(row), "numberOfItems": STOCK, "locationId": place}
+    if "TEA-001" <= article <= "TEA-007":
+        batch = int(article[-2:])
+        line |= {"batch": f"B-{to_text(now)[:4]}-{batch:02}", "expiryDate": to_text(now + (365 + batch) * DAY)[:10]}
     return line
 
 
@@ -176,11 +210,13 @@ def order_document(
     lines: tuple[tuple[str, int], ...],
     *,
     now: Moment,
+    warehouse: str = GBG,
 ) -> dict[str, Any]:
     names = ("customerNumber", "name", "address1", "postCode", "city", "countryCode")
     return {
         "goodsOwnerId": owner,
         "orderNumber": number,
+        "warehouseCode": warehouse,
         "goodsOwnerOrderId": f"web-{number}",
         "deliveryDate": to_text(now + 2 * DAY)[:10],
         "consignee": dict(zip(names, consignee, strict=True)),

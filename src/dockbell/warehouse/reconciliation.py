@@ -79,3 +79,5 @@ def _stock(tx: Transaction, told: Told) -> Iterator[str]:
         if len(set(claims.values())) > 1:
             said = "; ".join(f"{who} say {items} and {aside}" for who, (items, aside) in claims.items())
             yield f"article {row['number']} (items on the shelves, allocated): {said}"
+        if row["booked"] != row["number_of_items"]:
+            yield f"article {row['number']}: {row['number_of_items']} items on the shelves, {row['booked']} in the ledger"

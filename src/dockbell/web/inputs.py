@@ -53,6 +53,13 @@ class GoodsOwnerInput(Input):
     name: StrictStr = Field(description="1 to 200 printable characters; stands in each payload.")
 
 
+class ErasureInput(Input):
+    goods_owner_id: Id | None = Field(default=None, description="Erase the payloads of this goods owner.")
+    key: StrictStr | None = Field(
+        default=None, max_length=200, description="Erase the payloads about this object, such as order/50163."
+    )
+
+
 class EventTypeInput(Input):
     """For the documentation: the catalog itself judges these."""
 

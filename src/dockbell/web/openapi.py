@@ -9,12 +9,20 @@ from pydantic.json_schema import models_json_schema
 
 from dockbell import __version__
 from dockbell.actions.webhook_input import WebhookInput
-from dockbell.web.inputs import DeliveriesFilter, EventTypeInput, GoodsOwnerInput, NewApiKey, Rotation, TestOrder
+from dockbell.web.inputs import (
+    DeliveriesFilter,
+    ErasureInput,
+    EventTypeInput,
+    GoodsOwnerInput,
+    NewApiKey,
+    Rotation,
+    TestOrder,
+)
 
 _REF = "#/components/schemas/{model}"
 _PARTLY = "WebhookChange"
 _MODELS: tuple[type[BaseModel], ...] = (
-    WebhookInput, NewApiKey, Rotation, TestOrder, GoodsOwnerInput, EventTypeInput, DeliveriesFilter,
+    WebhookInput, NewApiKey, Rotation, TestOrder, GoodsOwnerInput, EventTypeInput, DeliveriesFilter, ErasureInput,
 )  # fmt: skip
 _ERRORS = {
     400: "The request cannot be read.",

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockbell.actions.access import Doorkeeper
+from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
+from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, SystemClock
+from dockbell.domain.findings import Installation
 from dockbell.store.database import Database
 
 
@@ -29,7 +32,13 @@ class Parts:
     """The reference warehouse runs in this process."""
     ended: Callable[[], str | None] = lambda: None
     """The part of the node that ended unasked; while all of them run, None."""
+    room: Callable[[], bool] = lambda: True
+    """The disk has room for more events."""
     tests: Pace = field(default_factory=lambda: Pace(SystemClock()))
     """How often somebody may send a test event."""
-    risks: tuple[str, ...] = ()
-    """Settings that an operator should know to be risky, each as a sentence for the system page."""
+    installation: Installation = field(default_factory=Installation)
+    """How this node is set up, for the findings of the system page."""
+    rates: Rates = field(default_factory=lambda: Rates(SystemClock()))
+    """How fast a key may publish."""
+    ceiling: Ceiling | None = None
+    """How much may wait for a goods owner; None: anything."""

@@ -11,7 +11,7 @@ from dockbell.warehouse.act import Act, Document
 from dockbell.warehouse.documents import stock
 from dockbell.warehouse.rules.allocation import taken_from
 from dockbell.warehouse.rules.order import Line, Order
-from dockbell.warehouse.store import articles, items
+from dockbell.warehouse.store import articles, items, stock_changes
 
 FLAGS = {
     "article.allocated": "isAllocated",
@@ -37,27 +37,28 @@ def carry_out(act: Act, row: Row, before: Order, after: Order, *, parcel_id: int
 
 def _allocate(act: Act, row: Row, line: Line, count: int) -> None:
     if count > 0:
-        for item_id in _parts(act, items.for_sale(act.tx, [line.article_id]), count):
+        for item_id, _ in _parts(act, items.for_sale(act.tx, [line.article_id], int(row["warehouse_id"])), count):
             items.allocate(act.tx, item_id, line.id)
             _tell(act, "article.allocated", row, line, item_id)
 
 
 def _deallocate(act: Act, row: Row, line: Line, count: int) -> None:
     if count > 0:
-        for item_id in _parts(act, items.of_line(act.tx, line.id, ["allocated"]), count):
+        for item_id, _ in _parts(act, items.of_line(act.tx, line.id, ["allocated"]), count):
             items.deallocate(act.tx, item_id)
             _tell(act, "article.deallocated", row, line, item_id)
 
 
 def _pick(act: Act, row: Row, line: Line, count: int) -> None:
     if count > 0:
-        for item_id in _parts(act, items.of_line(act.tx, line.id, ["allocated"]), count):
+        for item_id, taken in _parts(act, items.of_line(act.tx, line.id, ["allocated"]), count):
             items.pick(act.tx, item_id, now=act.now)
+            stock_changes.book(act.tx, item_id, "picked", -taken, order_id=int(row["id"]), now=act.now)
             _tell(act, "article.picked", row, line, item_id)
 
 
 def _pack(act: Act, row: Row, line: Line, count: int, parcel_id: int) -> None:
-    for item_id in _parts(act, items.of_line(act.tx, line.id, ["picked"]), count):
+    for item_id, _ in _parts(act, items.of_line(act.tx, line.id, ["picked"]), count):
         items.pack(act.tx, item_id, parcel_id, now=act.now)
         _tell(act, "article.packed", row, line, item_id)
 
@@ -66,15 +67,16 @@ def take_back(
     act: Act, row: Row, line: Line, count: int, *, cause_id: int | None, status_id: int, location_id: int
 ) -> None:
     """So many of the line's items lie in the returns again; the caller holds their articles."""
-    for item_id in _parts(act, items.of_line(act.tx, line.id, ["picked", "packed"]), count):
+    for item_id, back in _parts(act, items.of_line(act.tx, line.id, ["picked", "packed"]), count):
         items.take_back(act.tx, item_id, cause_id=cause_id, status_id=status_id, location_id=location_id, now=act.now)
+        stock_changes.book(act.tx, item_id, "returned", back, order_id=int(row["id"]), now=act.now)
         _tell(act, "article.returned", row, line, item_id)
 
 
-def _parts(act: Act, found: Iterable[Row], count: int) -> Iterator[int]:
-    """So many of these items; one that is taken only in part is split first."""
+def _parts(act: Act, found: Iterable[Row], count: int) -> Iterator[tuple[int, int]]:
+    """So many of these items, and how many each is; one that is taken only in part is split first."""
     for item_id, taken, whole in list(taken_from(found, count)):
-        yield item_id if whole else items.split(act.tx, item_id, taken)
+        yield item_id if whole else items.split(act.tx, item_id, taken), taken
 
 
 def _tell(act: Act, event_type: str, row: Row, line: Line, item_id: int) -> None:

@@ -12,6 +12,7 @@ from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.floor import Adjustment, NewInventory
+from dockbell.warehouse.rules.floor import COUNTABLE, need_on_shelf
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import articles, inventories, items, orders, places
 
@@ -56,7 +57,7 @@ def adjust_item(
     act: Act, inventory_id: int, place: int, item: Row, difference: int, *, cause: Row | None, comment: str
 ) -> None:
     """So many items more or fewer. No difference is no transaction."""
-    stock.need_on_shelf(item, "adjusted", ("free", "gone"))
+    need_on_shelf(int(item["id"]), "adjusted", item["state"], COUNTABLE)
     left = int(item["number_of_items"]) + difference
     if left < 0:
         raise impossible(
@@ -65,7 +66,7 @@ def adjust_item(
         )
     if difference:
         items.set_number(act.tx, int(item["id"]), left)
-        stock.add(act, int(item["article_id"]), difference)
+        stock.add(act, int(item["id"]), int(item["article_id"]), difference)
         tell(act, inventory_id, place, int(item["id"]), difference, cause=cause, comment=comment)
 
 

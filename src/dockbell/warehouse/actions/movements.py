@@ -9,10 +9,10 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, raise_all, visible
-from dockbell.warehouse.actions import stock
-from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.actions import stock, where
 from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.inputs.floor import MovementChange, NewMovement
+from dockbell.warehouse.rules.floor import need_on_shelf, need_open_movement
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import articles, items, orders, pallets, places, work
 
@@ -26,12 +26,15 @@ def create_movement(act: Act, noun: Noun, new: NewMovement) -> int:
     thing = _thing(act, noun, new)
     problems: list[Problem] = []
     type_id = chosen(places.kinds(act.tx, KINDS[noun]), new.type_code, "typeCode", "movement type", problems)
-    if not places.locations(act.tx, [new.to_location_id]):
-        problems.append(no_location(new.to_location_id, "toLocationId"))
+    to = places.locations(act.tx, [new.to_location_id]).get(new.to_location_id)
+    if to is None:
+        problems.append(where.no_location(new.to_location_id, "toLocationId"))
     if new.order_id is not None:
         order = orders.order(act.tx, new.order_id)
         if order is None or order["goods_owner_id"] != thing["goods_owner_id"]:
             problems.append(Problem("orderId", "order", f"There is no order {new.order_id}."))
+        elif to is not None and to["warehouse_id"] != order["warehouse_id"]:
+            problems.append(where.elsewhere(act.tx, to, int(order["warehouse_id"]), "toLocationId"))
     raise_all(problems)
     if thing["location_id"] == new.to_location_id:
         raise impossible("It is there already.", "Choose another location.")
@@ -69,7 +72,7 @@ def _thing(act: Act, noun: Noun, new: NewMovement) -> Row:
         raise InvalidInput(problems)
     if noun == "movement order":
         item = stock.open_item(act, number)
-        stock.need_on_shelf(item, "moved")
+        need_on_shelf(number, "moved", item["state"])
         return item
     return act.own(pallets.lock_pallet_item(act.tx, number), "pallet item", number)
 
@@ -97,7 +100,11 @@ def execute_movement(act: Act, noun: Noun, movement_id: int) -> Document:
         stock.move_item(act, int(row["article_item_id"]), to)
     else:
         pallet_id = int(row["pallet_item_id"])
-        pallets.lock_pallet_item(act.tx, pallet_id)
+        pallet = pallets.lock_pallet_item(act.tx, pallet_id)
+        if pallet is not None and pallet["order_id"] is not None:
+            order = orders.order(act.tx, int(pallet["order_id"]))
+            assert order is not None
+            where.need_stays(act.tx, f"Pallet item {pallet['label']}", to, int(order["warehouse_id"]))
         moving = items.views(act.tx, items.standing_on(act.tx, pallet_id))
         articles.lock_articles(act.tx, [int(item["article_id"]) for item in moving])
         for item_id in items.standing_on(act.tx, pallet_id):
@@ -116,8 +123,7 @@ def delete_movement(act: Act, noun: Noun, movement_id: int) -> None:
 
 def _open(act: Act, noun: Noun, movement_id: int, done: str) -> Row:
     row = act.own(work.lock_movement(act.tx, noun, movement_id), noun, movement_id)
-    if row["is_executed"]:
-        raise impossible(f"The {noun} {movement_id} cannot be {done}: it is executed already.", "Order a new one.")
+    need_open_movement(noun, movement_id, done, is_executed=bool(row["is_executed"]))
     return row
 
 
@@ -202,6 +208,8 @@ def _document(tx: Transaction, noun: Noun, movement_id: int) -> Document:
         "articleItemId": row["article_item_id"],
         "palletItemId": row["pallet_item_id"],
         "toLocationId": row["to_location_id"],
+        "toLocation": row["to_location"],
+        "warehouseCode": row["warehouse_code"],
         "typeCode": row["type_code"],
         "assignedUserId": row["assigned_user_id"],
         "isStarted": bool(row["is_started"]),

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document
-from dockbell.warehouse.actions import carried_out, order_views, pallets, returns
+from dockbell.warehouse.act import Act, Document, chosen, need_same_owner, raise_all, taken
+from dockbell.warehouse.actions import carried_out, order_views, pallets, returns, where
+from dockbell.warehouse.actions.articles import Lines
+from dockbell.warehouse.actions.order_input import ORDER_COLUMNS, columns_and_lines
 from dockbell.warehouse.documents.orders import order_payload
-from dockbell.warehouse.inputs.orders import ORDER_DETAILS, NewOrder, ReturnedItems
+from dockbell.warehouse.inputs.orders import NewOrder, ReturnedItems
 from dockbell.warehouse.rules import order as rules
 from dockbell.warehouse.rules.order import Line, Order, Quantities, Status
 from dockbell.warehouse.rules.statuses import impossible
@@ -30,35 +32,94 @@ LINE_COLUMNS = tuple(field.name for field in fields(Line))
 def create_order(act: Act, new: NewOrder) -> tuple[int, bool]:
     """Create the order, or change the one of that number as long as nothing is allocated: its id, and if it is new.
 
-    Raises InvalidInput with every article, transporter, warehouse and order type that does not exist.
+    Raises InvalidInput with every article, transporter, warehouse, type and class that does not exist.
     """
-    act.need_goods_owner(new.goods_owner_id)
-    values, lines = _checked(act.tx, new)
-    found = orders.lock_order_by_number(act.tx, new.goods_owner_id, new.order_number)
+    found, order_id = _find(act, new.goods_owner_id, new.order_number)
     if found is None:
-        # Whoever takes an id waits for the one before to commit, so a second look sees the same order made meanwhile.
-        (order_id,) = places.next_ids(act.tx, places.ORDER_ID)
-        found = orders.lock_order_by_number(act.tx, new.goods_owner_id, new.order_number)
-        if found is None:
-            orders.insert_order(act.tx, order_id, new.goods_owner_id, values, Status.OPEN, now=act.now)
-            orders.put_lines(act.tx, order_id, lines)
-            row = _row(act.tx, order_id)
-            _announce(act, row, None, _order(act.tx, row))
-            return order_id, True
-    order_id = int(found["id"])
-    rules.need_changeable(_order(act.tx, found))
-    orders.change_order(act.tx, order_id, values, now=act.now)
+        _create(act, order_id, new)
+    else:
+        _change(act, found, new)
+    return order_id, found is None
+
+
+def order_anew(act: Act, new: NewOrder) -> int:
+    """Create an order that was not there; raises Conflict if its number is taken."""
+    found, order_id = _find(act, new.goods_owner_id, new.order_number)
+    if found is not None:
+        raise taken("order", new.order_number)
+    _create(act, order_id, new)
+    return order_id
+
+
+def change_order(act: Act, order_id: int, new: NewOrder) -> None:
+    """Everything about an order that the warehouse has not started on, its number too if no other has it."""
+    row, _ = _open(act, order_id)
+    need_same_owner(row, new.goods_owner_id)
+    if new.order_number != row["number"]:
+        need_free_number(act.tx, new.goods_owner_id, new.order_number)
+    _change(act, row, new)
+
+
+def _find(act: Act, goods_owner_id: int, number: str) -> tuple[Row | None, int]:
+    act.need_goods_owner(goods_owner_id)
+    return act.found_or_new(places.ORDER_ID, lambda: orders.lock_order_by_number(act.tx, goods_owner_id, number))
+
+
+def _create(act: Act, order_id: int, new: NewOrder) -> None:
+    values, lines = columns_and_lines(act.tx, new)
+    values["warehouse_id"] = values["warehouse_id"] or where.FIRST
+    orders.insert_order(act.tx, order_id, new.goods_owner_id, values, Status.OPEN, now=act.now)
+    _begin(act, order_id, lines)
+
+
+def _begin(act: Act, order_id: int, lines: Lines) -> None:
     orders.put_lines(act.tx, order_id, lines)
-    return order_id, False
+    row = _row(act.tx, order_id)
+    _announce(act, row, None, _order(act.tx, row))
+
+
+def _change(act: Act, found: Row, new: NewOrder) -> None:
+    rules.need_changeable(_order(act.tx, found))
+    values, lines = columns_and_lines(act.tx, new)
+    values["warehouse_id"] = where.need_unmoved(act.tx, "Order", found, values["warehouse_id"])
+    orders.change_order(act.tx, int(found["id"]), values, now=act.now)
+    orders.put_lines(act.tx, int(found["id"]), lines)
+
+
+def back_order(act: Act, order_id: int) -> int:
+    """A new order of what an order was short of when its picking ended: its id."""
+    (new_id,) = places.next_ids(act.tx, places.ORDER_ID)
+    row, before = _open(act, order_id)
+    short = rules.missing(before)
+    lines = {int(line["id"]): line for line in orders.lines_of(act.tx, [order_id])}
+    numbers = {line.id: str(lines[line.id]["article_number"]) for line in short}
+    gone = set(numbers.values()) - set(articles.hold_by_number(act.tx, int(row["goods_owner_id"]), numbers.values()))
+    if gone:
+        raise impossible(
+            f"Order {before.number} cannot be ordered again: there is no {', '.join(sorted(gone))}.",
+            "Make the article again.",
+        )
+    values = {name: row[name] for name in ORDER_COLUMNS} | {
+        "number": f"{row['number'][:80]}-{new_id}",
+        "details": row["details"],
+    }
+    owner = int(row["goods_owner_id"])
+    orders.insert_order(act.tx, new_id, owner, values, Status.OPEN, back_order_for=order_id, now=act.now)
+    _begin(
+        act,
+        new_id,
+        [(line.row_number, line.article_id, lines[line.id]["comment"], line.ordered - line.picked) for line in short],
+    )
+    return new_id
 
 
 def allocate_order(act: Act, order_id: int) -> Document:
-    """Set stock aside for the whole order, or refuse."""
+    """Set stock of its warehouse aside for the whole order, or refuse."""
     row, before = _open(act, order_id)
     wanted = [line.article_id for line in before.lines]
     articles.lock_articles(act.tx, wanted)
     free = dict.fromkeys(wanted, 0)
-    for item in items.for_sale(act.tx, wanted):
+    for item in items.for_sale(act.tx, wanted, int(row["warehouse_id"])):
         free[int(item["article_id"])] += int(item["number_of_items"])
     return _finish(act, row, before, rules.allocate(before, free))
 
@@ -113,19 +174,15 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     """Goods that were sent have come back; each line says why, where they lie now, and in which status."""
     row, before = _open(act, order_id)
     causes, statuses = places.kinds(act.tx, "return cause"), places.item_statuses(act.tx)
-    at = places.locations(act.tx, [each.location_id for each in back])
     problems: list[Problem] = []
     for place, each in enumerate(back):
-        if each.return_cause_code is not None and each.return_cause_code not in causes:
-            problems.append(_unknown(f"lines[{place}].returnCauseCode", "return cause", each.return_cause_code, causes))
+        field = f"lines[{place}]"
+        chosen(causes, each.return_cause_code, f"{field}.returnCauseCode", "return cause", problems)
         code = each.article_item_status_code
-        if code not in statuses:
-            problems.append(_unknown(f"lines[{place}].articleItemStatusCode", "article item status", code, statuses))
-        if each.location_id not in at:
-            text = f"There is no location {each.location_id}."
-            problems.append(Problem(f"lines[{place}].locationId", "location", text))
-    if problems:
-        raise InvalidInput(problems)
+        chosen(statuses, code, f"{field}.articleItemStatusCode", "article item status", problems)
+    wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(back)]
+    at = where.places_in(act.tx, int(row["warehouse_id"]), where.RETURNS, wanted, problems)
+    raise_all(problems)
     sums: dict[str, int] = {}
     for each in back:
         sums[each.row_number] = sums.get(each.row_number, 0) + each.number_of_items
@@ -133,7 +190,7 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     articles.lock_articles(act.tx, [line.article_id for line in after.lines])
     lines = {line.row_number: line for line in after.lines}
     booked = []
-    for each in back:
+    for each, location_id in zip(back, at, strict=True):
         cause_id = None if each.return_cause_code is None else int(causes[each.return_cause_code]["id"])
         booked.append((lines[each.row_number].id, cause_id, each.number_of_items))
         carried_out.take_back(
@@ -143,11 +200,21 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
             each.number_of_items,
             cause_id=cause_id,
             status_id=int(statuses[each.article_item_status_code]["id"]),
-            location_id=each.location_id,
+            location_id=location_id,
         )
     returns.came_back(act, row, booked)
     orders.set_returned(act.tx, order_id, now=act.now)
     return _finish(act, row, before, after)
+
+
+def print_transport_documents(act: Act, order_id: int) -> Document:
+    """Labels and waybill of what was picked; a waybill number is given to it if it has none."""
+    row, before = _open(act, order_id)
+    rules.need_picked(before)
+    if row["waybill"] is None and row["transporter"] is not None:
+        orders.set_waybill(act.tx, order_id, f"{row['transporter']}-{order_id}", now=act.now)
+    orders.set_printed(act.tx, order_id, now=act.now)
+    return order_views.documents_of(act.tx, [_row(act.tx, order_id)])[0]
 
 
 def cancel_order(act: Act, order_id: int) -> Document:
@@ -206,60 +273,7 @@ def change_columns(act: Act, order_id: int, values: Mapping[str, Any]) -> None:
 
 def need_free_number(tx: Transaction, goods_owner_id: int, number: str) -> None:
     if orders.lock_order_by_number(tx, goods_owner_id, number) is not None:
-        raise Conflict(f"There is an order {number} already.", code="number_taken", hint="Choose another number.")
-
-
-ORDER_COLUMNS = (
-    "number", "goods_owner_order_id", "consignee_order_number", "transporter", "transporter_service", "order_type",
-    "delivery_date", "consignee", "warehouse_id",
-)  # fmt: skip
-
-
-def _checked(tx: Transaction, new: NewOrder) -> tuple[dict[str, Any], list[tuple[str, int, str | None, int]]]:
-    """The order's columns and lines, if everything they refer to exists."""
-    problems = []
-    transporters, order_types, warehouses = places.transporters(tx), places.order_types(tx), places.warehouses(tx)
-    transporter = None if new.transporter is None else new.transporter.transporter_code
-    order_type = None if new.order_type is None else new.order_type.code
-    if transporter is not None and transporter not in transporters:
-        problems.append(_unknown("transporter.transporterCode", "transporter", transporter, transporters))
-    if order_type is not None and order_type not in order_types:
-        problems.append(_unknown("orderType.code", "order type", order_type, order_types))
-    known = articles.articles_by_number(tx, new.goods_owner_id, (line.article_number for line in new.order_lines))
-    if new.warehouse_code is not None and new.warehouse_code not in warehouses:
-        problems.append(_unknown("warehouseCode", "warehouse", new.warehouse_code, warehouses))
-    rows: set[str] = set()
-    for place, line in enumerate(new.order_lines):
-        if line.article_number not in known:
-            text = f"Goods owner {new.goods_owner_id} has no article {line.article_number!r}; make it first."
-            problems.append(Problem(f"orderLines[{place}].articleNumber", "article", text))
-        if line.row_number in rows:
-            text = f"There are two rows {line.row_number!r}; give each its own number."
-            problems.append(Problem(f"orderLines[{place}].rowNumber", "duplicate", text))
-        rows.add(line.row_number)
-    if problems:
-        raise InvalidInput(problems)
-    plain = new.model_dump(by_alias=True, mode="json")
-    values = {
-        "number": new.order_number,
-        "goods_owner_order_id": new.goods_owner_order_id,
-        "consignee_order_number": new.consignee_order_number,
-        "transporter": transporter,
-        "transporter_service": new.transporter and new.transporter.transporter_service_code,
-        "order_type": order_type,
-        "delivery_date": new.delivery_date,
-        "consignee": json.dumps(plain["consignee"]),
-        "warehouse_id": 1 if new.warehouse_code is None else int(warehouses[new.warehouse_code]["id"]),
-        "details": json.dumps({name: plain[name] for name in ORDER_DETAILS}),
-    }
-    return values, [
-        (line.row_number, known[line.article_number], line.comment, line.number_of_items) for line in new.order_lines
-    ]
-
-
-def _unknown(field: str, what: str, code: str, known: Mapping[str, Row]) -> Problem:
-    text = f"There is no {what} {code!r}. There are: {', '.join(known) or 'none yet'}."
-    return Problem(field, what.replace(" ", "_"), text)
+        raise taken("order", number)
 
 
 # --- One step ---------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, need_goods_owner, visible
-from dockbell.warehouse.actions import orders
+from dockbell.warehouse.actions import orders, where
 from dockbell.warehouse.documents.times import plain_time
+from dockbell.warehouse.rules.floor import need_to_execute, need_to_start
 from dockbell.warehouse.rules.order import Status
 from dockbell.warehouse.rules.statuses import impossible
 from dockbell.warehouse.store import orders as order_store
@@ -15,7 +16,7 @@ SINGLE, BATCH = 1, 2
 
 
 def create_pick_order(act: Act, order_ids: list[int]) -> int:
-    """Gather allocated orders of one goods owner; an order is on one pick order at most."""
+    """Gather allocated orders of one goods owner in one warehouse; an order is on one pick order at most."""
     act.actor.need("publish")
     ids = sorted(set(order_ids))
     rows = [act.own(order_store.lock_order(act.tx, order_id), "order", order_id) for order_id in ids]
@@ -31,17 +32,17 @@ def create_pick_order(act: Act, order_ids: list[int]) -> int:
     ]  # fmt: skip
     if reasons:
         raise impossible(f"They cannot be gathered: {'; '.join(reasons)}.", "Take orders with status 320 Allocated.")
+    warehouse_id = where.need_one_warehouse(act.tx, "gathered", rows)
     (pick_order_id,) = places.next_ids(act.tx, places.PICK_ORDER_ID)
-    owner = int(rows[0]["goods_owner_id"])
-    work.insert_pick_order(act.tx, pick_order_id, owner, BATCH if len(ids) > 1 else SINGLE, ids, now=act.now)
+    owner, kind = int(rows[0]["goods_owner_id"]), BATCH if len(ids) > 1 else SINGLE
+    work.insert_pick_order(act.tx, pick_order_id, owner, warehouse_id, kind, ids, now=act.now)
     _tell(act, "pick-order.created", pick_order_id)
     return pick_order_id
 
 
 def start_pick_order(act: Act, pick_order_id: int) -> Document:
     row = act.own(work.lock_pick_order(act.tx, pick_order_id), "pick order", pick_order_id)
-    if row["pick_started_at"] is not None:
-        raise impossible(f"Pick order {pick_order_id} cannot be started: it has begun already.", "Execute it.")
+    need_to_start(pick_order_id, is_started=row["pick_started_at"] is not None)
     work.start_pick_order(act.tx, pick_order_id, now=act.now)
     return _tell(act, "pick-order.started", pick_order_id)
 
@@ -49,10 +50,8 @@ def start_pick_order(act: Act, pick_order_id: int) -> Document:
 def execute_pick_order(act: Act, pick_order_id: int) -> Document:
     """Finish it: what is left to pick of its orders is picked."""
     row = act.own(work.lock_pick_order(act.tx, pick_order_id), "pick order", pick_order_id)
-    if row["pick_started_at"] is None:
-        raise impossible(f"Pick order {pick_order_id} cannot be executed: nobody has started it.", "Start it first.")
-    if row["executed_at"] is not None:
-        raise impossible(f"Pick order {pick_order_id} cannot be executed: that is done already.", "Nothing to do.")
+    is_started, is_executed = row["pick_started_at"] is not None, row["executed_at"] is not None
+    need_to_execute(pick_order_id, is_started=is_started, is_executed=is_executed)
     for order_id in work.orders_of_pick_order(act.tx, pick_order_id):
         order = order_store.order(act.tx, order_id)
         if order is not None and order["status"] == Status.ALLOCATED:
@@ -88,7 +87,8 @@ def _told(row: Row) -> Document:
 
 def _document(tx: Transaction, row: Row) -> Document:
     order_ids = work.orders_of_pick_order(tx, int(row["id"]))
-    return {"goodsOwnerId": row["goods_owner_id"], **_told(row), "orderIds": order_ids}
+    warehouse = {"id": row["warehouse_id"], "code": row["warehouse_code"], "name": row["warehouse_name"]}
+    return {"goodsOwnerId": row["goods_owner_id"], "warehouse": warehouse, **_told(row), "orderIds": order_ids}
 
 
 def get_pick_order(tx: Transaction, actor: Actor, pick_order_id: int) -> Document:

@@ -4,7 +4,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, goods_owner_document, need_goods_owner, raise_all, visible
-from dockbell.warehouse.actions import inventories, stock
+from dockbell.warehouse.actions import inventories, stock, where
 from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.goods_in import NewProductionOrder
 from dockbell.warehouse.rules.allocation import taken_from
@@ -13,7 +13,6 @@ from dockbell.warehouse.store import articles, items, places
 from dockbell.warehouse.store import production_orders as store
 
 OPEN = 200
-MADE_AT = 311
 CAUSE = "PROD"
 
 
@@ -30,13 +29,14 @@ def create_production_order(act: Act, new: NewProductionOrder) -> int:
     )
     numbers = [new.article_number, *(part.article_number for part in new.parts)]
     fields = ["articleNumber", *(f"parts[{place}].articleNumber" for place in range(len(new.parts)))]
-    known = articles.articles_by_number(act.tx, new.goods_owner_id, numbers)
+    known = articles.hold_by_number(act.tx, new.goods_owner_id, numbers)
     for number, field in zip(numbers, fields, strict=True):
         if number not in known:
             text = f"Goods owner {new.goods_owner_id} has no article {number!r}; make it first."
             problems.append(Problem(field, "article", text))
     if len(set(numbers)) < len(numbers):
         problems.append(Problem("parts", "duplicate", "Each article once, and what is made is no part of itself."))
+    warehouse_id = where.chosen_warehouse(act.tx, new, problems) or where.FIRST
     raise_all(problems)
     if store.id_by_number(act.tx, new.goods_owner_id, new.production_order_number) is not None:
         text = f"There is a production order {new.production_order_number} already."
@@ -48,7 +48,7 @@ def create_production_order(act: Act, new: NewProductionOrder) -> int:
         goods_owner_id=new.goods_owner_id,
         number=new.production_order_number,
         type_id=type_id,
-        warehouse_id=1,
+        warehouse_id=warehouse_id,
         article_id=known[new.article_number],
         number_of_items=new.number_of_items,
         status=OPEN,
@@ -74,10 +74,11 @@ def set_production_order_status(act: Act, production_order_id: int, number: int)
 
 
 def _make(act: Act, row: Row) -> None:
-    """Parts out, made items in, all as inventory transactions: stock never changes untold."""
+    """Parts out, made items in, all in its warehouse and as inventory transactions: stock never changes untold."""
+    here = int(row["warehouse_id"])
     parts = store.parts_of(act.tx, int(row["id"]))
     articles.lock_articles(act.tx, [int(row["article_id"]), *(int(part["article_id"]) for part in parts)])
-    free = {int(part["article_id"]): items.for_sale(act.tx, [int(part["article_id"])]) for part in parts}
+    free = {int(part["article_id"]): items.for_sale(act.tx, [int(part["article_id"])], here) for part in parts}
     short = []
     for part in parts:
         wanted = int(part["number_of_items"]) * int(row["number_of_items"])
@@ -97,12 +98,12 @@ def _make(act: Act, row: Row) -> None:
     made = items.insert(
         act.tx,
         article_id=row["article_id"],
-        location_id=MADE_AT,
+        location_id=where.usual_place(act.tx, here, where.SHELF),
         status_id=1,
         number_of_items=row["number_of_items"],
         in_at=act.now,
     )
-    stock.add(act, int(row["article_id"]), int(row["number_of_items"]))
+    stock.add(act, made, int(row["article_id"]), int(row["number_of_items"]))
     inventories.tell(act, inventory_id, place + 1, made, int(row["number_of_items"]), cause=cause, comment="")
 
 

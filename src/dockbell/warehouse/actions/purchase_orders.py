@@ -4,23 +4,42 @@ import json
 from typing import Any
 
 from dockbell.domain.permissions import Actor
-from dockbell.errors import Conflict, InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, no_such, raise_all, visible
-from dockbell.warehouse.actions import stock
-from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.act import (
+    Act,
+    Document,
+    chosen,
+    need_goods_owner,
+    need_same_owner,
+    no_such,
+    raise_all,
+    taken,
+    visible,
+)
+from dockbell.warehouse.actions import stock, where
+from dockbell.warehouse.actions.articles import Lines, ordered_lines
 from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
 from dockbell.warehouse.inputs.common import LARGEST_ID
-from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, NewPurchaseOrder, ReceivedItems
-from dockbell.warehouse.rules.statuses import PURCHASE_ORDER, impossible, is_received
+from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, AdvisedItem, NewPurchaseOrder, ReceivedItems
+from dockbell.warehouse.rules.statuses import (
+    BEFORE_GOODS,
+    OPEN_FOR_GOODS,
+    PURCHASE_ORDER,
+    is_received,
+    need_purchase_order_step,
+)
 from dockbell.warehouse.store import articles, items, pallets, places
 from dockbell.warehouse.store import purchase_orders as store
 
-NOTIFIED, INBOUND, DEVIATION, RECEIVED, CANCELLED = 100, 300, 400, 500, 900
-BEFORE_GOODS = (100, 200)
-OPEN = (100, 200, 300)
-Lines = list[tuple[str, int, str | None, int]]
+NOTIFIED, INBOUND, DEVIATION, RECEIVED = 100, 300, 400, 500
+ALONE = {"purchaseOrderNumber": "number", "inDate": "in_date"}
+COLUMNS = (
+    "number", "goods_owner_purchase_order_id", "supplier", "supplier_name", "type_id", "warehouse_id", "is_return",
+    "in_date", "class_ids", "details",
+)  # fmt: skip
+ADVISED = ("number_of_items", "serial", "batch", "expiry_date", "comment", "container")
 EVERYTHING = {
     "number": None, "status_from": 0, "status_to": LARGEST_ID, "status_changed_from": 0, "received_from": 0,
     "received_to": LARGEST_ID, "in_date_from": "", "in_date_to": "9999", "article_number": None, "id_from": 0, "limit": 1_000,
@@ -31,25 +50,75 @@ EVERYTHING = {
 
 def put_purchase_order(act: Act, new: NewPurchaseOrder) -> tuple[int, bool]:
     """Create it, or change the one of that number as long as nothing came in: its id, and whether it is new."""
-    act.need_goods_owner(new.goods_owner_id)
-    values, lines = _checked(act.tx, new)
-    found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
+    found, purchase_order_id = _find(act, new)
     if found is None:
-        # Whoever takes an id waits for the one before to commit, so a second look sees the same one made meanwhile.
-        (purchase_order_id,) = places.next_ids(act.tx, places.PURCHASE_ORDER_ID)
-        found = store.lock_by_number(act.tx, new.goods_owner_id, new.purchase_order_number)
-        if found is None:
-            store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
-            store.insert_lines(act.tx, purchase_order_id, lines)
-            _tell(act, "purchase-order.created", purchase_order_id)
-            for line in store.lines_of(act.tx, purchase_order_id):
-                _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=True)
-            return purchase_order_id, True
-    purchase_order_id = int(found["id"])
-    PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
+        _create(act, purchase_order_id, new)
+    else:
+        _change(act, found, new)
+    return purchase_order_id, found is None
+
+
+def order_anew(act: Act, new: NewPurchaseOrder) -> int:
+    """Create one that was not there; raises Conflict if its number is taken."""
+    found, purchase_order_id = _find(act, new)
+    if found is not None:
+        raise taken("purchase order", new.purchase_order_number)
+    _create(act, purchase_order_id, new)
+    return purchase_order_id
+
+
+def change_purchase_order(act: Act, purchase_order_id: int, new: NewPurchaseOrder) -> None:
+    """Everything about one that nothing came in on, its number too if no other has it."""
+    row = _open(act, purchase_order_id)
+    need_same_owner(row, new.goods_owner_id)
+    _need_free_number(act, row, new.purchase_order_number)
+    _change(act, row, new)
+
+
+def change_field(act: Act, purchase_order_id: int, field: str, value: Any) -> None:
+    """One of those that can be changed alone, by its name in the API."""
+    row = _open(act, purchase_order_id)
+    which, details = f"Purchase order {row['number']}", json.loads(row["details"])
+    if field == "purchaseOrderNumber":
+        PURCHASE_ORDER.need(which, row["status"], "renumbered", BEFORE_GOODS)
+        _need_free_number(act, row, value)
+    PURCHASE_ORDER.need(which, row["status"], "changed", OPEN_FOR_GOODS)
+    values = {name: row[name] for name in COLUMNS}
+    if field in ALONE:
+        values[ALONE[field]] = value
+    else:
+        values["details"] = json.dumps(details | {field: value})
     store.change(act.tx, purchase_order_id, values, now=act.now)
-    _change_lines(act, purchase_order_id, lines)
-    return purchase_order_id, False
+
+
+def _find(act: Act, new: NewPurchaseOrder) -> tuple[Row | None, int]:
+    act.need_goods_owner(new.goods_owner_id)
+    owner, number = new.goods_owner_id, new.purchase_order_number
+    return act.found_or_new(places.PURCHASE_ORDER_ID, lambda: store.lock_by_number(act.tx, owner, number))
+
+
+def _need_free_number(act: Act, row: Row, number: str) -> None:
+    """Its own is free to it."""
+    if number != row["number"] and store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
+        raise taken("purchase order", number)
+
+
+def _create(act: Act, purchase_order_id: int, new: NewPurchaseOrder) -> None:
+    values, lines = _checked(act.tx, new)
+    values["warehouse_id"] = values["warehouse_id"] or where.FIRST
+    store.insert(act.tx, purchase_order_id, new.goods_owner_id, values, NOTIFIED, now=act.now)
+    store.insert_lines(act.tx, purchase_order_id, lines)
+    _tell(act, "purchase-order.created", purchase_order_id)
+    for line in store.lines_of(act.tx, purchase_order_id):
+        _tell_line(act, "purchase-order-line.created", purchase_order_id, line, createdWithPurchaseOrder=True)
+
+
+def _change(act: Act, found: Row, new: NewPurchaseOrder) -> None:
+    PURCHASE_ORDER.need(f"Purchase order {found['number']}", found["status"], "changed", BEFORE_GOODS)
+    values, lines = _checked(act.tx, new)
+    values["warehouse_id"] = where.need_unmoved(act.tx, "Purchase order", found, values["warehouse_id"])
+    store.change(act.tx, int(found["id"]), values, now=act.now)
+    _change_lines(act, int(found["id"]), lines)
 
 
 def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
@@ -58,6 +127,7 @@ def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
     wanted = {line[0]: line for line in lines}
     for row_number, row in known.items():
         if row_number not in wanted:
+            store.drop_advised(act.tx, int(row["id"]))
             store.delete_line(act.tx, int(row["id"]))
             _tell_line(act, "purchase-order-line.deleted", purchase_order_id, row)
         elif wanted[row_number][1:] != (row["article_id"], row["comment"], row["advised"]):
@@ -75,36 +145,36 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
     """Goods came in: each line becomes an article item. The first ones bring the purchase order to 300 Inbound."""
     row = _open(act, purchase_order_id)
     which = f"Purchase order {row['number']}"
-    PURCHASE_ORDER.need(which, row["status"], "received on", OPEN)
+    PURCHASE_ORDER.need(which, row["status"], "received on", OPEN_FOR_GOODS)
     lines = {line["row_number"]: line for line in store.lines_of(act.tx, purchase_order_id)}
     statuses = places.item_statuses(act.tx)
-    at = places.locations(act.tx, [each.location_id for each in received])
     problems: list[Problem] = []
     for place, each in enumerate(received):
         if each.row_number not in lines:
             text = f"There is no row {each.row_number[:40]!r}; there are {', '.join(list(lines)[:20])}."
             problems.append(Problem(f"lines[{place}].rowNumber", "row_number", text))
-        if each.location_id not in at:
-            problems.append(no_location(each.location_id, f"lines[{place}].locationId"))
         field = f"lines[{place}].articleItemStatusCode"
         chosen(statuses, each.article_item_status_code, field, "article item status", problems)
-        if each.serial and each.number_of_items != 1:
-            text = f"Serial number {each.serial[:40]!r} is one item's, not {each.number_of_items}'s."
-            problems.append(Problem(f"lines[{place}].serial", "serial", text))
+        _need_own_serial(each, f"lines[{place}].serial", problems)
         pallet = None if each.pallet_item_id is None else pallets.view(act.tx, each.pallet_item_id)
         if each.pallet_item_id is not None and (pallet is None or pallet["goods_owner_id"] != row["goods_owner_id"]):
             text = f"There is no pallet item {each.pallet_item_id}."
             problems.append(Problem(f"lines[{place}].palletItemId", "pallet_item", text))
+        elif pallet is not None and pallet["warehouse_id"] not in (None, row["warehouse_id"]):
+            text = f"Pallet item {each.pallet_item_id} stands in another warehouse, {pallet['warehouse_code']}."
+            problems.append(Problem(f"lines[{place}].palletItemId", "other_warehouse", text))
+    wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(received)]
+    at = where.places_in(act.tx, int(row["warehouse_id"]), where.GOODS_IN, wanted, problems)
     raise_all(problems)
     articles.lock_articles(act.tx, [lines[each.row_number]["article_id"] for each in received])
     if row["status"] < INBOUND:
         _set_status(act, row, INBOUND)
-    for each in received:
+    for each, location_id in zip(received, at, strict=True):
         line = lines[each.row_number]
         item_id = items.insert(
             act.tx,
             article_id=line["article_id"],
-            location_id=each.location_id,
+            location_id=location_id,
             status_id=statuses[each.article_item_status_code]["id"],
             serial=each.serial,
             batch=each.batch,
@@ -117,7 +187,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
             in_at=act.now,
         )
         store.receive(act.tx, int(line["id"]), purchase_order_id, each.number_of_items, now=act.now)
-        stock.add(act, int(line["article_id"]), each.number_of_items)
+        stock.add(act, item_id, int(line["article_id"]), each.number_of_items, "received")
         stock.tell_inbound(act, item_id)
     return document_of(act.tx, purchase_order_id)
 
@@ -125,7 +195,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
 def finish(act: Act, purchase_order_id: int) -> Document:
     """Nothing more comes: 500 Received if everything is as advised, otherwise 400 Deviation."""
     row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "finished", OPEN)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "finished", OPEN_FOR_GOODS)
     exact = all(line["received"] == line["advised"] for line in store.lines_of(act.tx, purchase_order_id))
     _set_status(act, row, RECEIVED if exact else DEVIATION)
     return document_of(act.tx, purchase_order_id)
@@ -136,28 +206,46 @@ def set_purchase_order_status(act: Act, purchase_order_id: int, number: int) -> 
     row = _open(act, purchase_order_id)
     if number != row["status"]:
         which = f"Purchase order {row['number']}"
-        PURCHASE_ORDER.need_step(which, row["status"], number)
-        received = _received(act.tx, purchase_order_id)
-        if number == CANCELLED and received:
-            raise impossible(f"{which} cannot be cancelled: {received} items came in.", "Finish it instead.")
+        need_purchase_order_step(which, int(row["status"]), number, _received(act.tx, purchase_order_id))
         _set_status(act, row, number)
     return document_of(act.tx, purchase_order_id)
 
 
-def set_number(act: Act, purchase_order_id: int, number: str) -> None:
+def advise_items(act: Act, purchase_order_id: int, advised: list[AdvisedItem]) -> None:
+    """The lines named have these batches and serials, whatever was advised before; each line that is different is told."""
     row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "renumbered", BEFORE_GOODS)
-    if number != row["number"]:
-        if store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
-            text = f"There is a purchase order {number} already."
-            raise Conflict(text, code="number_taken", hint="Choose another number.")
-        store.set_number(act.tx, purchase_order_id, number, now=act.now)
+    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "advised", OPEN_FOR_GOODS)
+    lines = {int(line["id"]): line for line in store.lines_of(act.tx, purchase_order_id)}
+    by_line: dict[int, list[AdvisedItem]] = {}
+    problems: list[Problem] = []
+    for place, each in enumerate(advised):
+        by_line.setdefault(each.purchase_order_line_id, []).append(each)
+        if each.purchase_order_line_id not in lines:
+            text = f"Purchase order {row['number']} has no line {each.purchase_order_line_id}."
+            problems.append(Problem(f"items[{place}].purchaseOrderLineId", "purchase_order_line", text))
+        _need_own_serial(each, f"items[{place}].serial", problems)
+    for line_id, items_of_line in by_line.items():
+        count = sum(each.number_of_items for each in items_of_line)
+        if line_id in lines and count > lines[line_id]["advised"]:
+            text = f"Row {lines[line_id]['row_number']}: {count} items are more than the {lines[line_id]['advised']} advised."
+            problems.append(Problem("items", "quantity", text))
+    raise_all(problems)
+    before = store.advised_of(act.tx, purchase_order_id)
+    for line_id, items_of_line in by_line.items():
+        wanted = [
+            (each.number_of_items, each.serial, each.batch, each.expiry_date, each.comment, each.container)
+            for each in items_of_line
+        ]
+        known = [tuple(item[name] for name in ADVISED) for item in before if item["purchase_order_line_id"] == line_id]
+        if wanted != known:
+            store.put_advised(act.tx, line_id, wanted)
+            _tell_line(act, "purchase-order-line.changed", purchase_order_id, lines[line_id])
 
 
-def set_in_date(act: Act, purchase_order_id: int, in_date: str) -> None:
-    row = _open(act, purchase_order_id)
-    PURCHASE_ORDER.need(f"Purchase order {row['number']}", row["status"], "changed", OPEN)
-    store.set_in_date(act.tx, purchase_order_id, in_date, now=act.now)
+def _need_own_serial(each: AdvisedItem | ReceivedItems, field: str, problems: list[Problem]) -> None:
+    if each.serial and each.number_of_items != 1:
+        text = f"Serial number {each.serial[:40]!r} is one item's, not {each.number_of_items}'s."
+        problems.append(Problem(field, "serial", text))
 
 
 def set_reported(act: Act, purchase_order_id: int, line_id: int, count: int) -> None:
@@ -208,7 +296,7 @@ def _tell_line(act: Act, event_type: str, purchase_order_id: int, line: Row, **a
 def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Lines]:
     """Its columns and lines, if everything they refer to exists."""
     problems: list[Problem] = []
-    classes, warehouses = places.kinds(tx, "purchase order class"), places.warehouses(tx)
+    classes = places.kinds(tx, "purchase order class")
     type_id = chosen(
         places.kinds(tx, "purchase order type"),
         None if new.purchase_order_type is None else new.purchase_order_type.code,
@@ -220,19 +308,8 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         chosen(classes, each.code, f"purchaseOrderClasses[{place}].code", "purchase order class", problems)
         for place, each in enumerate(new.purchase_order_classes)
     ]
-    warehouse_id = chosen(warehouses, new.warehouse_code, "warehouseCode", "warehouse", problems)
-    known = articles.articles_by_number(
-        tx, new.goods_owner_id, (line.article_number for line in new.purchase_order_lines)
-    )
-    rows: set[str] = set()
-    for place, line in enumerate(new.purchase_order_lines):
-        if line.article_number not in known:
-            text = f"Goods owner {new.goods_owner_id} has no article {line.article_number!r}; make it first."
-            problems.append(Problem(f"purchaseOrderLines[{place}].articleNumber", "article", text))
-        if line.row_number in rows:
-            text = f"There are two rows {line.row_number!r}; give each its own number."
-            problems.append(Problem(f"purchaseOrderLines[{place}].rowNumber", "duplicate", text))
-        rows.add(line.row_number)
+    warehouse_id = where.chosen_warehouse(tx, new, problems)
+    lines = ordered_lines(tx, new.goods_owner_id, "purchaseOrderLines", new.purchase_order_lines, problems)
     raise_all(problems)
     plain = new.model_dump(by_alias=True, mode="json")
     values = {
@@ -241,16 +318,13 @@ def _checked(tx: Transaction, new: NewPurchaseOrder) -> tuple[dict[str, Any], Li
         "supplier": new.supplier_info and new.supplier_info.supplier_number,
         "supplier_name": new.supplier_info and new.supplier_info.supplier_name,
         "type_id": type_id,
-        "warehouse_id": warehouse_id or 1,
+        "warehouse_id": warehouse_id,
         "is_return": int(new.purchase_order_is_return_type),
         "in_date": new.in_date,
         "class_ids": json.dumps(class_ids),
         "details": json.dumps({name: plain[name] for name in PURCHASE_ORDER_DETAILS}),
     }
-    return values, [
-        (line.row_number, known[line.article_number], line.comment, line.number_of_items)
-        for line in new.purchase_order_lines
-    ]
+    return values, lines
 
 
 # --- Looking ---------------------------------------------------------------------------------------------
@@ -273,7 +347,10 @@ def document_of(tx: Transaction, purchase_order_id: int) -> Document:
     came = items.views(tx, items.ids_received(tx, [int(line["id"]) for line in lines]))
     owner = people.goods_owner(tx, int(row["goods_owner_id"]))
     assert owner is not None
-    return order_document(row, owner=owner["name"], lines=lines, came=came, classes=classes_of(tx, row))
+    advised = store.advised_of(tx, purchase_order_id)
+    return order_document(
+        row, owner=owner["name"], lines=lines, came=came, advised=advised, classes=classes_of(tx, row)
+    )
 
 
 def get_purchase_order(tx: Transaction, actor: Actor, purchase_order_id: int) -> Document:

@@ -47,16 +47,14 @@ def put_return_order(act: Act, new: NewReturnOrder) -> tuple[int, bool]:
     if len({line[0] for line in lines}) < len(lines):
         problems.append(Problem("returnOrderLines", "duplicate", "Each line of the order once."))
     raise_all(problems)
-    found = store.lock_by_number(act.tx, new.goods_owner_id, new.return_order_number)
+    owner, number = new.goods_owner_id, new.return_order_number
+    found, return_order_id = act.found_or_new(
+        places.RETURN_ORDER_ID, lambda: store.lock_by_number(act.tx, owner, number)
+    )
     if found is None:
-        # Whoever takes an id waits for the one before to commit, so a second look sees the same one made meanwhile.
-        (return_order_id,) = places.next_ids(act.tx, places.RETURN_ORDER_ID)
-        found = store.lock_by_number(act.tx, new.goods_owner_id, new.return_order_number)
-        if found is None:
-            _insert(act, return_order_id, new.goods_owner_id, new.return_order_number, new.order_id, new)
-            _put_lines(act, return_order_id, lines)
-            return return_order_id, True
-    return_order_id = int(found["id"])
+        _insert(act, return_order_id, owner, number, new.order_id, new)
+        _put_lines(act, return_order_id, lines)
+        return return_order_id, True
     RETURN_ORDER.need(f"Return order {found['number']}", found["status"], "changed", (NOTIFIED,))
     store.change(act.tx, return_order_id, comment=new.comment, in_date=new.in_date)
     _put_lines(act, return_order_id, lines)

@@ -4,7 +4,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, goods_owner_document, need_goods_owner, raise_all, visible
-from dockbell.warehouse.actions import orders
+from dockbell.warehouse.actions import orders, where
 from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.goods_in import NewShipment
 from dockbell.warehouse.rules.order import Status
@@ -16,7 +16,7 @@ FIRST = 100
 
 
 def create_shipment(act: Act, new: NewShipment) -> int:
-    """With the orders (outbound) or purchase orders (inbound) on it. Making it is no event; its statuses are."""
+    """With the orders (outbound) or purchase orders (inbound) of one warehouse on it. Making it is no event; its statuses are."""
     act.need_goods_owner(new.goods_owner_id)
     problems: list[Problem] = []
     codes = places.transporters(act.tx)
@@ -34,7 +34,9 @@ def create_shipment(act: Act, new: NewShipment) -> int:
         field, what = ("orderIds", "order") if new.direction == "outbound" else ("purchaseOrderIds", "purchase order")
         if row is None or row["goods_owner_id"] != new.goods_owner_id:
             problems.append(Problem(field, what.replace(" ", "_"), f"There is no {what} {number}."))
+    wanted = where.chosen_warehouse(act.tx, new, problems)
     raise_all(problems)
+    warehouse_id = where.need_one_warehouse(act.tx, "shipped", [row for row in rows if row is not None], wanted)
     for row in rows:
         _need_loadable(row, new.direction)
     if shipments.shipment_by_number(act.tx, new.goods_owner_id, new.shipment_order_number) is not None:
@@ -48,7 +50,7 @@ def create_shipment(act: Act, new: NewShipment) -> int:
         direction=new.direction,
         number=new.shipment_order_number,
         transporter=new.transporter_code,
-        warehouse_id=1,
+        warehouse_id=warehouse_id,
         country_code=new.country_code,
         status=FIRST,
         now=act.now,

@@ -8,14 +8,14 @@ from typing import Any
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row
 from dockbell.warehouse.act import Act, Document
-from dockbell.warehouse.actions.pallets import no_location
+from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.documents.times import plain_time
+from dockbell.warehouse.rules.floor import FREE, need_on_shelf
 from dockbell.warehouse.rules.order import StockChange
 from dockbell.warehouse.rules.statuses import impossible
-from dockbell.warehouse.store import articles, items, places
-
-ON_SHELF = ("free", "allocated")
+from dockbell.warehouse.store import articles, items, places, stock_changes
+from dockbell.warehouse.store.stock_changes import Reason
 
 
 def open_item(act: Act, item_id: int) -> Row:
@@ -26,17 +26,10 @@ def open_item(act: Act, item_id: int) -> Row:
     return items.view(act.tx, item_id)
 
 
-def need_on_shelf(item: Row, done: str, states: tuple[str, ...] = ON_SHELF) -> None:
-    if item["state"] not in states:
-        raise impossible(
-            f"Article item {item['id']} cannot be {done}: it is {item['state']}.",
-            f"That is possible while it is {' or '.join(states)}.",
-        )
-
-
-def add(act: Act, article_id: int, count: int) -> None:
-    """So many items more (or fewer) lie on the shelves."""
+def add(act: Act, item_id: int, article_id: int, count: int, reason: Reason = "adjusted") -> None:
+    """So many of the item more (or fewer) lie on the shelves."""
     articles.change_stock(act.tx, {article_id: StockChange(count, 0)}, now=act.now)
+    stock_changes.book(act.tx, item_id, reason, count, now=act.now)
 
 
 # --- In and about ----------------------------------------------------------------------------------------
@@ -50,7 +43,7 @@ def tell_inbound(act: Act, item_id: int) -> None:
 def move_item(act: Act, item_id: int, to_location_id: int, *, number_of_items: int | None = None) -> Document:
     """All of it, or so many as an item of their own. Where it lies already it need not be moved to."""
     item = open_item(act, item_id)
-    need_on_shelf(item, "moved")
+    need_on_shelf(item_id, "moved", item["state"])
     need_location(act, to_location_id)
     if item["location_id"] == to_location_id:
         raise impossible(f"Article item {item_id} lies in {item['location']} already.", "Choose another location.")
@@ -66,7 +59,15 @@ def move_item(act: Act, item_id: int, to_location_id: int, *, number_of_items: i
 
 def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_item_id: int | None) -> Document:
     """The move itself, with the pallet it stands on or without."""
+    if before["state"] == "allocated":
+        where.need_stays(act.tx, f"Article item {before['id']}", to_location_id, int(before["warehouse_id"]))
+    count, leaves = int(items.view(act.tx, item_id)["number_of_items"]), before["warehouse_id"]
+    [to] = places.locations(act.tx, [to_location_id]).values()
+    if to["warehouse_id"] != leaves:
+        stock_changes.book(act.tx, item_id, "moved", -count, now=act.now)
     items.move(act.tx, item_id, to_location_id, pallet_item_id=pallet_item_id)
+    if to["warehouse_id"] != leaves:
+        stock_changes.book(act.tx, item_id, "moved", count, now=act.now)
     item = items.view(act.tx, item_id)
     _tell_way(act, "move.performed", item, before["location_id"])
     return parts.shelf_item(item)
@@ -74,7 +75,7 @@ def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_it
 
 def need_location(act: Act, location_id: int, field: str = "toLocationId") -> None:
     if not places.locations(act.tx, [location_id]):
-        raise InvalidInput([no_location(location_id, field)])
+        raise InvalidInput([where.no_location(location_id, field)])
 
 
 def _tell_way(act: Act, event_type: str, item: Row, came_from: int | None) -> None:
@@ -121,7 +122,7 @@ def _tell_way(act: Act, event_type: str, item: Row, came_from: int | None) -> No
 def set_item_status(act: Act, item_id: int, code: str) -> Document:
     """Free items alone have a status to decide on; the one it has already changes nothing."""
     before = open_item(act, item_id)
-    need_on_shelf(before, "given another status", ("free",))
+    need_on_shelf(item_id, "given another status", before["state"], FREE)
     statuses = places.item_statuses(act.tx)
     if code not in statuses:
         text = f"There is no article item status {code!r}. There are: {', '.join(statuses)}."

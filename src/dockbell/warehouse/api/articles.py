@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import FastAPI, Query
-from pydantic import Field
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import articles, inventories, stock
@@ -14,50 +13,73 @@ from dockbell.warehouse.api.desk import (
     Desk,
     Names,
     Number,
+    Numbers,
     Rows,
+    Wanted,
+    When,
     YesOrNo,
-    asked,
-    either,
-    moments,
+    add_numbered,
+    asks,
     said,
 )
-from dockbell.warehouse.inputs.articles import NewArticle
-from dockbell.warehouse.inputs.common import Incoming, Name
+from dockbell.warehouse.inputs.articles import (
+    ArticleKind,
+    NewArticle,
+    NewArticleDangerousGoods,
+    NewDangerousGoods,
+)
+from dockbell.warehouse.inputs.common import Name
 from dockbell.warehouse.inputs.floor import ItemStatusStep, MoveStep, NewInventory, Reported
 from dockbell.warehouse.store import places
 
 
-class WantedArticles(Incoming):
-    goods_owner_id: Number
-    article_number: Name | None = None
-    article_numbers: Names = None
-    article_name_contains: Name | None = None
-    only_articles_in_stock: YesOrNo = False
-    stock_info_changed_from: str | None = None
-    article_data_last_updated_from: str | None = None
-    article_system_id_from: Number = 0
-    max_articles_to_get: Rows = 100
+class WantedArticles(Wanted):
+    one_number: Name | None = asks("articleNumber")
+    number: Names = asks("articleNumbers")
+    name_contains: Name | None = asks("articleNameContains")
+    one_product_code: Name | None = asks("productCode")
+    product_code: Names = asks("productCodes")
+    bar_code: Names = asks("barCodes")
+    class_id: Numbers = asks("articleClassIds")
+    only_in_stock: YesOrNo = asks("onlyArticlesInStock", default=False)
+    only_below_limit: YesOrNo = asks("onlyArticlesBelowStockLimit", default=False)
+    stock_changed_from: When | None = asks("stockInfoChangedFrom")
+    data_changed_from: When | None = asks("articleDataLastUpdatedFrom")
+    id_from: Number = asks("articleSystemIdFrom", default=0)
+    limit: Rows = asks("maxArticlesToGet", default=100)
 
 
-class WantedItems(Incoming):
-    goods_owner_id: Number
-    article_number: Name | None = None
-    article_numbers: Names = None
-    location_names: Names = None
-    article_system_id_from: Number = 0
-    max_articles_to_get: Rows = 100
+class WantedSome(Wanted):
+    number: Names = asks("articleNumbers")
+    id_from: Number = asks("articleSystemIdFrom", default=0)
+    limit: Rows = asks("maxArticlesToGet", default=100)
 
 
-class WantedInventory(Incoming):
-    goods_owner_id: Number
-    article_number: Name | None = None
-    article_numbers: Names = None
+class WantedStructures(WantedSome):
+    kind: ArticleKind = asks("articleKind", default=...)
 
 
-class WantedAdjustments(Incoming):
-    goods_owner_id: Number
-    from_: Annotated[str | None, Field(alias="from")] = None
-    to_time: str | None = None
+class WantedItems(Wanted):
+    one_number: Name | None = asks("articleNumber")
+    number: Names = asks("articleNumbers")
+    location: Names = asks("locationNames")
+    article_id_from: Number = asks("articleSystemIdFrom", default=0)
+    limit: Rows = asks("maxArticlesToGet", default=100)
+
+
+class WantedInventory(Wanted):
+    one_number: Name | None = asks("articleNumber")
+    number: Names = asks("articleNumbers")
+
+
+class WantedHistory(Wanted):
+    stock_date: When
+    warehouse_id: Number | None = None
+
+
+class WantedAdjustments(Wanted):
+    since: When | None = asks("from")
+    until: When | None = asks("toTime")
     is_reported: YesOrNo | None = None
 
 
@@ -70,39 +92,50 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 def _add_articles(app: FastAPI, desk: Desk) -> None:
     @app.get(f"{API}/articles")
     async def list_articles(actor: Acting, wanted: Annotated[WantedArticles, Query()]) -> list[Document]:
-        times = moments(
-            stockInfoChangedFrom=wanted.stock_info_changed_from,
-            articleDataLastUpdatedFrom=wanted.article_data_last_updated_from,
-        )
-        return await desk.look(
-            actor,
-            articles.list_articles,
-            wanted.goods_owner_id,
-            now=desk.now(),
-            number=either(wanted.article_number, wanted.article_numbers),
-            name_contains=wanted.article_name_contains,
-            only_in_stock=wanted.only_articles_in_stock,
-            id_from=wanted.article_system_id_from,
-            limit=wanted.max_articles_to_get,
-            **asked(
-                stock_changed_from=times.get("stockInfoChangedFrom"),
-                data_changed_from=times.get("articleDataLastUpdatedFrom"),
-            ),
-        )
+        return await desk.look(actor, articles.list_articles, wanted.goods_owner_id, now=desk.now(), **wanted.asked())
+
+    @app.get(f"{API}/articles/classes")
+    async def article_classes() -> Document:
+        return {"articleClasses": places.short(await desk.read(places.kinds, "article class"))}
 
     @app.get(f"{API}/articles/inventoryPerWarehouse")
     async def inventory_per_warehouse(actor: Acting, wanted: Annotated[WantedInventory, Query()]) -> list[Document]:
-        number = either(wanted.article_number, wanted.article_numbers)
-        return await desk.look(actor, articles.inventory_per_warehouse, wanted.goods_owner_id, number=number)
+        return await desk.list(actor, articles.inventory_per_warehouse, wanted)
 
-    @app.get(f"{API}/articles/{{articleSystemId}}")
-    async def get_article(actor: Acting, articleSystemId: Number) -> Document:
-        return await desk.look(actor, articles.get_article, articleSystemId)
+    @app.get(f"{API}/articles/historicalInventory")
+    async def historical_inventory(actor: Acting, wanted: Annotated[WantedHistory, Query()]) -> Document:
+        return await desk.look(actor, articles.historical_inventory, wanted.goods_owner_id, **wanted.asked())
 
-    @app.put(f"{API}/articles")
-    async def put_article(actor: Acting, new: NewArticle) -> Document:
-        article_id, is_new = await desk.change(actor, articles.put_article, new)
-        return {"articleSystemId": article_id, "message": said("article", is_new=is_new)}
+    @app.get(f"{API}/articles/structureDefinitions")
+    async def list_structures(actor: Acting, wanted: Annotated[WantedStructures, Query()]) -> list[Document]:
+        return await desk.list(actor, articles.list_structures, wanted)
+
+    @app.get(f"{API}/articles/dangerousGoods")
+    async def list_dangerous_goods(actor: Acting, wanted: Annotated[WantedSome, Query()]) -> list[Document]:
+        return await desk.list(actor, articles.list_dangerous_goods, wanted)
+
+    @app.put(f"{API}/articles/dangerousGoods")
+    async def put_dangerous_goods(actor: Acting, new: NewArticleDangerousGoods) -> Document:
+        article_id = await desk.change(actor, articles.put_dangerous_goods, new)
+        return {"articleSystemId": article_id, "message": said("article", is_new=False)}
+
+    add_numbered(
+        app, desk, f"{API}/articles", "articleSystemId", "article", NewArticle,
+        get=articles.get_article, put=articles.put_article, change=articles.change_article,
+    )  # fmt: skip
+
+    @app.get(f"{API}/articles/{{articleSystemId}}/structureDefinition")
+    async def get_structure(actor: Acting, articleSystemId: Number) -> Document:
+        return await desk.look(actor, articles.get_structure, articleSystemId)
+
+    @app.get(f"{API}/articles/{{articleSystemId}}/dangerousGoods")
+    async def get_dangerous_goods(actor: Acting, articleSystemId: Number) -> Document:
+        return await desk.look(actor, articles.get_dangerous_goods, articleSystemId)
+
+    @app.put(f"{API}/articles/{{articleSystemId}}/dangerousGoods")
+    async def set_dangerous_goods(actor: Acting, articleSystemId: Number, new: NewDangerousGoods) -> Document:
+        await desk.change(actor, articles.set_dangerous_goods, articleSystemId, new)
+        return {"articleSystemId": articleSystemId, "message": said("article", is_new=False)}
 
     @app.delete(f"{API}/articles/{{articleSystemId}}")
     async def delete_article(actor: Acting, articleSystemId: Number) -> Document:
@@ -126,15 +159,7 @@ def _add_items(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/articleItems")
     async def list_items(actor: Acting, wanted: Annotated[WantedItems, Query()]) -> list[Document]:
-        return await desk.look(
-            actor,
-            articles.list_items,
-            wanted.goods_owner_id,
-            number=either(wanted.article_number, wanted.article_numbers),
-            location=wanted.location_names,
-            article_id_from=wanted.article_system_id_from,
-            limit=wanted.max_articles_to_get,
-        )
+        return await desk.list(actor, articles.list_items, wanted)
 
     @app.post(f"{FLOOR}/articleItems/{{articleItemId}}/move")
     async def move_item(actor: Acting, articleItemId: Number, step: MoveStep) -> Document:
@@ -151,14 +176,7 @@ def _add_items(app: FastAPI, desk: Desk) -> None:
 def _add_inventories(app: FastAPI, desk: Desk) -> None:
     @app.get(f"{API}/inventoryAdjustments")
     async def list_inventories(actor: Acting, wanted: Annotated[WantedAdjustments, Query()]) -> list[Document]:
-        times = moments(**{"from": wanted.from_, "toTime": wanted.to_time})
-        return await desk.look(
-            actor,
-            inventories.list_inventories,
-            wanted.goods_owner_id,
-            is_reported=wanted.is_reported,
-            **asked(since=times.get("from"), until=times.get("toTime")),
-        )
+        return await desk.list(actor, inventories.list_inventories, wanted)
 
     @app.get(f"{API}/inventoryAdjustments/{{inventoryId}}")
     async def get_inventory(actor: Acting, inventoryId: Number) -> list[Document]:

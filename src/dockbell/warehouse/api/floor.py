@@ -8,8 +8,8 @@ from fastapi import FastAPI, Query
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import movements, pallets, pick_orders
 from dockbell.warehouse.actions.movements import Noun
-from dockbell.warehouse.api.desk import FLOOR, Acting, Desk, Number, Rows
-from dockbell.warehouse.inputs.common import Incoming, Name, Step
+from dockbell.warehouse.api.desk import FLOOR, Acting, Desk, Number, Rows, Wanted, asks
+from dockbell.warehouse.inputs.common import Name, Step
 from dockbell.warehouse.inputs.floor import MovementChange, NewMovement, NewPalletItem, NewPickOrder
 
 MOVEMENTS: Mapping[str, Noun] = {
@@ -18,14 +18,13 @@ MOVEMENTS: Mapping[str, Noun] = {
 }
 
 
-class WantedRows(Incoming):
-    goods_owner_id: Number
+class WantedRows(Wanted):
     id_from: Number = 0
-    max_to_get: Rows = 100
+    limit: Rows = asks("maxToGet", default=100)
 
 
 class WantedPalletItems(WantedRows):
-    label_id: Name | None = None
+    label: Name | None = asks("labelId")
 
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
@@ -40,8 +39,7 @@ def _add_pick_orders(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{FLOOR}/pickOrders")
     async def list_pick_orders(actor: Acting, wanted: Annotated[WantedRows, Query()]) -> list[Document]:
-        first, limit = wanted.id_from, wanted.max_to_get
-        return await desk.look(actor, pick_orders.list_pick_orders, wanted.goods_owner_id, id_from=first, limit=limit)
+        return await desk.list(actor, pick_orders.list_pick_orders, wanted)
 
     @app.get(one)
     async def get_pick_order(actor: Acting, pickOrderId: Number) -> Document:
@@ -66,8 +64,7 @@ def _add_movements(app: FastAPI, desk: Desk, base: str, noun: Noun) -> None:
 
     @app.get(base)
     async def list_movements(actor: Acting, wanted: Annotated[WantedRows, Query()]) -> list[Document]:
-        first, limit = wanted.id_from, wanted.max_to_get
-        return await desk.look(actor, movements.list_movements, noun, wanted.goods_owner_id, id_from=first, limit=limit)
+        return await desk.look(actor, movements.list_movements, noun, wanted.goods_owner_id, **wanted.asked())
 
     @app.get(one)
     async def get_movement(actor: Acting, movementId: Number) -> Document:
@@ -96,14 +93,7 @@ def _add_pallet_items(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{FLOOR}/palletItems")
     async def list_pallet_items(actor: Acting, wanted: Annotated[WantedPalletItems, Query()]) -> list[Document]:
-        return await desk.look(
-            actor,
-            pallets.list_pallet_items,
-            wanted.goods_owner_id,
-            label=wanted.label_id,
-            id_from=wanted.id_from,
-            limit=wanted.max_to_get,
-        )
+        return await desk.list(actor, pallets.list_pallet_items, wanted)
 
     @app.get(one)
     async def get_pallet_item(actor: Acting, palletItemId: Number) -> Document:

@@ -6,42 +6,52 @@ from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
 from dockbell.warehouse.actions import production_orders, purchase_orders, shipments
-from dockbell.warehouse.api.desk import API, FLOOR, Acting, Desk, Names, Number, Rows, asked, either, moments, said
+from dockbell.warehouse.api.desk import (
+    API,
+    FLOOR,
+    Acting,
+    Desk,
+    Names,
+    Number,
+    Rows,
+    Wanted,
+    When,
+    add_numbered,
+    add_patches,
+    asks,
+)
 from dockbell.warehouse.inputs import goods_in as inputs
-from dockbell.warehouse.inputs.common import LARGEST_ID, Date, Incoming, Name, Step
+from dockbell.warehouse.inputs.common import Date, Name, Step
 from dockbell.warehouse.inputs.floor import ReportedNumberOfItems
-from dockbell.warehouse.rules.statuses import PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
+from dockbell.warehouse.rules.statuses import CANCELLED, PRODUCTION_ORDER, PURCHASE_ORDER, SHIPMENT
 from dockbell.warehouse.store import places
 
 ONE = f"{API}/purchaseOrders/{{purchaseOrderId}}"
 
 
-class WantedPurchaseOrders(Incoming):
-    goods_owner_id: Number
-    purchase_order_number: Name | None = None
-    purchase_order_numbers: Names = None
-    article_numbers: Names = None
+class WantedPurchaseOrders(Wanted):
+    one_number: Name | None = asks("purchaseOrderNumber")
+    number: Names = asks("purchaseOrderNumbers")
+    article_number: Names = asks("articleNumbers")
     in_date_from: Date | None = None
     in_date_to: Date | None = None
-    purchase_order_status_from: Number = 0
-    purchase_order_status_to: Number = LARGEST_ID
-    purchase_order_status_changed_time_from: str | None = None
-    last_receive_time_from: str | None = None
-    last_receive_time_to: str | None = None
-    purchase_order_id_from: Number = 0
-    max_purchase_orders_to_get: Rows = 100
+    status_from: Number | None = asks("purchaseOrderStatusFrom")
+    status_to: Number | None = asks("purchaseOrderStatusTo")
+    status_changed_from: When | None = asks("purchaseOrderStatusChangedTimeFrom")
+    received_from: When | None = asks("lastReceiveTimeFrom")
+    received_to: When | None = asks("lastReceiveTimeTo")
+    id_from: Number = asks("purchaseOrderIdFrom", default=0)
+    limit: Rows = asks("maxPurchaseOrdersToGet", default=100)
 
 
-class WantedShipments(Incoming):
-    goods_owner_id: Number
-    shipment_id_from: Number = 0
-    max_shipments_to_get: Rows = 100
+class WantedShipments(Wanted):
+    id_from: Number = asks("shipmentIdFrom", default=0)
+    limit: Rows = asks("maxShipmentsToGet", default=100)
 
 
-class WantedProductionOrders(Incoming):
-    goods_owner_id: Number
-    production_order_id_from: Number = 0
-    max_production_orders_to_get: Rows = 100
+class WantedProductionOrders(Wanted):
+    id_from: Number = asks("productionOrderIdFrom", default=0)
+    limit: Rows = asks("maxProductionOrdersToGet", default=100)
 
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
@@ -58,52 +68,32 @@ def _add_purchase_orders(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/purchaseOrders/types")
     async def purchase_order_types() -> list[Document]:
-        rows = await desk.read(places.kinds, "purchase order type")
-        return [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in rows.values()]
+        return places.short(await desk.read(places.kinds, "purchase order type"))
 
     @app.get(f"{API}/purchaseOrders")
     async def list_purchase_orders(actor: Acting, wanted: Annotated[WantedPurchaseOrders, Query()]) -> list[Document]:
-        times = moments(
-            purchaseOrderStatusChangedTimeFrom=wanted.purchase_order_status_changed_time_from,
-            lastReceiveTimeFrom=wanted.last_receive_time_from,
-            lastReceiveTimeTo=wanted.last_receive_time_to,
-        )
-        return await desk.look(
-            actor,
-            purchase_orders.list_purchase_orders,
-            wanted.goods_owner_id,
-            number=either(wanted.purchase_order_number, wanted.purchase_order_numbers),
-            article_number=wanted.article_numbers,
-            status_from=wanted.purchase_order_status_from,
-            status_to=wanted.purchase_order_status_to,
-            id_from=wanted.purchase_order_id_from,
-            limit=wanted.max_purchase_orders_to_get,
-            **asked(
-                status_changed_from=times.get("purchaseOrderStatusChangedTimeFrom"),
-                received_from=times.get("lastReceiveTimeFrom"),
-                received_to=times.get("lastReceiveTimeTo"),
-                in_date_from=wanted.in_date_from,
-                in_date_to=wanted.in_date_to,
-            ),
-        )
+        return await desk.list(actor, purchase_orders.list_purchase_orders, wanted)
 
-    @app.get(ONE)
-    async def get_purchase_order(actor: Acting, purchaseOrderId: Number) -> Document:
-        return await desk.look(actor, purchase_orders.get_purchase_order, purchaseOrderId)
+    add_numbered(
+        app, desk, f"{API}/purchaseOrders", "purchaseOrderId", "purchase order", inputs.NewPurchaseOrder,
+        get=purchase_orders.get_purchase_order, put=purchase_orders.put_purchase_order,
+        anew=purchase_orders.order_anew, change=purchase_orders.change_purchase_order,
+    )  # fmt: skip
 
-    @app.put(f"{API}/purchaseOrders")
-    async def put_purchase_order(actor: Acting, new: inputs.NewPurchaseOrder) -> Document:
-        purchase_order_id, is_new = await desk.change(actor, purchase_orders.put_purchase_order, new)
-        return {"purchaseOrderId": purchase_order_id, "message": said("purchase order", is_new=is_new)}
+    @app.put(f"{ONE}/articleItems")
+    async def put_advised_items(actor: Acting, purchaseOrderId: Number, advised: inputs.AdvisedItems) -> Document:
+        await desk.change(actor, purchase_orders.advise_items, purchaseOrderId, advised.items)
+        return {"purchaseOrderId": purchaseOrderId, "message": "The advised items were changed."}
 
     @app.delete(ONE)
     async def cancel_purchase_order(actor: Acting, purchaseOrderId: Number) -> Document:
-        cancelled = purchase_orders.CANCELLED
-        await desk.change(actor, purchase_orders.set_purchase_order_status, purchaseOrderId, cancelled)
+        await desk.change(actor, purchase_orders.set_purchase_order_status, purchaseOrderId, CANCELLED)
         return {"purchaseOrderId": purchaseOrderId, "message": "The purchase order was cancelled."}
 
 
 def _add_purchase_order_changes(app: FastAPI, desk: Desk) -> None:
+    add_patches(app, desk, ONE, "purchase order", inputs.PATCHES, purchase_orders.change_field)
+
     @app.patch(f"{ONE}/purchaseOrderStatus")
     async def set_purchase_order_status(
         actor: Acting, purchaseOrderId: Number, wanted: inputs.NewPurchaseOrderStatus
@@ -113,18 +103,6 @@ def _add_purchase_order_changes(app: FastAPI, desk: Desk) -> None:
         status = order["purchaseOrderInfo"]["purchaseOrderStatus"]
         message = f"The purchase order's status is {status['number']} {status['text']}."
         return {"purchaseOrderId": purchaseOrderId, "message": message}
-
-    @app.patch(f"{ONE}/purchaseOrderNumber")
-    async def set_purchase_order_number(
-        actor: Acting, purchaseOrderId: Number, wanted: inputs.NewPurchaseOrderNumber
-    ) -> Document:
-        await desk.change(actor, purchase_orders.set_number, purchaseOrderId, wanted.purchase_order_number)
-        return {"purchaseOrderId": purchaseOrderId, "message": "The purchase order was changed."}
-
-    @app.patch(f"{ONE}/inDate")
-    async def set_in_date(actor: Acting, purchaseOrderId: Number, wanted: inputs.NewInDate) -> Document:
-        await desk.change(actor, purchase_orders.set_in_date, purchaseOrderId, wanted.in_date)
-        return {"purchaseOrderId": purchaseOrderId, "message": "The purchase order was changed."}
 
     @app.patch(f"{ONE}/lines/{{purchaseOrderLineId}}/reportedNumberOfItems")
     async def set_reported_received(
@@ -151,8 +129,7 @@ def _add_shipments(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/shipments")
     async def list_shipments(actor: Acting, wanted: Annotated[WantedShipments, Query()]) -> list[Document]:
-        first, limit = wanted.shipment_id_from, wanted.max_shipments_to_get
-        return await desk.look(actor, shipments.list_shipments, wanted.goods_owner_id, id_from=first, limit=limit)
+        return await desk.list(actor, shipments.list_shipments, wanted)
 
     @app.get(f"{API}/shipments/{{shipmentId}}")
     async def get_shipment(actor: Acting, shipmentId: Number) -> Document:
@@ -177,10 +154,7 @@ def _add_production_orders(app: FastAPI, desk: Desk) -> None:
     async def list_production_orders(
         actor: Acting, wanted: Annotated[WantedProductionOrders, Query()]
     ) -> list[Document]:
-        first, limit = wanted.production_order_id_from, wanted.max_production_orders_to_get
-        return await desk.look(
-            actor, production_orders.list_production_orders, wanted.goods_owner_id, id_from=first, limit=limit
-        )
+        return await desk.list(actor, production_orders.list_production_orders, wanted)
 
     @app.get(f"{API}/productionOrders/{{productionOrderId}}")
     async def get_production_order(actor: Acting, productionOrderId: Number) -> Document:

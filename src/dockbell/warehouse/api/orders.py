@@ -1,11 +1,19 @@
 """Routes about orders: the documented ones, and the steps of the floor."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query
 
 from dockbell.warehouse.act import Document
-from dockbell.warehouse.actions import order_reports, order_views, orders, pallets
+from dockbell.warehouse.actions import (
+    invoices,
+    order_reports,
+    order_views,
+    orders,
+    pallets,
+    pickability,
+    waybill_rows,
+)
 from dockbell.warehouse.api.desk import (
     API,
     FLOOR,
@@ -13,15 +21,18 @@ from dockbell.warehouse.api.desk import (
     Desk,
     Names,
     Number,
+    Numbers,
     Rows,
+    Wanted,
+    When,
     YesOrNo,
-    asked,
-    either,
-    moments,
+    add_numbered,
+    add_patches,
+    asks,
     said,
 )
 from dockbell.warehouse.inputs import orders as inputs
-from dockbell.warehouse.inputs.common import LARGEST_ID, Incoming, Name, Step
+from dockbell.warehouse.inputs.common import Name, Step
 from dockbell.warehouse.inputs.floor import ReportedNumberOfItems
 from dockbell.warehouse.rules.order import Status
 from dockbell.warehouse.store import places
@@ -29,31 +40,45 @@ from dockbell.warehouse.store import places
 ONE = f"{API}/orders/{{orderId}}"
 
 
-class WantedOrders(Incoming):
-    goods_owner_id: Number
-    order_number: Name | None = None
-    order_numbers: Names = None
-    order_status_from: Number = 0
-    order_status_to: Number = LARGEST_ID
-    order_status_changed_time_from: str | None = None
-    order_created_time_from: str | None = None
-    order_created_time_to: str | None = None
-    order_updated_time_from: str | None = None
-    shipped_time_from: str | None = None
-    shipped_time_to: str | None = None
-    last_returned_from: str | None = None
+class WantedOrders(Wanted):
+    one_number: Name | None = asks("orderNumber")
+    number: Names = asks("orderNumbers")
+    status_from: Number | None = asks("orderStatusFrom")
+    status_to: Number | None = asks("orderStatusTo")
+    status_changed_from: When | None = asks("orderStatusChangedTimeFrom")
+    created_from: When | None = asks("orderCreatedTimeFrom")
+    created_to: When | None = asks("orderCreatedTimeTo")
+    changed_from: When | None = asks("orderUpdatedTimeFrom")
+    shipped_from: When | None = asks("shippedTimeFrom")
+    shipped_to: When | None = asks("shippedTimeTo")
+    returned_from: When | None = asks("lastReturnedFrom")
     shipment_id: Number | None = None
     parcel_number: Name | None = None
-    article_numbers: Names = None
-    only_orders_with_order_lines_to_report: YesOrNo = False
-    order_id_from: Number = 0
-    max_orders_to_get: Rows = 100
+    article_number: Names = asks("articleNumbers")
+    serial: Name | None = None
+    market_place: Name | None = None
+    printed: YesOrNo = asks("onlyIfTransportPrinted", default=False)
+    unreported: YesOrNo = asks("onlyOrdersWithOrderLinesToReport", default=False)
+    back_order_for: Number | None = asks("backOrderForOrderId")
+    pickable: Literal["All", "NotPickable", "NotOk"] | None = None
+    id_from: Number = asks("orderIdFrom", default=0)
+    limit: Rows = asks("maxOrdersToGet", default=100)
+
+
+class WantedPickability(Wanted):
+    ids: Numbers = asks("orderIds")
+    number: Names = asks("orderNumbers")
+    only_booked: YesOrNo = asks("onlyBookedOrders", default=False)
+    id_from: Number = asks("orderIdFrom", default=0)
+    limit: Rows = asks("maxOrdersToGet", default=100)
 
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
     _add_lists(app, desk)
     _add_one(app, desk)
-    _add_patches(app, desk)
+    _add_changes(app, desk)
+    _add_parcels(app, desk)
+    _add_way_bill_rows(app, desk)
     _add_reports(app, desk)
     _add_steps(app, desk)
 
@@ -67,112 +92,47 @@ def _add_lists(app: FastAPI, desk: Desk) -> None:
     async def order_types() -> list[Document]:
         return [dict(row) for row in (await desk.read(places.order_types)).values()]
 
+    @app.get(f"{API}/orders/classes")
+    async def order_classes() -> Document:
+        return {"orderClasses": places.short(await desk.read(places.kinds, "order class"))}
+
+    @app.get(f"{API}/orders/wayOfDeliveryTypes")
+    async def way_of_delivery_types() -> Document:
+        return {"wayOfDeliveryTypes": places.short(await desk.read(places.kinds, "way of delivery"))}
+
+    @app.get(f"{API}/orders/pickability")
+    async def list_pickability(actor: Acting, wanted: Annotated[WantedPickability, Query()]) -> Document:
+        return await desk.look(actor, pickability.list_pickability, wanted.goods_owner_id, **wanted.asked())
+
     @app.get(f"{API}/orders")
     async def list_orders(actor: Acting, wanted: Annotated[WantedOrders, Query()]) -> list[Document]:
-        times = moments(
-            orderStatusChangedTimeFrom=wanted.order_status_changed_time_from,
-            orderCreatedTimeFrom=wanted.order_created_time_from,
-            orderCreatedTimeTo=wanted.order_created_time_to,
-            orderUpdatedTimeFrom=wanted.order_updated_time_from,
-            shippedTimeFrom=wanted.shipped_time_from,
-            shippedTimeTo=wanted.shipped_time_to,
-            lastReturnedFrom=wanted.last_returned_from,
-        )
-        return await desk.look(
-            actor,
-            order_views.list_orders,
-            wanted.goods_owner_id,
-            number=either(wanted.order_number, wanted.order_numbers),
-            status_from=wanted.order_status_from,
-            status_to=wanted.order_status_to,
-            shipment_id=wanted.shipment_id,
-            parcel_number=wanted.parcel_number,
-            article_number=wanted.article_numbers,
-            unreported=int(wanted.only_orders_with_order_lines_to_report),
-            id_from=wanted.order_id_from,
-            limit=wanted.max_orders_to_get,
-            **asked(
-                status_changed_from=times.get("orderStatusChangedTimeFrom"),
-                created_from=times.get("orderCreatedTimeFrom"),
-                created_to=times.get("orderCreatedTimeTo"),
-                changed_from=times.get("orderUpdatedTimeFrom"),
-                shipped_from=times.get("shippedTimeFrom"),
-                shipped_to=times.get("shippedTimeTo"),
-                returned_from=times.get("lastReturnedFrom"),
-            ),
-        )
+        return await desk.list(actor, pickability.list_orders, wanted)
 
 
 def _add_one(app: FastAPI, desk: Desk) -> None:
-    @app.get(ONE)
-    async def get_order(actor: Acting, orderId: Number) -> Document:
-        return await desk.look(actor, order_views.get_order, orderId)
+    add_numbered(
+        app, desk, f"{API}/orders", "orderId", "order", inputs.NewOrder,
+        get=order_views.get_order, put=orders.create_order, anew=orders.order_anew, change=orders.change_order,
+    )  # fmt: skip
 
-    @app.put(f"{API}/orders")
-    async def put_order(actor: Acting, new: inputs.NewOrder) -> Document:
-        order_id, is_new = await desk.change(actor, orders.create_order, new)
-        return {"orderId": order_id, "message": said("order", is_new=is_new)}
+    @app.get(f"{ONE}/invoiceCharges")
+    async def list_invoice_charges(actor: Acting, orderId: Number) -> list[Document]:
+        return await desk.look(actor, invoices.list_charges_of_order, orderId)
 
     @app.delete(ONE)
     async def cancel_order(actor: Acting, orderId: Number) -> Document:
         await desk.change(actor, orders.cancel_order, orderId)
         return {"orderId": orderId, "message": "The order was cancelled."}
 
-    @app.get(f"{ONE}/parcels")
-    async def list_parcels(actor: Acting, orderId: Number) -> list[Document]:
-        return await desk.look(actor, order_views.list_parcels, orderId)
 
-    @app.put(f"{ONE}/parcels/{{parcelId}}/parcelTracking")
-    async def set_parcel_tracking(
-        actor: Acting, orderId: Number, parcelId: Number, new: inputs.NewParcelTracking
-    ) -> Document:
-        await desk.change(actor, pallets.set_parcel_tracking, orderId, parcelId, new.tracking_url)
-        return {"orderId": orderId, "parcelId": parcelId, "message": "The parcel's tracking was changed."}
+def _add_changes(app: FastAPI, desk: Desk) -> None:
+    add_patches(app, desk, ONE, "order", inputs.PATCHES, order_reports.change_field)
 
-    @app.put(f"{ONE}/orderTracking")
-    async def put_tracking(actor: Acting, orderId: Number, new: inputs.NewTrackings) -> Document:
-        await desk.change(actor, order_reports.put_trackings, orderId, new.tracking)
-        return {"orderId": orderId, "message": "The order's tracking was changed."}
-
-
-def _add_patches(app: FastAPI, desk: Desk) -> None:
     @app.patch(f"{ONE}/orderStatus")
     async def set_order_status(actor: Acting, orderId: Number, wanted: inputs.NewOrderStatus) -> Document:
         order = await desk.change(actor, orders.set_order_status, orderId, wanted.order_status_number)
         status = order["orderInfo"]["orderStatus"]
         return {"orderId": orderId, "message": f"The order's status is {status['number']} {status['text']}."}
-
-    @app.patch(f"{ONE}/orderNumber")
-    async def set_order_number(actor: Acting, orderId: Number, wanted: inputs.NewOrderNumber) -> Document:
-        return await column(actor, orderId, number=wanted.order_number)
-
-    @app.patch(f"{ONE}/deliveryDate")
-    async def set_delivery_date(actor: Acting, orderId: Number, wanted: inputs.NewDeliveryDate) -> Document:
-        return await column(actor, orderId, delivery_date=wanted.delivery_date)
-
-    @app.patch(f"{ONE}/servicePointCode")
-    async def set_service_point(actor: Acting, orderId: Number, wanted: inputs.NewServicePoint) -> Document:
-        return await column(actor, orderId, servicePointCode=wanted.service_point_code)
-
-    @app.patch(f"{ONE}/orderRemark")
-    async def set_order_remark(actor: Acting, orderId: Number, wanted: inputs.NewOrderRemark) -> Document:
-        return await column(actor, orderId, orderRemark=wanted.order_remark)
-
-    @app.patch(f"{ONE}/warehouseInstruction")
-    async def set_instruction(actor: Acting, orderId: Number, wanted: inputs.NewWarehouseInstruction) -> Document:
-        return await column(actor, orderId, warehouseInstruction=wanted.warehouse_instruction)
-
-    @app.patch(f"{ONE}/freeText1")
-    async def set_free_text1(actor: Acting, orderId: Number, wanted: inputs.NewFreeText) -> Document:
-        return await column(actor, orderId, freeText1=wanted.text)
-
-    @app.patch(f"{ONE}/freeText2")
-    async def set_free_text2(actor: Acting, orderId: Number, wanted: inputs.NewFreeText) -> Document:
-        return await column(actor, orderId, freeText2=wanted.text)
-
-    @app.patch(f"{ONE}/freeText3")
-    async def set_free_text3(actor: Acting, orderId: Number, wanted: inputs.NewFreeText) -> Document:
-        return await column(actor, orderId, freeText3=wanted.text)
 
     @app.patch(f"{ONE}/transporter")
     async def set_transporter(actor: Acting, orderId: Number, wanted: inputs.ChosenTransporter) -> Document:
@@ -180,19 +140,74 @@ def _add_patches(app: FastAPI, desk: Desk) -> None:
         await desk.change(actor, order_reports.set_transporter, orderId, code, service)
         return {"orderId": orderId, "message": "The order was changed."}
 
-    @app.patch(f"{ONE}/waybill")
-    async def set_waybill(actor: Acting, orderId: Number, wanted: inputs.NewWaybill) -> Document:
-        await desk.change(actor, order_reports.set_waybill, orderId, wanted.waybill)
-        return {"orderId": orderId, "message": "The order was changed."}
+    @app.put(f"{ONE}/orderTracking")
+    async def put_tracking(actor: Acting, orderId: Number, new: inputs.NewTrackings) -> Document:
+        await desk.change(actor, order_reports.put_trackings, orderId, new.tracking)
+        return {"orderId": orderId, "message": "The order's tracking was changed."}
 
-    @app.patch(f"{ONE}/returnWaybill")
-    async def set_return_waybill(actor: Acting, orderId: Number, wanted: inputs.NewReturnWaybill) -> Document:
-        await desk.change(actor, order_reports.set_return_waybill, orderId, wanted.return_waybill)
-        return {"orderId": orderId, "message": "The order was changed."}
 
-    async def column(actor: Acting, order_id: int, **values: str) -> Document:
-        await desk.change(actor, orders.change_columns, order_id, values)
-        return {"orderId": order_id, "message": "The order was changed."}
+def _add_parcels(app: FastAPI, desk: Desk) -> None:
+    one = f"{ONE}/parcels/{{parcelId}}"
+
+    @app.get(f"{ONE}/parcels")
+    async def list_parcels(actor: Acting, orderId: Number) -> list[Document]:
+        return await desk.look(actor, order_views.list_parcels, orderId)
+
+    @app.put(f"{one}/parcelTracking")
+    async def set_parcel_tracking(
+        actor: Acting, orderId: Number, parcelId: Number, new: inputs.NewParcelTracking
+    ) -> Document:
+        await desk.change(actor, pallets.set_parcel_tracking, orderId, parcelId, new.tracking_url)
+        return {"orderId": orderId, "parcelId": parcelId, "message": "The parcel's tracking was changed."}
+
+    @app.get(one)
+    async def get_parcel(actor: Acting, orderId: Number, parcelId: Number) -> Document:
+        return await desk.look(actor, order_views.get_parcel, orderId, parcelId)
+
+    @app.put(f"{ONE}/parcels")
+    async def put_parcel(actor: Acting, orderId: Number, new: inputs.NewParcel) -> Document:
+        parcel_id, is_new = await desk.change(actor, pallets.put_parcel, orderId, new)
+        return {"parcelId": parcel_id, "message": said("parcel", is_new=is_new)}
+
+    @app.put(one)
+    async def change_parcel(actor: Acting, orderId: Number, parcelId: Number, change: inputs.ParcelChange) -> Document:
+        await desk.change(actor, pallets.change_parcel, orderId, parcelId, change)
+        return {"parcelId": parcelId, "message": said("parcel", is_new=False)}
+
+    @app.delete(one)
+    async def delete_parcel(actor: Acting, orderId: Number, parcelId: Number) -> Document:
+        await desk.change(actor, pallets.delete_parcel, orderId, parcelId)
+        return {"parcelId": parcelId, "message": "The parcel was deleted."}
+
+
+def _add_way_bill_rows(app: FastAPI, desk: Desk) -> None:
+    one = f"{ONE}/wayBillRows/{{wayBillRowId}}"
+
+    @app.get(f"{ONE}/wayBillRows")
+    async def list_way_bill_rows(actor: Acting, orderId: Number) -> list[Document]:
+        return await desk.look(actor, waybill_rows.list_rows, orderId)
+
+    @app.put(f"{ONE}/wayBillRows")
+    async def put_way_bill_rows(actor: Acting, orderId: Number, new: inputs.NewWayBillRows) -> Document:
+        await desk.change(actor, waybill_rows.put_rows, orderId, new.way_bill_rows)
+        return {"orderId": orderId, "message": "The order's waybill rows were changed."}
+
+    @app.post(f"{ONE}/wayBillRows")
+    async def add_way_bill_row(actor: Acting, orderId: Number, new: inputs.NewWayBillRow) -> Document:
+        row_id = await desk.change(actor, waybill_rows.add_row, orderId, new)
+        return {"wayBillRowId": row_id, "message": said("waybill row", is_new=True)}
+
+    @app.patch(one)
+    async def change_way_bill_row(
+        actor: Acting, orderId: Number, wayBillRowId: Number, new: inputs.NewWayBillRow
+    ) -> Document:
+        await desk.change(actor, waybill_rows.change_row, orderId, wayBillRowId, new)
+        return {"wayBillRowId": wayBillRowId, "message": said("waybill row", is_new=False)}
+
+    @app.delete(one)
+    async def delete_way_bill_row(actor: Acting, orderId: Number, wayBillRowId: Number) -> Document:
+        await desk.change(actor, waybill_rows.delete_row, orderId, wayBillRowId)
+        return {"wayBillRowId": wayBillRowId, "message": "The waybill row was deleted."}
 
 
 def _add_reports(app: FastAPI, desk: Desk) -> None:
@@ -251,3 +266,11 @@ def _add_steps(app: FastAPI, desk: Desk) -> None:
     @app.post(f"{base}/cancel")
     async def cancel(actor: Acting, orderId: Number, step: Step | None = None) -> Document:
         return await desk.change(actor, orders.cancel_order, orderId, by=step or Step())
+
+    @app.post(f"{base}/print")
+    async def print_documents(actor: Acting, orderId: Number, step: Step | None = None) -> Document:
+        return await desk.change(actor, orders.print_transport_documents, orderId, by=step or Step())
+
+    @app.post(f"{base}/backOrder")
+    async def back_order(actor: Acting, orderId: Number, step: Step | None = None) -> Document:
+        return {"orderId": await desk.change(actor, orders.back_order, orderId, by=step or Step())}

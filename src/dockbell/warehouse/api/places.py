@@ -17,7 +17,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/warehouses/locations/types")
     async def location_types() -> list[Document]:
-        return _kinds(await desk.read(places.kinds, "location type"))
+        return places.short(await desk.read(places.kinds, "location type"))
 
     @app.get(f"{API}/warehouses/{{warehouseId}}/zones")
     async def list_zones(warehouseId: Number) -> list[Document]:
@@ -46,7 +46,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get(f"{API}/parcelTypes")
     async def parcel_types() -> list[Document]:
-        return _kinds(await desk.read(places.kinds, "pallet type"))
+        return places.short(await desk.read(places.kinds, "pallet type"))
 
     @app.get(f"{FLOOR}/users")
     async def list_users() -> list[Document]:
@@ -61,7 +61,3 @@ def _locations(tx: Transaction, warehouse_id: int) -> list[Any]:
     if warehouse_id not in {row["id"] for row in places.warehouses(tx).values()}:
         no_such("warehouse", warehouse_id)
     return list(places.locations_of(tx, warehouse_id))
-
-
-def _kinds(rows: Any) -> list[Document]:
-    return [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in rows.values()]

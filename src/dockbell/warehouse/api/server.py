@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dockbell.errors import DockbellError, InvalidInput, Malformed, NotFound, NotSignedIn, TooLarge
-from dockbell.warehouse.api import articles, files, floor, goods_in, orders, places, returns
+from dockbell.warehouse.api import articles, files, floor, goods_in, invoices, orders, places, returns
 from dockbell.warehouse.api.desk import Desk, Parts
 from dockbell.warehouse.api.openapi import document_for
 from dockbell.warehouse.inputs.common import problems_from
@@ -24,7 +24,7 @@ LARGEST_BODY_BYTES = 1_048_576
 CHALLENGE = 'Basic realm="Dockbell", charset="UTF-8"'
 PREFIXES = (
     "orders", "articles", "articleItems", "purchaseOrders", "returnOrders", "inventoryAdjustments", "shipments",
-    "productionOrders", "transporterContracts", "warehouses", "parcelTypes", "warehouse",
+    "productionOrders", "transporterContracts", "warehouses", "parcelTypes", "invoices", "warehouse",
 )  # fmt: skip
 """What follows /api/v1/ in the paths that are answered here."""
 Document = dict[str, Any]
@@ -49,7 +49,7 @@ def build_warehouse_api(parts: Parts) -> ASGIApp:
 def routes(desk: Desk) -> FastAPI:
     """All routes, without what is around them."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for part in (orders, articles, goods_in, returns, floor, files, places):
+    for part in (orders, articles, goods_in, returns, invoices, floor, files, places):
         part.add_routes(app, desk)
     return app
 

@@ -7,6 +7,7 @@ from typing import Any
 from dockbell.clock import to_text
 from dockbell.store.database import Row
 from dockbell.warehouse.documents import stock
+from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.orders import ORDER_DETAILS
 from dockbell.warehouse.rules.order import Status
 
@@ -15,9 +16,20 @@ def status_document(status: int) -> dict[str, Any]:
     return {"number": int(status), "text": Status(status).text}
 
 
+def ordered_article(line: Row) -> dict[str, Any]:
+    """The article of an order's or purchase order's line."""
+    return {
+        "articleSystemId": line["article_id"],
+        "articleNumber": line["article_number"],
+        "articleName": line["article_name"],
+        "productCode": json.loads(line["article_details"]).get("productCode"),
+    }
+
+
 def order_document(
     order: Row, *, owner: str, lines: Sequence[Row], parcels: Sequence[Row], trackings: Sequence[Row],
     picked: Sequence[Row], transporters: Mapping[str, Row], order_types: Mapping[str, Row], warehouse: Row,
+    ways: Mapping[str, Any], classes: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     """An order as `GET /orders/{orderId}` tells it."""
     details = json.loads(order["details"])
@@ -33,6 +45,9 @@ def order_document(
             "orderType": dict(order_types[order["order_type"]]) if order["order_type"] else None,
             "deliveryDate": order["delivery_date"],
             "createdDate": to_text(order["created_at"]),
+            "wayOfDelivery": ways[order["way_of_delivery"]] if order["way_of_delivery"] else None,
+            "marketPlace": order["market_place"]
+            and {"marketPlace": order["market_place"], "marketPlaceOrderNumber": order["market_place_number"]},
             "shippedTime": None if order["shipped_at"] is None else to_text(order["shipped_at"]),
             "wayBill": order["waybill"],
             "returnWayBill": order["return_waybill"],
@@ -40,7 +55,9 @@ def order_document(
             "orderedNumberOfItems": sum(line["ordered"] for line in lines),
             "allocatedNumberOfItems": sum(line["allocated"] for line in lines),
             "pickedNumberOfItems": sum(line["picked"] for line in lines),
+            "transportDocumentsPrinted": utc(order["printed_at"]),
             "warehouse": stock.warehouse(warehouse),
+            "advanced": {"backOrderInfo": order["back_order_for"] and {"backOrderForOrderId": order["back_order_for"]}},
         },
         "consignee": json.loads(order["consignee"]),
         "parcels": [parcel_document(parcel) for parcel in parcels],
@@ -48,12 +65,7 @@ def order_document(
             {
                 "id": line["id"],
                 "rowNumber": line["row_number"],
-                "article": {
-                    "articleSystemId": line["article_id"],
-                    "articleNumber": line["article_number"],
-                    "articleName": line["article_name"],
-                    "productCode": json.loads(line["article_details"]).get("productCode"),
-                },
+                "article": ordered_article(line),
                 "comment": line["comment"],
                 "orderedNumberOfItems": line["ordered"],
                 "allocatedNumberOfItems": line["allocated"],
@@ -74,6 +86,7 @@ def order_document(
         },
         "tracking": [_tracking(row) for row in trackings if not row["is_return"]],
         "returnTracking": [_tracking(row) for row in trackings if row["is_return"]],
+        "classes": [each for each in classes if each["id"] in json.loads(order["class_ids"])],
         "shipmentInfo": None if order["shipment_id"] is None else {"shipmentId": order["shipment_id"]},
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from dockbell.store.database import Row
 from dockbell.warehouse.documents import stock
+from dockbell.warehouse.documents.orders import ordered_article
 from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS
 from dockbell.warehouse.rules.statuses import PURCHASE_ORDER
@@ -40,9 +41,9 @@ def line_payload(row: Row, line: Row) -> dict[str, Any]:
 
 
 def order_document(
-    row: Row, *, owner: str, lines: Sequence[Row], came: Sequence[Row], classes: Sequence[Row]
+    row: Row, *, owner: str, lines: Sequence[Row], came: Sequence[Row], advised: Sequence[Row], classes: Sequence[Row]
 ) -> dict[str, Any]:
-    """A purchase order as `GET /purchaseOrders/{purchaseOrderId}` tells it; `came` are the items it brought."""
+    """A purchase order as `GET /purchaseOrders/{purchaseOrderId}` tells it; `came` are the items it brought, `advised` those that were announced."""
     details = json.loads(row["details"])
     return {
         "goodsOwner": {"id": row["goods_owner_id"], "name": owner},
@@ -67,12 +68,7 @@ def order_document(
             {
                 "id": line["id"],
                 "rowNumber": line["row_number"],
-                "article": {
-                    "articleSystemId": line["article_id"],
-                    "articleNumber": line["article_number"],
-                    "articleName": line["article_name"],
-                    "productCode": json.loads(line["article_details"]).get("productCode"),
-                },
+                "article": ordered_article(line),
                 "comment": line["comment"],
                 "advisedNumberOfItems": line["advised"],
                 "receivedNumberOfItems": line["received"],
@@ -80,9 +76,23 @@ def order_document(
                 "articleItems": [
                     stock.received_item(item) for item in came if item["purchase_order_line_id"] == line["id"]
                 ],
+                "advisedArticleItems": [
+                    _advised_item(item) for item in advised if item["purchase_order_line_id"] == line["id"]
+                ],
             }
             for line in lines
         ],
         "classes": [{"code": each["code"], "name": each["name"]} for each in classes],
         "shipmentInfo": row["shipment_id"] and {"shipmentId": row["shipment_id"]},
+    }
+
+
+def _advised_item(item: Row) -> dict[str, Any]:
+    return {
+        "numberOfItems": item["number_of_items"],
+        "serial": item["serial"],
+        "batch": item["batch"],
+        "expiryDate": stock.date_and_time(item["expiry_date"]),
+        "comment": item["comment"],
+        "container": item["container"],
     }

@@ -4,6 +4,7 @@ An item's row is one of `store.items.views`. Payloads write quantities as decima
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dockbell.store.database import Row
@@ -115,7 +116,7 @@ def warehouse(row: Row) -> Part:
     return {"id": row["id"], "code": row["code"], "name": row["name"]}
 
 
-def article_document(row: Row, sums: Row) -> Part:
+def article_document(row: Row, sums: Row, classes: Sequence[Row]) -> Part:
     """An article as `GET /articles/{articleSystemId}` tells it."""
     details = json.loads(row["details"])
     items, allocated = row["number_of_items"], row["allocated"]
@@ -125,6 +126,7 @@ def article_document(row: Row, sums: Row) -> Part:
         "articleNumber": row["number"],
         "articleName": row["name"],
         **{name: details.get(name) for name in ARTICLE_DETAILS},
+        "classes": [{"id": each["id"], "code": each["code"], "name": each["name"]} for each in classes],
         "isActive": True,
         "articleDataLastUpdated": utc(row["changed_at"]),
         "inventoryInfo": {

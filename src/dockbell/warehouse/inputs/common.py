@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import PydanticCustomError
 
 from dockbell.errors import InvalidInput, Problem
@@ -75,6 +75,21 @@ class Incoming(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
+class KindCode(Incoming):
+    code: Name
+    name: Text | None = None
+    """Accepted because clients send it; the code decides."""
+
+
+def one_field(name: str, kind: Any) -> type[Incoming]:
+    """The body of `PATCH .../{name}`: that field, and it must be there."""
+    fields: dict[str, Any] = {to_snake(name): (kind, ...)}
+    return create_model(f"New{name[0].upper()}{name[1:]}", __base__=Incoming, **fields)
+
+
+FREE_TEXTS = {name: one_field(name, Text) for name in ("freeText1", "freeText2", "freeText3")}
+
+
 class ByUser(Incoming):
     user_id: Id
 
@@ -82,6 +97,13 @@ class ByUser(Incoming):
 class ByComputer(Incoming):
     computer_id: Id
     computer_name: Name | None = None
+
+
+class OfWarehouse(Incoming):
+    """Something that belongs to a warehouse, named by its code or its id; what is new and names none belongs to the first."""
+
+    warehouse_code: Name | None = None
+    warehouse_id: Id | None = None
 
 
 class Step(Incoming):
@@ -117,6 +139,7 @@ _CODES = {
     "not_printable": "not_printable",
     "number": "number",
     "base64": "base64",
+    "moment": "moment",
 }
 """pydantic has a hundred kinds of errors; what is not named here is a value of a wrong type."""
 

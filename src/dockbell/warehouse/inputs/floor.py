@@ -14,6 +14,7 @@ from dockbell.warehouse.inputs.common import (
     Measure,
     Name,
     NumberOfItems,
+    OfWarehouse,
     SignedItems,
     Step,
     Text,
@@ -81,11 +82,12 @@ class Measures(Incoming):
     loadmeters: Measure | None = None
 
 
-class NewPalletItem(Step):
+class NewPalletItem(Step, OfWarehouse):
     goods_owner_id: Id
     label_id: Name
     pallet_type_code: Name = "EUR"
-    location_id: Id = 100
+    location_id: Id | None = None
+    """None: goods in of the warehouse; that of the purchase order, when none is said."""
     parent_pallet_item_id: Id | None = None
     purchase_order_id: Id | None = None
     serial: Text = ""

@@ -1,21 +1,29 @@
 """What the API takes about purchase orders, receiving, shipments and production orders."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from dockbell.warehouse.inputs.common import Date, Id, Incoming, Name, NumberOfItems, Step, Text, as_tuple
+from dockbell.warehouse.inputs.common import (
+    FREE_TEXTS,
+    Date,
+    Id,
+    Incoming,
+    KindCode,
+    Name,
+    NumberOfItems,
+    OfWarehouse,
+    Step,
+    Text,
+    as_tuple,
+    one_field,
+)
 
 
 class Supplier(Incoming):
     supplier_number: Name
     supplier_name: Text | None = None
-
-
-class KindCode(Incoming):
-    code: Name
-    name: Text | None = None
-    """Accepted because clients send it; the code decides."""
 
 
 class NewPurchaseOrderLine(Incoming):
@@ -25,7 +33,7 @@ class NewPurchaseOrderLine(Incoming):
     comment: Text | None = None
 
 
-class NewPurchaseOrder(Incoming):
+class NewPurchaseOrder(OfWarehouse):
     """The body of `PUT /purchaseOrders`."""
 
     goods_owner_id: Id
@@ -37,7 +45,6 @@ class NewPurchaseOrder(Incoming):
     purchase_order_is_return_type: bool = False
     purchase_order_classes: Annotated[tuple[KindCode, ...], BeforeValidator(as_tuple), Field(max_length=50)] = ()
     goods_owner_purchase_order_id: Name | None = None
-    warehouse_code: Name | None = None
     supplier_order_number: Text | None = None
     goods_owner_reference: Text | None = None
     reference_number: Text | None = None
@@ -45,31 +52,55 @@ class NewPurchaseOrder(Incoming):
     free_text1: Text | None = None
     free_text2: Text | None = None
     free_text3: Text | None = None
+    free_bool1: bool | None = None
+    advised_date: Date | None = None
     container: Text | None = None
 
 
 PURCHASE_ORDER_DETAILS = (
     "supplierOrderNumber", "goodsOwnerReference", "referenceNumber", "purchaseOrderRemark", "freeText1", "freeText2",
-    "freeText3", "container",
+    "freeText3", "freeBool1", "advisedDate", "container",
 )  # fmt: skip
+PATCHES: Mapping[str, type[Incoming]] = {
+    **{
+        name: one_field(name, kind)
+        for name, kind in {
+            "purchaseOrderNumber": Name,
+            "inDate": Date,
+            "advisedDate": Date,
+            "freeBool1": bool,
+        }.items()
+    },
+    **FREE_TEXTS,
+}
+"""What can be changed alone, by the last part of the path."""
+
+
+class AdvisedItem(Incoming):
+    purchase_order_line_id: Id
+    number_of_items: NumberOfItems = 1
+    serial: Text = ""
+    batch: Text = ""
+    expiry_date: Date | None = None
+    comment: Text = ""
+    container: Text = ""
+
+
+class AdvisedItems(Incoming):
+    """The body of `PUT .../articleItems`: each line named has these, whatever it had before."""
+
+    items: Annotated[list[AdvisedItem], Field(min_length=1, max_length=1_000)]
 
 
 class NewPurchaseOrderStatus(Incoming):
     purchase_order_status_number: int
 
 
-class NewPurchaseOrderNumber(Incoming):
-    purchase_order_number: Name
-
-
-class NewInDate(Incoming):
-    in_date: Date
-
-
 class ReceivedItems(Incoming):
     row_number: Name
     number_of_items: NumberOfItems
-    location_id: Id = 100
+    location_id: Id | None = None
+    """None: goods in of the purchase order's warehouse."""
     article_item_status_code: Name = "OK"
     batch: Text = ""
     serial: Text = ""
@@ -83,7 +114,7 @@ class ReceiveStep(Step):
     lines: Annotated[list[ReceivedItems], Field(min_length=1, max_length=1_000)]
 
 
-class NewShipment(Step):
+class NewShipment(Step, OfWarehouse):
     goods_owner_id: Id
     direction: Annotated[str, Field(pattern="^(inbound|outbound)$")]
     shipment_order_number: Name
@@ -102,7 +133,7 @@ class NewPart(Incoming):
     number_of_items: NumberOfItems
 
 
-class NewProductionOrder(Step):
+class NewProductionOrder(Step, OfWarehouse):
     goods_owner_id: Id
     production_order_number: Name
     article_number: Name

@@ -1,10 +1,27 @@
 """What the API takes about orders: camelCase objects, judged."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from dockbell.warehouse.inputs.common import Date, Id, Incoming, Name, NumberOfItems, Step, Text, Url
+from dockbell.warehouse.inputs.common import (
+    FREE_TEXTS,
+    CountedItems,
+    Date,
+    Id,
+    Incoming,
+    KindCode,
+    Measure,
+    Name,
+    NumberOfItems,
+    OfWarehouse,
+    Step,
+    Text,
+    Url,
+    as_tuple,
+    one_field,
+)
 
 
 class Consignee(Incoming):
@@ -26,15 +43,14 @@ class ChosenTransporter(Incoming):
     transporter_service_code: Name | None = None
 
 
-class ChosenOrderType(Incoming):
-    code: Name
-    name: Text | None = None
-    """Accepted because clients send it; the code decides."""
-
-
 class Notification(Incoming):
     to_be_notified: bool = True
     value: Text | None = None
+
+
+class MarketPlace(Incoming):
+    market_place: Name
+    market_place_order_number: Name | None = None
 
 
 class NewLine(Incoming):
@@ -44,7 +60,7 @@ class NewLine(Incoming):
     comment: Text | None = None
 
 
-class NewOrder(Incoming):
+class NewOrder(OfWarehouse):
     """The body of `PUT /orders`."""
 
     goods_owner_id: Id
@@ -53,7 +69,7 @@ class NewOrder(Incoming):
     consignee: Consignee
     order_lines: Annotated[list[NewLine], Field(min_length=1, max_length=1_000)]
     transporter: ChosenTransporter | None = None
-    order_type: ChosenOrderType | None = None
+    order_type: KindCode | None = None
     goods_owner_order_id: Name | None = None
     consignee_order_number: Name | None = None
     reference_number: Text | None = None
@@ -65,8 +81,10 @@ class NewOrder(Incoming):
     free_text2: Text | None = None
     free_text3: Text | None = None
     warehouse_instruction: Text | None = None
-    warehouse_code: Name | None = None
     email_notification: Notification | None = None
+    way_of_delivery: KindCode | None = None
+    market_place: MarketPlace | None = None
+    classes: Annotated[tuple[KindCode, ...], BeforeValidator(as_tuple), Field(max_length=50)] = ()
 
 
 ORDER_DETAILS = (
@@ -76,40 +94,26 @@ ORDER_DETAILS = (
 """Fields of an order that are kept and shown, and decide nothing."""
 
 
+PATCHES: Mapping[str, type[Incoming]] = {
+    **{
+        name: one_field(name, kind)
+        for name, kind in {
+            "orderNumber": Name,
+            "deliveryDate": Date,
+            "servicePointCode": Text,
+            "orderRemark": Text,
+            "warehouseInstruction": Text,
+            "waybill": Name,
+            "returnWaybill": Name,
+        }.items()
+    },
+    **FREE_TEXTS,
+}
+"""What can be changed alone, by the last part of the path."""
+
+
 class NewOrderStatus(Incoming):
     order_status_number: int
-
-
-class NewOrderNumber(Incoming):
-    order_number: Name
-
-
-class NewDeliveryDate(Incoming):
-    delivery_date: Date
-
-
-class NewWaybill(Incoming):
-    waybill: Name
-
-
-class NewReturnWaybill(Incoming):
-    return_waybill: Name
-
-
-class NewServicePoint(Incoming):
-    service_point_code: Text
-
-
-class NewOrderRemark(Incoming):
-    order_remark: Text
-
-
-class NewFreeText(Incoming):
-    text: Text
-
-
-class NewWarehouseInstruction(Incoming):
-    warehouse_instruction: Text
 
 
 class NewTracking(Incoming):
@@ -126,6 +130,58 @@ class NewTrackings(Incoming):
 
 class NewParcelTracking(Incoming):
     tracking_url: Url | None
+
+
+class ParcelType(Incoming):
+    """By id or code; neither is the usual box."""
+
+    id: Id | None = None
+    code: Name | None = None
+
+
+class ParcelDetails(Incoming):
+    parcel_type: ParcelType | None = None
+    weight: Measure | None = None
+    length: Measure | None = None
+    width: Measure | None = None
+    height: Measure | None = None
+
+
+class ParcelChange(Incoming):
+    """The body of `PUT .../parcels/{parcelId}`: what is left out stays."""
+
+    parcel_number: Name | None = None
+    transport_administration_type: Literal["Outbound", "Return"] | None = None
+    advanced: ParcelDetails | None = None
+
+
+class NewParcel(ParcelChange):
+    """The body of `PUT .../parcels`: the parcel of that number."""
+
+    parcel_number: Name
+    transport_administration_type: Literal["Outbound", "Return"] = "Outbound"
+
+
+class NewWayBillRow(Incoming):
+    """Packages of one kind, as the waybill lists them."""
+
+    number_of_packages: NumberOfItems
+    parcel_type: KindCode
+    approved_number_of_packages: CountedItems | None = None
+    weight: Measure | None = None
+    volume: Measure | None = None
+    length: Measure | None = None
+    width: Measure | None = None
+    height: Measure | None = None
+    load_meters: Measure | None = None
+    comment: Text | None = None
+    category: Text | None = None
+
+
+class NewWayBillRows(Incoming):
+    """The body of `PUT .../wayBillRows`: these rows, and no others."""
+
+    way_bill_rows: Annotated[list[NewWayBillRow], Field(max_length=100)]
 
 
 class MovedItems(Incoming):
@@ -158,7 +214,8 @@ class ReturnedItems(MovedItems):
     return_cause_code: Name | None = None
     article_item_status_code: Name = "QUAR"
     """Nobody has looked at them yet, so they are not for sale unless one says so."""
-    location_id: Id = 940
+    location_id: Id | None = None
+    """None: the returns of the order's warehouse."""
 
 
 class ReturnStep(Step):

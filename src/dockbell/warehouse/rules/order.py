@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import Literal
 
 from dockbell.errors import InvalidInput, Problem
-from dockbell.warehouse.rules.statuses import impossible
+from dockbell.warehouse.rules.statuses import allows, impossible
 
 Quantities = Mapping[str, int]
 """Items by row number."""
@@ -142,6 +142,20 @@ def pack(order: Order, quantities: Quantities | None = None) -> Order:
     return replace(order, lines=lines)
 
 
+def need_picked(order: Order) -> None:
+    """Transport documents tell of what was picked."""
+    _need(order, "given transport documents", (Status.PICKED, Status.SENT))
+
+
+def missing(order: Order) -> tuple[Line, ...]:
+    """The lines of which fewer were picked than ordered, once picking has ended."""
+    _need(order, "ordered again", (Status.PICKED, Status.SENT, Status.COLLECTED))
+    short = tuple(line for line in order.lines if line.picked < line.ordered)
+    if not short:
+        raise impossible(f"Order {order.number} is short of nothing.", "GET the order to see its quantities.")
+    return short
+
+
 def send(order: Order) -> Order:
     _need(order, "sent", (Status.PICKED,))
     if not order.picked:
@@ -208,6 +222,25 @@ def _chosen(order: Order, quantities: Quantities | None, verb: str, left: Callab
             "GET the order to see its quantities.",
         )
     return quantities
+
+
+def possible_steps(order: Order) -> list[str]:
+    """The steps that these rules would take now; whether there is stock enough to allocate shows when it is tried."""
+    plenty = {line.article_id: sum(each.ordered for each in order.lines) for line in order.lines}
+    steps: Mapping[str, Callable[[Order], object]] = {
+        "release": release,
+        "reopen": reopen,
+        "allocate": lambda each: allocate(each, plenty),
+        "deallocate": deallocate,
+        "pick": pick,
+        "end-picking": end_picking,
+        "pack": pack,
+        "send": send,
+        "collect": collect,
+        "return": take_back,
+        "cancel": cancel,
+    }
+    return [name for name, step in steps.items() if allows(step, order)]
 
 
 # --- What a step means for others ---------------------------------------------------------------------

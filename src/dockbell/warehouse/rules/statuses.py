@@ -4,7 +4,7 @@ The numbers are the interface; texts may differ between installations. A status 
 (`impossible_step`) with the reason, one that does not exist InvalidInput.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,15 @@ from dockbell.errors import Conflict, InvalidInput, Problem
 
 def impossible(message: str, hint: str) -> Conflict:
     return Conflict(message, code="impossible_step", hint=hint)
+
+
+def allows(rule: Callable[..., object], *args: Any, **facts: Any) -> bool:
+    """Whether this rule, which raises Conflict for what cannot be, has no objection: what is offered is what is taken."""
+    try:
+        rule(*args, **facts)
+    except Conflict:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,18 @@ FINISHED = 400
 RETURN_ORDER = Statuses(
     "return order", "returnOrderStatusNumber", {100: "Notified", 500: "Returned", 900: "Cancelled"}, {100: (500, 900)}
 )
+
+
+BEFORE_GOODS = (100, 200)
+"""A purchase order can be changed as long as nothing has come in."""
+OPEN_FOR_GOODS = (100, 200, 300)
+CANCELLED = 900
+
+
+def need_purchase_order_step(which: str, before: int, after: int, received: int) -> None:
+    PURCHASE_ORDER.need_step(which, before, after)
+    if after == CANCELLED and received:
+        raise impossible(f"{which} cannot be cancelled: {received} items came in.", "Finish it instead.")
 
 
 def is_received(before: int, after: int, received: int) -> bool:

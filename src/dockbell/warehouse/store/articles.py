@@ -25,14 +25,56 @@ def insert_article(
     )  # fmt: skip
 
 
-def change_article(tx: Transaction, article_id: int, name: str, details: Values, *, now: Moment) -> None:
+def change_article(tx: Transaction, article_id: int, number: str, name: str, details: Values, *, now: Moment) -> None:
     """What was deleted is there again."""
     tx.run(
         """
-        UPDATE wms_articles SET name = :name, details = :details, changed_at = :now, deleted_at = NULL WHERE id = :id
+        UPDATE wms_articles
+           SET number = :number, name = :name, details = :details, changed_at = :now, deleted_at = NULL WHERE id = :id
         """,
-        id=article_id, name=name, details=json.dumps(details), now=now,
+        id=article_id, number=number, name=name, details=json.dumps(details), now=now,
     )  # fmt: skip
+
+
+def set_dangerous_goods(tx: Transaction, article_id: int, dangerous_goods: Values, *, now: Moment) -> None:
+    tx.run(
+        "UPDATE wms_articles SET dangerous_goods = :goods, changed_at = :now WHERE id = :id",
+        id=article_id, goods=json.dumps(dangerous_goods), now=now,
+    )  # fmt: skip
+
+
+def put_classes(tx: Transaction, article_id: int, class_ids: Iterable[int]) -> None:
+    """These and no others."""
+    tx.run("DELETE FROM wms_article_classes WHERE article_id = :id", id=article_id)
+    tx.run(
+        """
+        INSERT INTO wms_article_classes (article_id, class_id)
+        SELECT r.article_id, r.class_id FROM :rows(article_id BIGINT, class_id BIGINT) r
+        """,
+        rows=[(article_id, class_id) for class_id in sorted(set(class_ids))],
+    )
+
+
+def classes_of(tx: Transaction, article_ids: Iterable[int]) -> list[Row]:
+    return tx.all(
+        """
+        SELECT c.article_id, k.id, k.code, k.name FROM :rows(id BIGINT) r
+          JOIN wms_article_classes c ON c.article_id = r.id
+          JOIN wms_kinds k ON k.noun = 'article class' AND k.id = c.class_id ORDER BY c.article_id, k.id
+        """,
+        rows=[(article_id,) for article_id in article_ids],
+    )
+
+
+def ids_by_number(tx: Transaction, goods_owner_id: int, numbers: Iterable[str]) -> dict[str, int]:
+    rows = tx.all(
+        """
+        SELECT a.id, a.number FROM :rows(goods_owner_id BIGINT, number TEXT) r
+          JOIN wms_articles a ON a.goods_owner_id = r.goods_owner_id AND a.number = r.number
+        """,
+        rows=[(goods_owner_id, number) for number in sorted(set(numbers))],
+    )
+    return {row["number"]: int(row["id"]) for row in rows}
 
 
 def delete_article(tx: Transaction, article_id: int, *, now: Moment) -> None:
@@ -81,11 +123,17 @@ def article_page(
     goods_owner_id: int,
     *,
     number: Texts = None,
+    product_code: Texts = None,
+    bar_code: Texts = None,
+    class_id: Iterable[int] | None = None,
     id_from: int = 0,
     limit: int,
     stock_changed_from: Moment = 0,
     data_changed_from: Moment = 0,
     only_in_stock: bool = False,
+    only_below_limit: bool = False,
+    kind: str | None = None,
+    only_dangerous: bool = False,
     name_contains: str | None = None,
 ) -> list[Row]:
     return tx.all(
@@ -96,10 +144,27 @@ def article_page(
            AND a.number_of_items >= :least_stock
            AND (CAST(:number AS TEXT) IS NULL OR replace(:number, '\x1f' || a.number || '\x1f', '') <> :number)
            AND (CAST(:part AS TEXT) IS NULL OR lower(a.name) LIKE :part ESCAPE '!')
+           AND (CAST(:product_code AS TEXT) IS NULL
+                OR replace(:product_code, '\x1f' || (a.details /*pg ::json */ ->> 'productCode') || '\x1f', '') <> :product_code)
+           AND (CAST(:bar_code AS TEXT) IS NULL
+                OR replace(:bar_code, '\x1f' || (a.details /*pg ::json */ -> 'barCodeInfo' ->> 'barCode') || '\x1f', '') <> :bar_code)
+           AND (CAST(:class_id AS TEXT) IS NULL
+                OR a.id IN (SELECT c.article_id FROM wms_article_classes c
+                             WHERE replace(:class_id, '\x1f' || CAST(c.class_id AS TEXT) || '\x1f', '') <> :class_id))
+           AND (:only_below = 0 OR a.number_of_items < CAST(a.details /*pg ::json */ ->> 'stockLimit' AS BIGINT))
+           AND (CAST(:kind AS TEXT) IS NULL
+                OR (a.details /*pg ::json */ -> 'structureDefinition' ->> 'articleKind') = :kind)
+           AND (:only_dangerous = 0 OR a.dangerous_goods IS NOT NULL)
          ORDER BY a.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
         number=places.listed(number),
+        product_code=places.listed(product_code),
+        bar_code=places.listed(bar_code),
+        class_id=places.listed(class_id),
+        only_below=int(only_below_limit),
+        kind=kind,
+        only_dangerous=int(only_dangerous),
         id_from=id_from,
         limit=limit,
         stock_changed_from=stock_changed_from,
@@ -113,13 +178,13 @@ def _literal(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-def articles_by_number(tx: Transaction, goods_owner_id: int, numbers: Iterable[str]) -> dict[str, int]:
-    """The ids of those that exist."""
+def hold_by_number(tx: Transaction, goods_owner_id: int, numbers: Iterable[str]) -> dict[str, int]:
+    """The ids of those that exist: nobody deletes them before the commit."""
     rows = tx.all(
         """
         SELECT a.id, a.number FROM :rows(goods_owner_id BIGINT, number TEXT) r
           JOIN wms_articles a ON a.goods_owner_id = r.goods_owner_id AND a.number = r.number
-         WHERE a.deleted_at IS NULL
+         WHERE a.deleted_at IS NULL ORDER BY a.id /*pg FOR SHARE OF a */
         """,
         rows=[(goods_owner_id, number) for number in sorted(set(numbers))],
     )
@@ -139,13 +204,16 @@ def change_stock(tx: Transaction, changes: Mapping[int, StockChange], *, now: Mo
 
 
 def open_uses(tx: Transaction, article_id: int) -> int:
-    """Lines of orders and purchase orders that still wait for this article."""
+    """Lines of orders and purchase orders that still wait for this article, production orders that take or make it."""
     row = tx.one(
         """
         SELECT (SELECT count(*) FROM wms_order_lines l JOIN wms_orders o ON o.id = l.order_id
                  WHERE l.article_id = :id AND o.status < 450)
              + (SELECT count(*) FROM wms_purchase_order_lines l JOIN wms_purchase_orders p ON p.id = l.purchase_order_id
-                 WHERE l.article_id = :id AND p.status < 400) AS uses
+                 WHERE l.article_id = :id AND p.status < 400)
+             + (SELECT count(*) FROM wms_production_orders p WHERE p.status < 400 AND (p.article_id = :id OR EXISTS (
+                  SELECT 1 FROM wms_production_order_parts q
+                   WHERE q.production_order_id = p.id AND q.article_id = :id))) AS uses
         """,
         id=article_id,
     )

@@ -56,18 +56,18 @@ def split(tx: Transaction, item_id: int, number_of_items: int) -> int:
     return part_id
 
 
-def for_sale(tx: Transaction, article_ids: Iterable[int]) -> list[Row]:
-    """Free items that may be allocated: what expires first, then what came first."""
+def for_sale(tx: Transaction, article_ids: Iterable[int], warehouse_id: int) -> list[Row]:
+    """Free items of this warehouse that may be allocated: what expires first, then what came first."""
     return tx.all(
         """
-        SELECT i.id, i.article_id, i.number_of_items FROM :rows(article_id BIGINT) r
+        SELECT i.id, i.article_id, i.number_of_items FROM :rows(article_id BIGINT, warehouse_id BIGINT) r
           JOIN wms_article_items i ON i.article_id = r.article_id AND i.state = 'free'
           JOIN wms_item_statuses s ON s.id = i.status_id AND s.is_locked = 0 AND s.is_locked_for_sale = 0
-          LEFT JOIN wms_locations l ON l.id = i.location_id
-         WHERE coalesce(l.is_locked, 0) = 0 AND coalesce(l.is_locked_for_sale, 0) = 0
+          JOIN wms_locations l ON l.id = i.location_id AND l.warehouse_id = r.warehouse_id
+         WHERE l.is_locked = 0 AND l.is_locked_for_sale = 0
          ORDER BY i.article_id, CASE WHEN i.expiry_date IS NULL THEN 1 ELSE 0 END, i.expiry_date, i.in_at, i.id
         """,
-        rows=[(article_id,) for article_id in sorted(set(article_ids))],
+        rows=[(article_id, warehouse_id) for article_id in sorted(set(article_ids))],
     )
 
 

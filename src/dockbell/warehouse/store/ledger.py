@@ -42,13 +42,15 @@ def changes(tx: Transaction) -> dict[str, int]:
 
 
 def stock(tx: Transaction) -> list[Row]:
-    """By article: its sums, and those of its items."""
+    """By article: its sums, those of its items, and that of the ledger."""
     return tx.all(
         """
         SELECT a.id, a.number, a.number_of_items, a.allocated,
                CAST(coalesce(sum(i.number_of_items), 0) AS BIGINT) AS items,
                CAST(coalesce(sum(CASE WHEN i.state = 'allocated' THEN i.number_of_items ELSE 0 END), 0) AS BIGINT)
-                 AS items_allocated
+                 AS items_allocated,
+               (SELECT CAST(coalesce(sum(c.number_of_items), 0) AS BIGINT) FROM wms_stock_changes c
+                 WHERE c.article_id = a.id) AS booked
           FROM wms_articles a
           LEFT JOIN wms_article_items i ON i.article_id = a.id AND i.state IN ('free', 'allocated')
          GROUP BY a.id, a.number, a.number_of_items, a.allocated ORDER BY a.id

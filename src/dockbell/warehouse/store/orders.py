@@ -27,18 +27,22 @@ def lock_order_by_number(tx: Transaction, goods_owner_id: int, number: str) -> R
 
 
 def insert_order(
-    tx: Transaction, order_id: int, goods_owner_id: int, values: Values, status: int, *, now: Moment
-) -> None:
+    tx: Transaction, order_id: int, goods_owner_id: int, values: Values, status: int, *,
+    back_order_for: int | None = None, now: Moment,
+) -> None:  # fmt: skip
     """`values` are the columns that `change_order` can write over."""
     tx.run(
         """
         INSERT INTO wms_orders (id, goods_owner_id, number, goods_owner_order_id, consignee_order_number, transporter,
                                 transporter_service, order_type, delivery_date, consignee, details, warehouse_id,
+                                way_of_delivery, market_place, market_place_number, class_ids, back_order_for,
                                 status, status_changed_at, created_at, changed_at)
         VALUES (:id, :goods_owner_id, :number, :goods_owner_order_id, :consignee_order_number, :transporter,
-                :transporter_service, :order_type, :delivery_date, :consignee, :details, :warehouse_id, :status, :now, :now, :now)
+                :transporter_service, :order_type, :delivery_date, :consignee, :details, :warehouse_id,
+                :way_of_delivery, :market_place, :market_place_number, :class_ids, :back_order_for,
+                :status, :now, :now, :now)
         """,
-        id=order_id, goods_owner_id=goods_owner_id, status=status, now=now, **values,
+        id=order_id, goods_owner_id=goods_owner_id, status=status, back_order_for=back_order_for, now=now, **values,
     )  # fmt: skip
 
 
@@ -49,7 +53,9 @@ def change_order(tx: Transaction, order_id: int, values: Values, *, now: Moment)
            SET number = :number, goods_owner_order_id = :goods_owner_order_id,
                consignee_order_number = :consignee_order_number, transporter = :transporter,
                transporter_service = :transporter_service, order_type = :order_type, delivery_date = :delivery_date,
-               consignee = :consignee, details = :details, warehouse_id = :warehouse_id, changed_at = :now
+               consignee = :consignee, details = :details, warehouse_id = :warehouse_id,
+               way_of_delivery = :way_of_delivery, market_place = :market_place,
+               market_place_number = :market_place_number, class_ids = :class_ids, changed_at = :now
          WHERE id = :id
         """,
         id=order_id, now=now, **values,
@@ -67,6 +73,14 @@ def set_return_waybill(tx: Transaction, order_id: int, waybill: str, *, now: Mom
     tx.run(
         "UPDATE wms_orders SET return_waybill = :waybill, changed_at = :now WHERE id = :id",
         id=order_id, waybill=waybill, now=now,
+    )  # fmt: skip
+
+
+def set_printed(tx: Transaction, order_id: int, *, now: Moment) -> None:
+    """The first print counts."""
+    tx.run(
+        "UPDATE wms_orders SET printed_at = coalesce(printed_at, :now), changed_at = :now WHERE id = :id",
+        id=order_id, now=now,
     )  # fmt: skip
 
 
@@ -97,8 +111,9 @@ def set_status(tx: Transaction, order_id: int, status: int, *, now: Moment) -> N
 
 def order_page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[Row]:
     """By id. `wanted` has each of: number, status_from and _to, status_changed_from, created_from and _to, changed_from,
-    shipped_from and _to, returned_from, shipment_id, parcel_number, article_number, unreported, id_from, limit; a text or id
-    may be None, the numbers of orders and articles may be several.
+    shipped_from and _to, returned_from, shipment_id, parcel_number, article_number, unreported, serial, market_place,
+    printed, back_order_for, ids, id_from, limit; a text or id may be None, ids and numbers of orders and articles may be
+    several.
     """
     return tx.all(
         """
@@ -118,11 +133,30 @@ def order_page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[Row]
                                AND replace(:article_number, '\x1f' || a.number || '\x1f', '') <> :article_number))
            AND (:unreported = 0
                 OR o.id IN (SELECT l.order_id FROM wms_order_lines l WHERE l.picked > coalesce(l.reported, 0)))
+           AND (CAST(:serial AS TEXT) IS NULL OR o.id IN (
+                  SELECT l.order_id FROM wms_order_lines l JOIN wms_article_items i ON i.order_line_id = l.id
+                   WHERE i.serial = :serial
+                  UNION ALL
+                  SELECT l.order_id FROM wms_order_lines l JOIN wms_article_items i ON i.returned_line_id = l.id
+                   WHERE i.serial = :serial))
+           AND (CAST(:market_place AS TEXT) IS NULL OR o.market_place = :market_place)
+           AND (:printed = 0 OR o.printed_at IS NOT NULL)
+           AND (CAST(:back_order_for AS BIGINT) IS NULL OR o.back_order_for = :back_order_for)
+           AND (CAST(:ids AS TEXT) IS NULL OR replace(:ids, '\x1f' || CAST(o.id AS TEXT) || '\x1f', '') <> :ids)
          ORDER BY o.id LIMIT :limit
         """,
         goods_owner_id=goods_owner_id,
-        **{**wanted, **{name: places.listed(wanted[name]) for name in ("number", "article_number")}},
+        **{**wanted, **{name: places.listed(wanted[name]) for name in ("number", "article_number", "ids")}},
     )
+
+
+def waiting(tx: Transaction, goods_owner_id: int) -> list[int]:
+    """Orders that goods can be allocated to, by id: who came first is served first."""
+    rows = tx.all(
+        "SELECT o.id FROM wms_orders o WHERE o.goods_owner_id = :goods_owner_id AND o.status IN (200, 300) ORDER BY o.id",
+        goods_owner_id=goods_owner_id,
+    )
+    return [int(row["id"]) for row in rows]
 
 
 def order(tx: Transaction, order_id: int) -> Row | None:
@@ -133,10 +167,11 @@ def lines_of(tx: Transaction, order_ids: Iterable[int]) -> list[Row]:
     return tx.all(
         """
         SELECT l.id, l.order_id, l.row_number, l.comment, l.ordered, l.allocated, l.picked, l.packed,
-               l.returned, l.reported, l.article_id,
+               l.returned, l.reported, l.article_id, o.warehouse_id,
                a.number AS article_number, a.name AS article_name, a.details AS article_details
           FROM :rows(order_id BIGINT) r
-          JOIN wms_order_lines l ON l.order_id = r.order_id JOIN wms_articles a ON a.id = l.article_id
+          JOIN wms_orders o ON o.id = r.order_id
+          JOIN wms_order_lines l ON l.order_id = o.id JOIN wms_articles a ON a.id = l.article_id
          ORDER BY l.id
         """,
         rows=[(order_id,) for order_id in order_ids],
@@ -193,8 +228,11 @@ def set_reported(tx: Transaction, reported: Mapping[int, int]) -> None:
 
 
 def ship(tx: Transaction, order_id: int, waybill: str | None, tracking_url: str | None, *, now: Moment) -> None:
+    """Nothing leaves without its transport documents."""
     tx.run(
-        "UPDATE wms_orders SET waybill = :waybill, shipped_at = :now WHERE id = :id",
+        """
+        UPDATE wms_orders SET waybill = :waybill, shipped_at = :now, printed_at = coalesce(printed_at, :now) WHERE id = :id
+        """,
         id=order_id, waybill=waybill, now=now,
     )  # fmt: skip
     if waybill is not None:

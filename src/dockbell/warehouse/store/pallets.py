@@ -49,7 +49,7 @@ def view(tx: Transaction, pallet_item_id: int) -> Row | None:
     """With place, type, and the transporter of what it belongs to."""
     return tx.one(
         """
-        SELECT p.*, l.name AS location, l.type_id AS location_type_id, w.code AS warehouse_code, k.code AS type_code,
+        SELECT p.*, l.name AS location, l.type_id AS location_type_id, l.warehouse_id, w.code AS warehouse_code, k.code AS type_code,
                coalesce(o.transporter, s.transporter) AS transporter,
                coalesce(p.shipment_id, o.shipment_id) AS shipment
           FROM wms_pallet_items p
@@ -72,6 +72,35 @@ def move(tx: Transaction, pallet_item_id: int, location_id: int) -> None:
         "UPDATE wms_pallet_items SET location_id = :location_id WHERE id = :id",
         id=pallet_item_id, location_id=location_id,
     )  # fmt: skip
+
+
+def change(tx: Transaction, pallet_item_id: int, **values: Any) -> None:
+    """`values` are label, type_id, is_return, measures."""
+    tx.run(
+        """
+        UPDATE wms_pallet_items SET label = :label, type_id = :type_id, is_return = :is_return, measures = :measures
+         WHERE id = :id
+        """,
+        id=pallet_item_id, **values,
+    )  # fmt: skip
+
+
+def uses(tx: Transaction, pallet_item_id: int) -> int:
+    """What stands in it or on it, or is to be moved with it."""
+    row = tx.one(
+        """
+        SELECT (SELECT count(*) FROM wms_article_items WHERE pallet_item_id = :id)
+             + (SELECT count(*) FROM wms_pallet_items WHERE parent_id = :id)
+             + (SELECT count(*) FROM wms_movements WHERE pallet_item_id = :id) AS uses
+        """,
+        id=pallet_item_id,
+    )
+    assert row is not None
+    return int(row["uses"])
+
+
+def delete(tx: Transaction, pallet_item_id: int) -> None:
+    tx.run("DELETE FROM wms_pallet_items WHERE id = :id", id=pallet_item_id)
 
 
 def leave(tx: Transaction, order_id: int, *, now: Moment) -> None:

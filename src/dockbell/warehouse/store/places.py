@@ -1,10 +1,14 @@
 """What everything in the warehouse refers to: places, statuses, short lists to choose from, people, and new ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dockbell.store.database import Row, Transaction
 
 ARTICLE_ID = "wms article"
+CHARGE_ID = "wms charge"
+INVOICE_ID = "wms invoice"
+WAYBILL_ROW_ID = "wms waybill row"
 ARTICLE_ITEM_ID = "wms article item"
 FILE_ID = "wms file"
 INVENTORY_ID = "wms inventory"
@@ -29,8 +33,8 @@ def next_ids(tx: Transaction, name: str, count: int = 1) -> list[int]:
     return list(range(int(row["value"]) - count + 1, int(row["value"]) + 1))
 
 
-def listed(wanted: str | Iterable[str] | None) -> str | None:
-    """One or several texts as one parameter, each between marks that no name can hold; None: all are wanted.
+def listed(wanted: str | Iterable[str | int] | None) -> str | None:
+    """One or several texts or ids as one parameter, each between marks that no name can hold; None: all are wanted.
 
     `replace(:wanted, '\\x1f' || column || '\\x1f', '') <> :wanted` is true for those in the list, on both databases.
     """
@@ -53,10 +57,25 @@ def warehouse(tx: Transaction, warehouse_id: int) -> Row:
     return row
 
 
+def put_warehouse(tx: Transaction, warehouse_id: int, code: str, name: str) -> None:
+    tx.run(
+        """
+        INSERT INTO wms_warehouses (id, code, name) VALUES (:id, :code, :name)
+        ON CONFLICT (id) DO UPDATE SET code = excluded.code, name = excluded.name
+        """,
+        id=warehouse_id, code=code, name=name,
+    )  # fmt: skip
+
+
 def kinds(tx: Transaction, noun: str) -> dict[str, Row]:
     """The list of that noun, by code."""
     rows = tx.all("SELECT id, code, name, rank FROM wms_kinds WHERE noun = :noun ORDER BY id", noun=noun)
     return {row["code"]: row for row in rows}
+
+
+def short(kinds: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """A list to choose from, as it is told."""
+    return [{"id": row["id"], "code": row["code"], "name": row["name"]} for row in kinds.values()]
 
 
 def kind(tx: Transaction, noun: str, kind_id: int | None) -> Row | None:
@@ -84,15 +103,30 @@ def locations_of(tx: Transaction, warehouse_id: int) -> list[Row]:
     return tx.all("SELECT * FROM wms_locations WHERE warehouse_id = :id ORDER BY id", id=warehouse_id)
 
 
+def first_location(tx: Transaction, warehouse_id: int, type_code: str) -> int | None:
+    """Where things of this kind lie when nobody says where."""
+    row = tx.one(
+        """
+        SELECT min(l.id) AS id FROM wms_locations l
+          JOIN wms_kinds k ON k.noun = 'location type' AND k.id = l.type_id
+         WHERE l.warehouse_id = :id AND k.code = :code
+        """,
+        id=warehouse_id, code=type_code,
+    )  # fmt: skip
+    return None if row is None or row["id"] is None else int(row["id"])
+
+
 def put_location(
-    tx: Transaction, location_id: int, warehouse_id: int, name: str, type_id: int, aisle: str, zone: str
-) -> None:
+    tx: Transaction, location_id: int, warehouse_id: int, name: str, type_id: int, aisle: str, zone: str,
+    *, is_locked_for_sale: bool = False,
+) -> None:  # fmt: skip
     tx.run(
         """
-        INSERT INTO wms_locations (id, warehouse_id, name, type_id, aisle, zone)
-        VALUES (:id, :warehouse_id, :name, :type_id, :aisle, :zone) ON CONFLICT (id) DO NOTHING
+        INSERT INTO wms_locations (id, warehouse_id, name, type_id, aisle, zone, is_locked_for_sale)
+        VALUES (:id, :warehouse_id, :name, :type_id, :aisle, :zone, :locked) ON CONFLICT (id) DO NOTHING
         """,
         id=location_id, warehouse_id=warehouse_id, name=name, type_id=type_id, aisle=aisle, zone=zone,
+        locked=int(is_locked_for_sale),
     )  # fmt: skip
 
 

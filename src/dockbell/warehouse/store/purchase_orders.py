@@ -53,20 +53,6 @@ def change(tx: Transaction, purchase_order_id: int, values: Values, *, now: Mome
     )  # fmt: skip
 
 
-def set_number(tx: Transaction, purchase_order_id: int, number: str, *, now: Moment) -> None:
-    tx.run(
-        "UPDATE wms_purchase_orders SET number = :number, changed_at = :now WHERE id = :id",
-        id=purchase_order_id, number=number, now=now,
-    )  # fmt: skip
-
-
-def set_in_date(tx: Transaction, purchase_order_id: int, in_date: str, *, now: Moment) -> None:
-    tx.run(
-        "UPDATE wms_purchase_orders SET in_date = :in_date, changed_at = :now WHERE id = :id",
-        id=purchase_order_id, in_date=in_date, now=now,
-    )  # fmt: skip
-
-
 def set_status(tx: Transaction, purchase_order_id: int, status: int, *, now: Moment) -> None:
     tx.run(
         "UPDATE wms_purchase_orders SET status = :status, status_changed_at = :now, changed_at = :now WHERE id = :id",
@@ -170,3 +156,35 @@ def receive(tx: Transaction, line_id: int, purchase_order_id: int, count: int, *
 
 def set_reported(tx: Transaction, line_id: int, reported: int) -> None:
     tx.run("UPDATE wms_purchase_order_lines SET reported = :reported WHERE id = :id", id=line_id, reported=reported)
+
+
+# --- What the supplier says will come ----------------------------------------------------------------------
+
+
+def put_advised(tx: Transaction, line_id: int, items: Iterable[tuple[int, str, str, str | None, str, str]]) -> None:
+    """(items, serial, batch, expiry date, comment, container) each: these and no others."""
+    drop_advised(tx, line_id)
+    tx.run(
+        """
+        INSERT INTO wms_advised_items (purchase_order_line_id, place, number_of_items, serial, batch, expiry_date, comment,
+                                       container)
+        SELECT r.line, r.place, r.items, r.serial, r.batch, r.expiry_date, r.comment, r.container
+          FROM :rows(line BIGINT, place BIGINT, items BIGINT, serial TEXT, batch TEXT, expiry_date TEXT, comment TEXT,
+                     container TEXT) r
+        """,
+        rows=[(line_id, place, *item) for place, item in enumerate(items, 1)],
+    )
+
+
+def drop_advised(tx: Transaction, line_id: int) -> None:
+    tx.run("DELETE FROM wms_advised_items WHERE purchase_order_line_id = :id", id=line_id)
+
+
+def advised_of(tx: Transaction, purchase_order_id: int) -> list[Row]:
+    return tx.all(
+        """
+        SELECT i.* FROM wms_purchase_order_lines l JOIN wms_advised_items i ON i.purchase_order_line_id = l.id
+         WHERE l.purchase_order_id = :id ORDER BY i.purchase_order_line_id, i.place
+        """,
+        id=purchase_order_id,
+    )

@@ -9,21 +9,28 @@ from dockbell.store.database import Row, Transaction
 # --- Pick orders -----------------------------------------------------------------------------------------
 
 PICK_ORDER = """
-SELECT p.*, w.code AS warehouse_code, k.code AS type_code FROM wms_pick_orders p
+SELECT p.*, w.code AS warehouse_code, w.name AS warehouse_name, k.code AS type_code FROM wms_pick_orders p
   JOIN wms_warehouses w ON w.id = p.warehouse_id
   LEFT JOIN wms_kinds k ON k.noun = 'pick order type' AND k.id = p.type_id WHERE p.id = :id
 """
 
 
 def insert_pick_order(
-    tx: Transaction, pick_order_id: int, goods_owner_id: int, type_id: int, order_ids: Iterable[int], *, now: Moment
+    tx: Transaction,
+    pick_order_id: int,
+    goods_owner_id: int,
+    warehouse_id: int,
+    type_id: int,
+    order_ids: Iterable[int],
+    *,
+    now: Moment,
 ) -> None:
     tx.run(
         """
         INSERT INTO wms_pick_orders (id, goods_owner_id, type_id, warehouse_id, created_at)
-        VALUES (:id, :goods_owner_id, :type_id, 1, :now)
+        VALUES (:id, :goods_owner_id, :type_id, :warehouse_id, :now)
         """,
-        id=pick_order_id, goods_owner_id=goods_owner_id, type_id=type_id, now=now,
+        id=pick_order_id, goods_owner_id=goods_owner_id, warehouse_id=warehouse_id, type_id=type_id, now=now,
     )  # fmt: skip
     tx.run(
         """

@@ -6,13 +6,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from dockbell.actions import access, goods_owners
+from dockbell.actions import access, goods_owners, retention
 from dockbell.domain.limits import parse_moment
 from dockbell.errors import NotFound
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer, Empty
 from dockbell.web.body import document_of
-from dockbell.web.inputs import GoodsOwnerInput, IdInPath, NewApiKey, PageQuery, id_in_path, no_parameters, read_model
+from dockbell.web.inputs import (
+    ErasureInput,
+    GoodsOwnerInput,
+    IdInPath,
+    NewApiKey,
+    PageQuery,
+    id_in_path,
+    no_parameters,
+    read_model,
+)
 from dockbell.web.openapi import answers, takes
 from dockbell.web.paging import Paging, all_of
 
@@ -105,3 +114,29 @@ async def revoke_api_key(parts: Here, actor: Acting, key_id: IdInPath) -> Empty:
     now = parts.clock.now()
     await parts.database.write(lambda tx: access.revoke_key(tx, actor, key_id, now=now))
     return Empty()
+
+
+@router.post(
+    "/erasures",
+    summary="Erase payloads",
+    description="Of a goods owner, or about an object, or both: data, attributes, and what was sent and answered. That "
+    "there were events, and what came of them, stays in the log; what waits is cancelled. Nothing brings it back. `more` "
+    "says that there was no time for all: ask again. `underWay` events were being sent right then: ask again.",
+    tags=["erasures"],
+    dependencies=ALONE,
+    openapi_extra=takes(ErasureInput),
+    responses=answers(200, "What was erased.", 400, 401, 403, 404, 413, 415, 422),
+)
+async def erase_payloads(parts: Here, actor: Acting, request: Request) -> Answer:
+    wanted = read_model(ErasureInput, await document_of(request.scope, request.receive))
+    erased = await retention.erase(
+        parts.database, actor, parts.clock, goods_owner_id=wanted.goods_owner_id, about=wanted.key
+    )
+    return Answer(
+        {
+            "events": erased.events,
+            "cancelled": erased.cancelled,
+            "underWay": erased.under_way,
+            "more": erased.more,
+        }
+    )

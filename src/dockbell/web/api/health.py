@@ -24,4 +24,5 @@ async def health(parts: Here) -> Answer:
             f"The {ended} of this node ended by a mistake of Dockbell's.", hint="The node stops by itself."
         )
     await parts.database.read(lambda tx: tx.one("SELECT 1 AS one"))
-    return Answer({"status": "ok"})
+    # Not an error: what was accepted is still delivered, and taking the node out of a load balancer would stop that.
+    return Answer({"status": "ok" if parts.room() else "storage_full"})

@@ -70,10 +70,18 @@ def publish_at_once(
         return False
     try:
         new = judge(body, actor, parts.index.state)
+        need_room(parts, actor, new)
         parts.journal.submit([new], lambda told: answer(*_in_http(told)))
     except DockbellError:
         return False
     return True
+
+
+def need_room(parts: Parts, actor: Actor, new: NewEvent) -> None:
+    """Raises TooMuch when too much waits for the goods owner, or the key publishes too fast."""
+    if parts.ceiling is not None:
+        parts.ceiling.need(new.goods_owner_id)
+    parts.rates.need(actor.id)
 
 
 _LOOKED_AT = frozenset({b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
@@ -133,6 +141,7 @@ async def _answer(parts: Parts, scope: Scope, receive: Receive, send: Send) -> N
         await _publish_many(parts, actor, items, send)
         return
     new = judge(items[0], actor, parts.index.state, idempotency_key=idempotency_key)
+    need_room(parts, actor, new)
     [verdict] = await parts.journal.accept([new])
     if not isinstance(verdict, Accepted):
         raise verdict
@@ -151,12 +160,16 @@ def _bad_key(text: str) -> InvalidInput:
 
 async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Send) -> None:
     """Each event is judged on its own: one that is wrong keeps no other from being accepted."""
+    parts.rates.need(actor.id, len(items))
     judged: list[NewEvent | DockbellError] = []
     state = parts.index.state
     since_turn = since_turn_bytes = 0
     for item in items:
         try:
-            judged.append(judge(item, actor, state))
+            new = judge(item, actor, state)
+            if parts.ceiling is not None:
+                parts.ceiling.need(new.goods_owner_id)
+            judged.append(new)
         except DockbellError as error:
             judged.append(error)
         since_turn += 1

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from dockbell import __version__
-from dockbell.actions import access, audit, goods_owners, system
+from dockbell.actions import access, audit, doctor, goods_owners, system
 from dockbell.domain.limits import parse_moment
 from dockbell.domain.permissions import IN_WORDS
 from dockbell.errors import InvalidInput, Problem
@@ -165,4 +165,5 @@ async def the_system(visit: Visit) -> Response:
     facts = await visit.parts.database.read(
         lambda tx: system.facts(tx, visit.actor, now=now, dialect=visit.parts.database.dialect)
     )
-    return visit.page("system.html", version=__version__, risks=visit.parts.risks, **facts)
+    found = await doctor.findings(visit.parts.database, visit.parts.installation, visit.parts.clock)
+    return visit.page("system.html", version=__version__, findings=found, **facts)

@@ -73,7 +73,7 @@ document.addEventListener("click", (event) => {
 localTimes(document);
 copyButtons(document);
 document.querySelector("[data-focus]")?.focus();
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const here of document.querySelectorAll("nav [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "center" });
 if (document.querySelector("time[data-countdown], [data-renew]")) {
   countDown();
   setInterval(countDown, 1000);

@@ -1,0 +1,86 @@
+"""Examining an installation: collects the facts that `domain.findings` judges. Changes nothing."""
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+from dockbell.clock import HOUR, SECOND, Clock, Moment
+from dockbell.domain.findings import Facts, Finding, Installation, judge
+from dockbell.errors import ConfigError
+from dockbell.store import ballast, migrate, people, system, vault
+from dockbell.store.database import Database, Transaction
+
+FAILING_FOR = HOUR
+MOST_WEBHOOKS = 20
+
+
+async def findings(database: Database, here: Installation, clock: Clock) -> list[Finding]:
+    """Of a running node."""
+    now, drift = clock.now(), await asyncio.to_thread(database.clock_offset)
+    return await database.read(lambda tx: judge(here, facts(tx, here, database.dialect, now=now, drift=drift)))
+
+
+def examine(database: Database, here: Installation, clock: Clock) -> list[Finding]:
+    """From outside, whether a node runs or not."""
+    now, drift = clock.now(), database.clock_offset()
+    return database.submit_read(
+        lambda tx: judge(here, facts(tx, here, database.dialect, now=now, drift=drift))
+    ).result()
+
+
+def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, drift: int) -> Facts:
+    known, found = migrate.newest(), migrate.found(tx, dialect)
+    if found != known:
+        return Facts(known_schema=known, schema=found)
+    due, oldest = system.due(tx, now=now)
+    nodes = [row for row in people.nodes(tx) if row["seen_at"]]
+    alive = [row for row in nodes if row["seen_at"] > now - people.NODE_GONE_AFTER]
+    return Facts(
+        known_schema=known,
+        schema=found,
+        durability=system.durability(tx, dialect),
+        sqlite=system.sqlite_version(tx, dialect),
+        drift_s=drift / SECOND,
+        key_mode=_mode_of(here.key_file),
+        on_old_keys=_on_old_keys(tx, here.key_file),
+        free_bytes=_free_beside(here.database_file),
+        ballast_bytes=_ballast_beside(here.database_file),
+        due=due,
+        oldest_due_s=0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
+        nodes_alive=len(alive),
+        nodes_gone=[f"{row['number']} ({row['name']})" for row in nodes if row not in alive],
+        failing=[
+            (row["id"], row["name"], (now - row["failing_since"]) / SECOND)
+            for row in system.failing_webhooks(tx, since=now - FAILING_FOR, limit=MOST_WEBHOOKS)
+        ],
+        disabled=[
+            (row["id"], row["name"], row["disabled_reason"])
+            for row in system.webhooks_we_disabled(tx, limit=MOST_WEBHOOKS)
+        ],
+    )
+
+
+def _mode_of(key_file: str | None) -> int | None:
+    if key_file is None or not Path(key_file).exists():
+        return None
+    return stat.S_IMODE(Path(key_file).stat().st_mode)
+
+
+def _on_old_keys(tx: Transaction, key_file: str | None) -> int:
+    try:
+        newest = None if key_file is None else vault.id_of(vault.read_ring(Path(key_file))[0])
+    except (ConfigError, IndexError):  # the program that needs the ring says so better when it starts
+        return 0
+    return 0 if newest is None else sum(n for key_id, n in vault.rows_by_key(tx).items() if key_id != newest)
+
+
+def _ballast_beside(database_file: str | None) -> int:
+    return 0 if database_file is None else ballast.size_of(Path(f"{database_file}{ballast.NAME}"))
+
+
+def _free_beside(database_file: str | None) -> int | None:
+    if database_file is None:
+        return None
+    room = os.statvfs(Path(database_file).parent)
+    return room.f_bavail * room.f_frsize

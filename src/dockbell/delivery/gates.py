@@ -1,0 +1,82 @@
+"""The gates of one node: one for each webhook whose receiver failed lately, and none for the others.
+
+A gate says how many attempts may begin, and hears what they met (`dockbell.domain.breaker`). Each node has its own: what
+one node learnt of a receiver the others learn by themselves, so with N nodes a receiver that is down meets N probes.
+What is held back is written to the store when it changes, so that every node's pages can tell of it.
+"""
+
+from dockbell.clock import SECOND, Clock, Moment
+from dockbell.domain.breaker import NO_LIMIT, Breaker, Held
+from dockbell.domain.delivery import Answered, Outcome
+from dockbell.domain.webhook import Webhook
+from dockbell.store import breakers
+from dockbell.store.database import Database, Transaction
+
+
+class Gates:
+    def __init__(self, clock: Clock, node: int) -> None:
+        self._clock = clock
+        self._node = node
+        self._breakers: dict[int, Breaker] = {}
+        self._written: dict[int, Held] = {}
+        self._begun = False
+
+    def room(self, webhook_id: int, busy: int) -> int:
+        """How many attempts may begin, when `busy` are under way or about to be."""
+        breaker = self._breakers.get(webhook_id)
+        return NO_LIMIT if breaker is None else breaker.room(self._clock.monotonic(), busy)
+
+    def take(self, webhook_id: int) -> None:
+        """One attempt is about to begin."""
+        if (breaker := self._breakers.get(webhook_id)) is not None:
+            breaker.take()
+
+    def note(self, webhook: Webhook, outcome: Outcome) -> bool:
+        """Hear of an attempt's outcome; True if what waits in memory must go back to the store."""
+        breaker = self._breakers.get(webhook.id)
+        if breaker is None:
+            if isinstance(outcome, Answered) and 200 <= outcome.status <= 299:
+                return False
+            breaker = self._breakers[webhook.id] = Breaker(self._clock.monotonic())
+        held_back = breaker.note(outcome, self._clock.monotonic(), cap=webhook.max_concurrency)
+        if breaker.is_forgotten():
+            del self._breakers[webhook.id]
+        return held_back
+
+    def opens_at(self, webhook_id: int) -> Moment:
+        """When an attempt may be made again: now, unless the breaker is open."""
+        held = self._breakers[webhook_id].held() if webhook_id in self._breakers else None
+        now = self._clock.now()
+        return now if held is None or held.probe_at is None else max(now, self._wall(held.probe_at))
+
+    async def write(self, database: Database) -> None:
+        """Tell the store what changed since it was last told."""
+        now = self._clock.monotonic()
+        held: dict[int, Held] = {}
+        for webhook_id, breaker in self._breakers.items():
+            breaker.settle(now)
+            if (one := breaker.held()) is not None:
+                held[webhook_id] = one
+        if held == self._written and self._begun:
+            return
+        rows: list[breakers.HeldBack] = [
+            (
+                webhook_id, self._node, one.state, self._wall(one.since), one.reason, one.code,
+                None if one.probe_at is None else self._wall(one.probe_at),
+            )
+            for webhook_id, one in held.items()
+            if self._written.get(webhook_id) != one
+        ]  # fmt: skip
+        gone = [(webhook_id, self._node) for webhook_id in self._written if webhook_id not in held]
+        begun = self._begun
+
+        def put(tx: Transaction) -> None:
+            if not begun:
+                breakers.forget_node(tx, self._node)
+            breakers.put(tx, rows, gone)
+
+        await database.write(put)
+        self._written, self._begun = held, True
+
+    def _wall(self, seconds: float) -> Moment:
+        return self._clock.now() + int((seconds - self._clock.monotonic()) * SECOND)

@@ -1,0 +1,142 @@
+"""The key ring: keys change while programs run, and an old one may go when nothing needs it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.errors import ConfigError
+from dockbell.store.database import Database
+from dockbell.store.vault import Vault, add_key, id_of, open_vault, read_ring, rows_by_key
+from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, write
+
+SECRETS = 50
+
+
+def sealed_webhooks(database: Database, vault: Vault) -> None:
+    put_goods_owners(database)
+    for n in range(1, SECRETS + 1):
+        put_webhook(
+            database, n, secrets=vault.seal(json.dumps({"token": f"secret {n}"}), place=f"webhooks/{n}/secrets")
+        )
+
+
+def opened(database: Database, vault: Vault) -> list[str]:
+    rows = rows_of(database, "SELECT id, secrets FROM webhooks ORDER BY id")
+    return [json.loads(vault.open(row["secrets"], place=f"webhooks/{row['id']}/secrets"))["token"] for row in rows]
+
+
+def reseal_all(database: Database, vault: Vault, batch: int = 20) -> int:
+    count = 0
+    while done := write(database, lambda tx: vault.reseal(tx, limit=batch)):
+        assert done <= batch
+        count += done
+    return count
+
+
+def drop_old_keys(key_file: Path) -> None:
+    key_file.write_text(key_file.read_text().splitlines()[0] + "\n")
+
+
+ALL = [f"secret {n}" for n in range(1, SECRETS + 1)]
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "ring"
+
+
+def test_s2_every_secret_is_sealed_with_the_new_key_and_the_old_one_may_go(database: Database, key_file: Path) -> None:
+    vault = open_vault(key_file, database)
+    sealed_webhooks(database, vault)
+    before = vault.fingerprint("secret 1")
+    old = vault.newest
+    new = add_key(key_file)
+    assert new != old
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    rotating = open_vault(key_file, database)
+    assert reseal_all(database, rotating) == SECRETS
+    assert read(database, rows_by_key) == {new: SECRETS + 1}
+    drop_old_keys(key_file)
+    alone = open_vault(key_file, database)
+    assert opened(database, alone) == ALL
+    assert alone.fingerprint("secret 1") == before
+    assert {row["key_id"] for row in rows_of(database, "SELECT key_id FROM vault_checks")} == {new, "fingerprint"}
+
+
+def test_s2_a_program_that_runs_seals_and_opens_with_a_key_that_was_added_since(
+    database: Database, key_file: Path
+) -> None:
+    running = open_vault(key_file, database)
+    sealed_webhooks(database, running)
+    new = add_key(key_file)
+    assert running.seal("x", place="y").startswith(new + ":")
+    reseal_all(database, open_vault(key_file, database))
+    assert opened(database, running) == ALL
+    assert running.seal("x", place="y").startswith(new + ":")
+
+
+def test_s2_a_program_that_runs_opens_what_it_has_not_seen_sealed(database: Database, key_file: Path) -> None:
+    running = open_vault(key_file, database)
+    sealed_webhooks(database, running)
+    new = add_key(key_file)
+    other = open_vault(key_file, database)
+    sealed = other.seal("told", place="here")
+    assert sealed.startswith(new)
+    assert running.open(sealed, place="here") == "told"
+
+
+def test_s2_a_stopped_rotation_goes_on_where_it_was(database: Database, key_file: Path) -> None:
+    sealed_webhooks(database, open_vault(key_file, database))
+    new = add_key(key_file)
+    first = open_vault(key_file, database)
+    assert write(database, lambda tx: first.reseal(tx, limit=20)) == 20
+    assert read(database, rows_by_key)[new] == 20
+    second = open_vault(key_file, database)
+    assert reseal_all(database, second) == SECRETS - 20
+    assert opened(database, second) == ALL
+
+
+def test_s2_without_a_key_that_secrets_need_nothing_starts_and_the_key_is_named(
+    database: Database, key_file: Path
+) -> None:
+    vault = open_vault(key_file, database)
+    old = vault.newest
+    sealed_webhooks(database, vault)
+    add_key(key_file)
+    rotating = open_vault(key_file, database)
+    write(database, lambda tx: rotating.reseal(tx, limit=20))
+    drop_old_keys(key_file)
+    with pytest.raises(ConfigError) as refused:
+        open_vault(key_file, database)
+    assert old in refused.value.message
+    assert f"sealed {SECRETS - 20 + 1} secrets" in refused.value.message
+
+
+def test_s2_a_key_of_another_database_is_refused_even_where_nothing_is_sealed_yet(
+    database: Database, key_file: Path, tmp_path: Path
+) -> None:
+    mine = open_vault(key_file, database).newest
+    write(database, lambda tx: tx.run("DELETE FROM vault_checks WHERE key_id = 'fingerprint'"))
+    foreign = tmp_path / "foreign"
+    foreign.write_text("A" * 43 + "=\n")
+    with pytest.raises(ConfigError, match=mine):
+        open_vault(foreign, database)
+
+
+def test_s2_the_ring_may_come_from_the_environment(database: Database, key_file: Path) -> None:
+    sealed_webhooks(database, open_vault(key_file, database))
+    given = open_vault(key_file.with_name("none"), database, given=" ".join(key_file.read_text().split()))
+    assert opened(database, given) == ALL
+    assert not key_file.with_name("none").exists()
+    with pytest.raises(ConfigError, match="44 characters"):
+        open_vault(key_file, database, given="AAAA")
+
+
+def test_s2_a_ring_that_is_broken_while_a_program_runs_is_not_taken(database: Database, key_file: Path) -> None:
+    vault = open_vault(key_file, database)
+    ring: Any = read_ring(key_file)
+    key_file.write_text("half a li")
+    assert vault.seal("x", place="y").startswith(id_of(ring[0]))
+    assert vault.open(vault.seal("x", place="y"), place="y") == "x"

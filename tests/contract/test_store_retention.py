@@ -1,0 +1,285 @@
+"""Retention and erasure on both databases: what goes, what stays, and that what went is nowhere to be found."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.actions import deliveries as actions
+from dockbell.actions import retention as acting
+from dockbell.actions.retention import Retention
+from dockbell.clock import DAY, SECOND
+from dockbell.domain.ids import EventIds
+from dockbell.domain.permissions import SYSTEM, Actor
+from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from dockbell.store import deliveries, delivery_log, events
+from dockbell.store.database import Database
+from dockbell.testing.clock import ManualClock
+from tests.support.rows import (
+    FJORD,
+    NOW,
+    TEA,
+    a_closing,
+    a_failure,
+    an_event_row,
+    claim,
+    put_goods_owners,
+    put_webhook,
+    rows_of,
+    write,
+)
+
+MARK = "Anna-Lind-Storgatan-5"
+OLD = NOW - 40 * DAY
+
+
+class Awake(ManualClock):
+    """Does not wait: pauses are for others, and here there are none."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)  # noqa: TID251
+
+
+@pytest.fixture
+def ids() -> EventIds:
+    return EventIds(0)
+
+
+def an_old_delivery(database: Database, ids: EventIds, at: int = OLD, status: str = "delivered", **fields: Any) -> int:
+    """An event of that moment whose delivery to webhook 1 has come to this status, with an attempt; its id."""
+    event_id = ids.next(at)
+    text = '{"name": "' + MARK + '"}'
+    row = an_event_row(event_id, accepted_at=at, data=text, attributes='{"transporter": "' + MARK + '"}', **fields)
+    write(database, lambda tx: events.insert(tx, [row]))
+    write(database, lambda tx: deliveries.insert(tx, [(event_id, 1, row.goods_owner_id, at)]))
+    [lease] = [each for each in claim(database, 1, now=at) if each.event_id == event_id]
+    if status == "sending":
+        return event_id
+    exchange = {"request_headers": f"x: {MARK}", "response_body": MARK, "response_headers": MARK, "detail": MARK}
+    closing = (
+        a_failure(lease, again_at=NOW + DAY, **exchange)
+        if status in ("pending", "held")
+        else a_closing(lease, next_status=status, **exchange)
+    )
+    write(database, lambda tx: deliveries.close(tx, [closing]))
+    if status == "held":
+        held = "UPDATE deliveries SET status = 'held', ended_at = :at WHERE event_id = :id"
+        write(database, lambda tx: tx.run(held, id=event_id, at=at))
+    return event_id
+
+
+@pytest.fixture
+def store(database: Database) -> Database:
+    put_goods_owners(database)
+    put_webhook(database, 1, goods_owners=None, max_concurrency=10_000, settings='{"goodsOwnerIds": null}')
+    write(database, lambda tx: tx.run("UPDATE counters SET value = :now WHERE name = 'attempts counted to'", now=NOW))
+    return database
+
+
+def kept(database: Database) -> set[int]:
+    return {row["id"] for row in rows_of(database, "SELECT id FROM events")}
+
+
+async def retain(database: Database, days: int = 30, payload_days: int | None = None) -> int:
+    return await Retention(database, Awake(NOW), days=days, payload_days=payload_days).once()
+
+
+@pytest.mark.parametrize("status", ["delivered", "failed", "cancelled"])
+async def test_r11_what_ended_long_ago_is_deleted_with_its_attempts(
+    store: Database, ids: EventIds, status: str
+) -> None:
+    an_old_delivery(store, ids, status=status)
+    young = an_old_delivery(store, ids, at=NOW - 29 * DAY)
+    assert await retain(store) == 1
+    assert kept(store) == {young}
+    assert {row["event_id"] for row in rows_of(store, "SELECT event_id FROM deliveries")} == {young}
+    assert {row["event_id"] for row in rows_of(store, "SELECT event_id FROM attempts")} == {young}
+
+
+@pytest.mark.parametrize("status", ["pending", "sending", "held"])
+async def test_r11_what_is_live_is_never_deleted_however_old(store: Database, ids: EventIds, status: str) -> None:
+    live = an_old_delivery(store, ids, status=status)
+    assert await retain(store, payload_days=1) == 0
+    assert kept(store) == {live}
+    [row] = rows_of(store, "SELECT data FROM events")
+    assert MARK in row["data"]
+
+
+async def test_r11_what_ended_lately_stays_though_its_event_is_old(store: Database, ids: EventIds) -> None:
+    event_id = an_old_delivery(store, ids)
+    write(store, lambda tx: delivery_log.resend(tx, event_id, 1, status="pending", now=NOW - DAY))
+    [lease] = claim(store, 1, now=NOW - DAY)
+    write(store, lambda tx: deliveries.close(tx, [a_closing(lease)]))
+    assert await retain(store) == 0
+    assert kept(store) == {event_id}
+
+
+async def test_r11_an_event_that_nobody_wanted_goes_too(store: Database, ids: EventIds) -> None:
+    row = an_event_row(ids.next(OLD), accepted_at=OLD)
+    write(store, lambda tx: events.insert(tx, [row]))
+    assert await retain(store) == 1
+    assert kept(store) == set()
+
+
+async def test_r11_attempts_are_counted_before_they_go(store: Database, ids: EventIds) -> None:
+    an_old_delivery(store, ids)
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :at WHERE name = 'attempts counted to'", at=OLD))
+    assert await retain(store) == 0
+
+
+async def test_r11_off_means_off(store: Database, ids: EventIds) -> None:
+    an_old_delivery(store, ids)
+    assert await retain(store, days=0) == 0
+
+
+async def test_r11_many_go_in_batches_and_live_ones_between_stay(store: Database, ids: EventIds) -> None:
+    rows = [an_event_row(ids.next(OLD + n), accepted_at=OLD) for n in range(1_200)]
+    write(store, lambda tx: events.insert(tx, rows))
+    write(store, lambda tx: deliveries.insert(tx, [(row.id, 1, TEA, NOW + DAY) for row in rows[::100]]))
+    assert await retain(store) == 1_188
+    assert kept(store) == {row.id for row in rows[::100]}
+
+
+async def test_r11_what_was_live_is_met_again_a_day_later(store: Database, ids: EventIds) -> None:
+    rows = [an_event_row(ids.next(OLD + n), accepted_at=OLD) for n in range(501)]
+    write(store, lambda tx: events.insert(tx, rows))
+    write(store, lambda tx: deliveries.insert(tx, [(rows[0].id, 1, TEA, NOW)]))
+    clock = Awake(NOW)
+    keeping = Retention(store, clock, days=30)
+    assert await keeping.once() == 500
+    write(store, lambda tx: delivery_log.cancel(tx, rows[0].id, 1, now=OLD))
+    assert await keeping.once() == 0
+    clock.advance(DAY)
+    assert await keeping.once() == 1
+
+
+async def test_s5_payloads_go_sooner_than_the_log(store: Database, ids: EventIds) -> None:
+    old = an_old_delivery(store, ids, at=NOW - 10 * DAY)
+    an_old_delivery(store, ids, at=NOW - 2 * DAY)
+    assert await retain(store, payload_days=7) == 1
+    assert await retain(store, payload_days=7) == 0, "what was erased is erased again"
+    view = store.submit_read(lambda tx: actions.get(tx, SYSTEM, f"{old}-1")).result()
+    assert (view["status"], view["data"], view["erasedAt"] is None) == ("delivered", "{}", False)
+    [attempt] = view["attemptList"]
+    assert (attempt["code"], attempt["requestHeaders"], attempt["responseBody"]) == ("delivered", "", "")
+
+
+async def test_s5_what_was_erased_is_not_sent_again(store: Database, ids: EventIds) -> None:
+    old = an_old_delivery(store, ids, at=NOW - 10 * DAY)
+    await retain(store, payload_days=7)
+    with pytest.raises(Conflict) as refused:
+        write(store, lambda tx: actions.resend(tx, SYSTEM, f"{old}-1", now=NOW))
+    assert refused.value.code == "payload_erased"
+    assert write(store, lambda tx: delivery_log.resend_many(tx, [(old, 1)], now=NOW)) == 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "erased"])
+async def test_s5_nothing_of_it_is_left_in_the_files(tmp_path: Path, ids: EventIds, how: str) -> None:
+    from dockbell.store.database import open_database
+    from dockbell.store.migrate import migrate
+
+    store = open_database(str(tmp_path / "data.sqlite"))
+    migrate(store, now=1)
+    put_goods_owners(store)
+    put_webhook(store, 1, goods_owners=None, max_concurrency=10_000)
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :now WHERE name = 'attempts counted to'", now=NOW))
+    for n in range(60):
+        an_old_delivery(store, ids, at=OLD + n * SECOND, object_key=f"order/{n}")
+    large = an_event_row(ids.next(OLD + 70 * SECOND), accepted_at=OLD, data='{"x": "' + (MARK + " ") * 4_000 + '"}')
+    write(store, lambda tx: events.insert(tx, [large]))
+
+    def files() -> bytes:
+        return b"".join(file.read_bytes() for file in tmp_path.glob("data.sqlite*"))
+
+    assert files().count(MARK.encode()) > 4_000
+    assert await retain(store, days=30 if how == "deleted" else 0, payload_days=7) == 61
+    assert files().count(MARK.encode()) == 0
+    store.close()
+
+
+async def test_s5_a_file_that_is_mostly_free_gets_smaller(tmp_path: Path, ids: EventIds) -> None:
+    from dockbell.store.database import open_database
+    from dockbell.store.migrate import migrate
+
+    store = open_database(str(tmp_path / "data.sqlite"))
+    migrate(store, now=1)
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :now WHERE name = 'attempts counted to'", now=NOW))
+    rows = [an_event_row(ids.next(OLD + n), accepted_at=OLD, data="x" * 20_000) for n in range(1_000)]
+    write(store, lambda tx: events.insert(tx, rows))
+    store.empty_log()
+    before = (tmp_path / "data.sqlite").stat().st_size
+    await retain(store)
+    assert before > 20_000_000
+    assert (tmp_path / "data.sqlite").stat().st_size < 2_000_000
+    store.close()
+
+
+async def erase(store: Database, owner: int | None, about: str | None, actor: Actor = SYSTEM) -> acting.Erased:
+    return await acting.erase(store, actor, Awake(NOW), goods_owner_id=owner, about=about)
+
+
+def with_payload(store: Database) -> set[int]:
+    return {row["id"] for row in rows_of(store, "SELECT id FROM events WHERE erased_at IS NULL")}
+
+
+async def test_s5_the_payloads_of_one_goods_owner_are_erased_and_no_others(store: Database, ids: EventIds) -> None:
+    for n in range(3):
+        an_old_delivery(store, ids, at=NOW - n * SECOND - DAY)
+    other = an_old_delivery(store, ids, at=NOW - DAY, goods_owner_id=FJORD)
+    done = await erase(store, TEA, None)
+    assert (done.events, done.cancelled, done.under_way, done.more) == (3, 0, 0, False)
+    assert with_payload(store) == {other}
+    assert (await erase(store, TEA, None)).events == 0
+    left = [row for row in rows_of(store, "SELECT * FROM attempts") if MARK in str(row)]
+    assert {row["event_id"] for row in left} == {other}
+
+
+@pytest.mark.parametrize("about", ["order/50163", "order/SO-7", "order SO-7", "SO-7"])
+async def test_s5_the_payloads_about_one_object_are_erased_everywhere(
+    store: Database, ids: EventIds, about: str
+) -> None:
+    an_old_delivery(store, ids, at=NOW - DAY, object_key="order/50163", object_number="SO-7")
+    an_old_delivery(store, ids, at=NOW - SECOND, object_key="order/50163", object_number="SO-7")
+    other = an_old_delivery(store, ids, at=NOW - DAY, object_key="order/50164", object_number="SO-8")
+    assert (await erase(store, None, about)).events == 2
+    assert with_payload(store) == {other}
+
+
+async def test_s5_what_waits_is_cancelled_and_what_is_being_sent_is_left_for_the_next_time(
+    store: Database, ids: EventIds
+) -> None:
+    waiting = an_old_delivery(store, ids, at=NOW - 3 * SECOND, status="pending")
+    held = an_old_delivery(store, ids, at=NOW - 2 * SECOND, status="held")
+    sending = an_old_delivery(store, ids, at=NOW - SECOND, status="sending")
+    done = await erase(store, TEA, None)
+    assert (done.events, done.cancelled, done.under_way) == (2, 2, 1)
+    assert with_payload(store) == {sending}
+    rows = {row["event_id"]: row for row in rows_of(store, "SELECT * FROM deliveries")}
+    assert [(rows[each]["status"], rows[each]["last_code"]) for each in (waiting, held)] == [
+        ("cancelled", "payload_erased")
+    ] * 2
+    assert rows[sending]["status"] == "sending"
+
+
+async def test_s5_the_audit_trail_tells_that_something_was_erased_and_not_what(store: Database, ids: EventIds) -> None:
+    an_old_delivery(store, ids, at=NOW - DAY)
+    await erase(store, TEA, None)
+    rows = rows_of(store, "SELECT action, object, after FROM audit ORDER BY id")
+    assert [row["action"] for row in rows] == ["erasure.began", "erasure.ended"]
+    assert '"events": 1' in rows[1]["after"]
+    assert MARK not in str(rows)
+
+
+async def test_s5_only_administrators_of_everything_erase(store: Database) -> None:
+    for actor in (
+        Actor("key/1", "x", frozenset({"manage"}), None),
+        Actor("key/2", "x", frozenset({"admin"}), frozenset({TEA})),
+    ):
+        with pytest.raises(NotAllowed):
+            await erase(store, TEA, None, actor)
+    with pytest.raises(InvalidInput):
+        await erase(store, None, " ")
+    with pytest.raises(NotFound):
+        await erase(store, 999, None)
+    assert rows_of(store, "SELECT id FROM audit") == []

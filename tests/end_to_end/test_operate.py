@@ -1,0 +1,141 @@
+"""Commands of an operator on real installations: what the doctor finds, what erasing leaves."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from dockbell.clock import HOUR
+from dockbell.store.database import open_database
+from dockbell.testing.receiver import Receiver, answering
+from tests.support.parts import ANYTHING
+from tests.support.program import Node, delivered, make_webhook, run
+
+
+def own(folder: Path, database: str, **variables: str) -> dict[str, str]:
+    return {"database": database, "key_file": str(folder / "dockbell.key"), "disk__ballast_mib": "0", **variables}
+
+
+def found(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert ended.stdout, ended.stderr
+    return {each["code"]: each for each in json.loads(ended.stdout)["findings"]}
+
+
+def test_a_missing_database_is_said_and_not_made(tmp_path: Path) -> None:
+    ended = run(tmp_path, "doctor", database="nowhere.sqlite")
+    assert ended.returncode == 78
+    assert "nowhere.sqlite" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installation_that_runs_and_one_that_does_not(tmp_path: Path, database_url: str) -> None:
+    with Node(tmp_path, database_url) as node:
+        running = run(tmp_path, "doctor", "--json", **own(tmp_path, database_url))
+        # The PostgreSQL of the tests does not sync, and the doctor sees it.
+        durable = database_url.startswith("sqlite")
+        assert running.returncode == (0 if durable else 1), running.stdout
+        assert set(found(running)) <= ({"retention_off"} if durable else {"not_durable"})
+        node.stop()
+    stopped = run(tmp_path, "doctor", "--json", **own(tmp_path, database_url))
+    assert stopped.returncode == 1
+    assert found(stopped)["no_node"]["level"] == "wrong"
+
+
+def test_in_words_it_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "data.sqlite"
+    given = own(tmp_path, str(file))
+    assert run(tmp_path, "keys", "list", **given).returncode == 0
+    (tmp_path / "dockbell.key").chmod(0o644)
+    ended = run(tmp_path, "doctor", **{**given, "egress__allow": '["* 10.1.0.0/16:8443"]'})
+    assert ended.returncode == 1
+    assert "Others on this machine may read the key file (mode 644)." in ended.stdout
+    assert f"chmod 600 {tmp_path / 'dockbell.key'}" in ended.stdout
+    assert "* 10.1.0.0/16:8443" in ended.stdout
+    assert not (tmp_path / "dockbell.key").stat().st_mode & 0o022, "the doctor changed it"
+
+
+def test_an_old_schema_is_said_before_anything_that_needs_the_new_one(tmp_path: Path, database_url: str) -> None:
+    given = own(tmp_path, database_url)
+    assert run(tmp_path, "migrate", **given).returncode == 0
+    opened = open_database(database_url)
+    opened.submit_write(lambda tx: tx.run("DELETE FROM schema_steps WHERE number > 1")).result()
+    opened.close()
+    ended = run(tmp_path, "doctor", "--json", **given)
+    assert list(found(ended)) == ["schema"]
+    assert "schema 1;" in found(ended)["schema"]["text"]
+
+
+def test_what_waits_and_what_fails_is_told_with_its_age(tmp_path: Path, database_url: str) -> None:
+    given = own(tmp_path, database_url)
+    assert run(tmp_path, "keys", "list", **given).returncode == 0
+    opened = open_database(database_url)
+
+    def spoil(tx: Any) -> None:
+        row = tx.one("SELECT max(seen_at) AS at, max(started_at) AS started FROM nodes")
+        long_ago = row["started"] - 3 * HOUR
+        tx.run("UPDATE nodes SET seen_at = :at", at=long_ago)
+        tx.run(
+            """
+            INSERT INTO deliveries (event_id, webhook_id, goods_owner_id, status, due_at)
+            VALUES (1, 1, 114, 'pending', :at)
+            """,
+            at=long_ago,
+        )
+        tx.run(
+            """
+            INSERT INTO webhooks (id, version, changed_no, kind, name, event_type, all_goods_owners, enabled, settings,
+                                  secrets, max_concurrency, created_at, changed_at)
+            VALUES (1, 1, 1, 'regular', 'ERP', 'order.picked', 0, 1, '{}', '', 4, 1, 1)
+            """
+        )
+        tx.run("INSERT INTO webhook_health (webhook_id, tried_at, failing_since) VALUES (1, 1, :at)", at=long_ago)
+
+    opened.submit_write(spoil).result()
+    opened.close()
+    told = found(run(tmp_path, "doctor", "--json", **given))
+    assert {"no_node", "node_gone", "backlog", "webhook_failing"} <= set(told)
+    assert "the oldest for 180 minutes" in told["backlog"]["text"]
+    assert "ERP: every attempt has failed for 3.0 hours" in told["webhook_failing"]["text"]
+
+
+def test_u12_audit_verify_names_the_row_that_was_changed(tmp_path: Path, database_url: str) -> None:
+    given = own(tmp_path, database_url)
+    for label in ("ERP", "BI"):
+        assert run(tmp_path, "keys", "create", label, "--scope", "read", **given).returncode == 0
+    sound = run(tmp_path, "audit", "verify", **given)
+    assert (sound.returncode, "Sound rows: 2." in sound.stdout) == (0, True)
+    head = sound.stdout.split()[-1]
+    assert run(tmp_path, "audit", "verify", "--head", head, **given).returncode == 0
+    opened = open_database(database_url)
+    opened.submit_write(lambda tx: tx.run("UPDATE audit SET actor_label = 'nobody' WHERE id = 2")).result()
+    opened.close()
+    broken = run(tmp_path, "audit", "verify", **given)
+    assert (broken.returncode, "Row 2 is where the audit trail breaks" in broken.stdout) == (1, True)
+
+
+def test_s5_erase_takes_the_payload_out_of_the_files_beside_a_running_node(tmp_path: Path) -> None:
+    mark = "Anna-Lind-Storgatan-5"
+    file = tmp_path / "data.sqlite"
+    given = own(tmp_path, str(file))
+    with Receiver(answering(200, body=mark.encode())) as receiver, Node(tmp_path, str(file)) as node:
+        client = node.client(node.keys[0])
+        client.put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+        client.post("/api/v1/eventTypes", {**ANYTHING})
+        make_webhook(client, receiver.url, eventType="test.anything")
+        event = {"type": "test.anything", "goodsOwnerId": 114, "key": "thing/7", "data": {"name": mark}}
+        client.post("/api/v1/events", event)
+        delivered(client)
+        assert mark.encode() in b"".join(each.read_bytes() for each in tmp_path.glob("data.sqlite*"))
+        ended = run(tmp_path, "erase", "--key", "thing/7", **given)
+        assert "Payloads erased: 1 events." in ended.stdout, ended.stderr
+
+        def gone() -> bool:
+            return mark.encode() not in b"".join(each.read_bytes() for each in tmp_path.glob("data.sqlite*"))
+
+        if not gone():  # the node was copying the log back in that moment; its own erasure empties it too
+            client.post("/api/v1/erasures", {"key": "thing/7"})
+        assert gone()
+        [row] = client.get("/api/v1/deliveries")["items"]
+        assert (row["status"], row["object"]) == ("delivered", "thing/7")
+        client.close()
+    assert run(tmp_path, "erase", **given).returncode == 1

@@ -1,0 +1,240 @@
+"""A receiver that ails is left alone and comes back gently; nobody else waits for it, and no retry is spent on waiting."""
+
+from pathlib import Path
+
+from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.domain.delivery import Answered, Unanswered
+from dockbell.store import deliveries, events
+from dockbell.store.database import Database, Transaction
+from dockbell.testing.clock import ManualClock
+from tests.support.node import FJORD, TEA, Node, a_node, an_event
+from tests.support.rows import an_event_row
+
+EVERY_SECOND = {"name": "own", "stepsInSeconds": [1] * 50}
+DOWN = Unanswered("connect_refused", "Connection refused")
+
+
+async def fails_until_held_back(node: Node, webhook: int, *, count: int = 40) -> None:
+    node.sender.answer_with(DOWN)
+    await node.publish_many(*[an_event() for _ in range(count)])
+    await node.until(lambda: node.worker._gates.room(webhook, 0) == 0, what="the breaker to open")
+    await node.worker.quiet()
+
+
+def sent_to(node: Node, webhook: int) -> int:
+    return sum(request.pool[0] == webhook for request in node.sender.requests)
+
+
+async def test_r5_a_receiver_that_is_down_gets_a_probe_now_and_then_and_no_retry_is_spent_on_waiting(
+    database: Database, tmp_path: Path
+):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND, maxConcurrency=4).webhook["id"]
+        began = clock.now()
+        await fails_until_held_back(node, webhook)
+        assert 10 <= sent_to(node, webhook) <= 13
+        await node.passing(lambda: clock.now() >= began + 10 * MINUTE, step=SECOND)
+        # Half a minute, one, two, four, eight: five probes at most in ten minutes, where each second would have been one.
+        assert 3 <= sent_to(node, webhook) - 13 <= 5
+        made = node.rows("SELECT sum(attempts) AS n, max(attempts) AS most FROM deliveries")[0]
+        assert made["n"] == sent_to(node, webhook)
+        assert {row["status"] for row in node.rows("SELECT DISTINCT status FROM deliveries")} == {"pending"}
+
+
+async def test_r6_a_receiver_that_is_back_gets_everything_beginning_with_one_at_a_time(
+    database: Database, tmp_path: Path
+):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND, maxConcurrency=8).webhook["id"]
+        await fails_until_held_back(node, webhook, count=60)
+        node.sender.answer_with(Answered(200))
+        node.sender.hold()
+        at_once: list[int] = []
+        for _ in range(100):
+            await node.passing(lambda: node.sender.held() or not left(node), step=SECOND)
+            if not node.sender.held():
+                break
+            await node.napping()
+            at_once.append(node.sender.held())
+            node.sender.answer_held()
+            await node.worker.quiet()
+        assert at_once[:4] == [1, 2, 4, 8]
+        assert max(at_once) == 8
+        assert left(node) == 0
+
+
+def left(node: Node) -> int:
+    return int(node.rows("SELECT count(*) AS n FROM deliveries WHERE status <> 'delivered'")[0]["n"])
+
+
+async def test_r6_who_asks_for_patience_is_met_more_slowly_and_gets_everything(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND, maxConcurrency=4).webhook["id"]
+        node.sender.answer_with(Answered(429))
+        await node.publish_many(*[an_event() for _ in range(40)])
+        await node.until(lambda: node.worker._gates.room(webhook, 0) == 0, what="the rate to be halved")
+        await node.worker.quiet()
+        first = sent_to(node, webhook)
+        assert first <= 8
+        began = clock.now()
+        await node.passing(lambda: clock.now() >= began + 10 * SECOND, step=SECOND // 10)
+        assert sent_to(node, webhook) - first <= 10
+        assert (await node.webhook(webhook))["heldBack"]["state"] == "slowed"
+        node.sender.answer_with(Answered(200))
+        await node.passing(lambda: left(node) == 0, step=SECOND)
+
+
+async def test_r5_while_one_receiver_is_down_another_webhook_of_the_owner_is_served(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        down = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        await fails_until_held_back(node, down)
+        well = node.make_webhook(name="well").webhook["id"]
+        node.sender.answer_with(Answered(200))
+        await node.publish_many(*[an_event() for _ in range(50)])
+        await node.until(lambda: sent_to(node, well) == 50)
+        assert sent_to(node, down) <= 13
+
+
+async def test_r5_the_webhook_and_a_waiting_delivery_say_that_they_are_held_back_and_why(
+    database: Database, tmp_path: Path
+):
+    clock = ManualClock()
+    async with (
+        a_node(database, tmp_path, clock=clock) as node,
+        a_node(database, tmp_path, clock=clock, number=1) as two,
+    ):
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        assert (await node.webhook(webhook))["heldBack"] is None
+        await fails_until_held_back(node, webhook)
+        await node.until(lambda: node.rows("SELECT 1 AS one FROM breakers"), what="it to be written down")
+        told = (await two.webhook(webhook))["heldBack"]  # whichever node is asked
+        assert (told["state"], told["lastCode"], told["nodes"]) == ("open", "connect_refused", 1)
+        assert told["reason"] == "The receiver failed ten times in a row."
+        assert told["nextProbeAt"] > told["since"]
+        [event] = node.rows("SELECT event_id FROM deliveries WHERE attempts = 0 LIMIT 1")
+        shown = await two.delivery(event["event_id"], webhook)
+        assert (shown["status"], shown["heldBack"], shown["attemptList"]) == ("pending", told, [])
+        node.sender.answer_with(Answered(200))
+        two.sender.answer_with(Answered(200))
+        await node.passing(lambda: left(node) == 0, step=SECOND)
+        # The other node may have sent all there was to send, so that this one had nothing to probe with.
+        await node.passing(lambda: not node.rows("SELECT 1 AS one FROM breakers"), step=10 * SECOND)
+        assert (await two.webhook(webhook))["heldBack"] is None
+
+
+async def test_r5_what_a_node_knew_is_forgotten_when_it_starts_anew(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        await fails_until_held_back(node, webhook)
+        await node.until(lambda: node.rows("SELECT 1 AS one FROM breakers"))
+    async with a_node(database, tmp_path, clock=clock) as node:
+        await node.passing(lambda: left(node) == 0, step=SECOND)
+        assert (await node.webhook(webhook))["heldBack"] is None
+
+
+async def test_r5_a_test_event_goes_out_though_deliveries_are_held_back(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        await fails_until_held_back(node, webhook)
+        before = sent_to(node, webhook)
+        node.sender.answer_with(Answered(200))
+        await node.index.refresh(database)
+        await node.journal.accept([node.judged(node.event_bytes())], test_of=node.index.state.webhooks[webhook])
+        await node.until(lambda: sent_to(node, webhook) == before + 1)
+
+
+# Turns.
+
+
+def backlog(database: Database, webhooks: list[int], count: int, *, first: int, due_at: int) -> None:
+    """So many deliveries of each webhook that have been due for long."""
+
+    def put(tx: Transaction) -> None:
+        ids = range(first, first + count)
+        for at in range(0, count, 1000):
+            events.insert(tx, [an_event_row(number) for number in ids[at : at + 1000]])
+        for webhook in webhooks:
+            for at in range(0, count, 1000):
+                deliveries.insert(tx, [(number, webhook, TEA, due_at) for number in ids[at : at + 1000]])
+
+    database.submit_write(put).result()
+
+
+async def test_r5_a_goods_owner_with_100000_due_deliveries_does_not_keep_another_waiting_beyond_one_turn(
+    database: Database, tmp_path: Path
+):
+    """Counted in claims: of 100 webhooks with 1,000 due deliveries each, at most one round is claimed before."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        noisy = [node.make_webhook(name=f"noisy {n}", maxConcurrency=64).webhook["id"] for n in range(100)]
+        backlog(database, noisy, 1000, first=1, due_at=clock.now() - HOUR)
+        late = node.make_webhook(name="late", goodsOwnerIds=[FJORD]).webhook["id"]
+        await node.index.refresh(database)
+        node.worker._slots = 64
+        node.sender.hold()
+        for _ in range(3):
+            await node.worker._claim_round()
+        fresh = await node.publish(goodsOwnerId=FJORD)
+        await database.write(
+            lambda tx: tx.run(
+                "UPDATE deliveries SET status = 'pending', lease_until = 0, due_at = :now WHERE webhook_id = :late",
+                now=clock.now(),
+                late=late,
+            )
+        )
+        before = claimed(node)
+        order: list[int] = []
+        for _ in range(20):
+            leases, _, _ = await database.write(lambda tx: node.worker._claim(tx, clock.now(), 64))
+            order += [lease.webhook_id for lease in leases]
+            if late in order:
+                break
+        assert order.index(late) <= 32, "more than one turn of the other goods owner came before"
+        assert claimed(node) - before <= 64 + 1
+        assert fresh.deliveries == 1
+
+
+def claimed(node: Node) -> int:
+    return int(node.rows("SELECT count(*) AS n FROM deliveries WHERE lease_no > 0")[0]["n"])
+
+
+async def test_r5_webhooks_of_one_goods_owner_take_turns_too(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        made = [node.make_webhook(name=f"number {n}", maxConcurrency=64).webhook["id"] for n in range(10)]
+        backlog(database, made, 200, first=1, due_at=clock.now() - HOUR)
+        await node.index.refresh(database)
+        order: list[int] = []
+        for _ in range(10):
+            leases, _, _ = await database.write(lambda tx: node.worker._claim(tx, clock.now(), 32))
+            order += sorted({lease.webhook_id for lease in leases})
+        assert sorted(order) == made, "each webhook has one turn before any has two"
+
+
+async def test_r5_who_has_nothing_in_memory_gets_a_slot_though_others_keep_all_of_them_busy(
+    database: Database, tmp_path: Path
+):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        node.worker._slots = 4
+        busy = [node.make_webhook(name=f"busy {n}", maxConcurrency=4).webhook["id"] for n in range(3)]
+        retrying = node.make_webhook(name="retrying", goodsOwnerIds=[FJORD], retryPolicy=EVERY_SECOND).webhook["id"]
+        node.sender.answer_with(Answered(500), Answered(200))
+        await node.publish(goodsOwnerId=FJORD)
+        await node.rest()
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(200)])
+        for _ in range(6):
+            await node.napping()
+            clock.advance(SECOND)
+            await node.napping()
+            assert node.sender.held() == 4
+            node.sender.answer_held()
+        assert sent_to(node, retrying) == 2
+        assert sum(sent_to(node, each) for each in busy) < 200
+        node.sender.let_go()
+        await node.rest()
