@@ -75,11 +75,14 @@ def _asked() -> argparse.Namespace:
 def _chosen(only: str, *, is_full: bool) -> Sequence[Scenario]:
     for name in FAMILIES:
         importlib.import_module(f"tests.faults.{name}")
-    by_number = sorted(SCENARIOS.values(), key=lambda one: (int("".join(filter(str.isdigit, one.id))), one.id))
     names = [name for name in only.split(",") if name]
     if unknown := set(names) - SCENARIOS.keys():
         raise SystemExit(f"There is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}.")
-    return [one for one in by_number if (one.id in names if names else is_full or one.in_short)]
+    return [one for one in _in_order() if (one.id in names if names else is_full or one.in_short)]
+
+
+def _in_order() -> Sequence[Scenario]:
+    return sorted(SCENARIOS.values(), key=lambda one: (int("".join(filter(str.isdigit, one.id))), one.id))
 
 
 def _move_to_a_network_of_our_own() -> None:
@@ -110,7 +113,7 @@ def _play(one: Scenario, asked: argparse.Namespace) -> str:
     took_s = time.monotonic() - began
     command = f"python -m tests.faults --only {one.id} --seed {seed}{' --full' if asked.full else ''}"
     page.keep(KEPT_IN, one, state, run, why=why, took_s=took_s, command=command)
-    page.write(asked.page, KEPT_IN, sorted(SCENARIOS.values(), key=lambda each: each.id))
+    page.write(asked.page, KEPT_IN, _in_order())
     told = ", ".join(f"{name} {count}" for name, count in run.counts.items() if count) or "no faults"
     print(
         f"{one.id}: {state}; {run.survived} survived, {run.events} events, {told}; {took_s:.0f} s{'; ' + why if why else ''}"

@@ -1,4 +1,4 @@
-"""The wall clock jumps: hours, days, to and fro, back to 1970, on to 2038 and 2100. The monotonic clock runs on, as it does."""
+"""The wall clock jumps: hours, days, there and back, back to 1970, on to 2038 and 2100. The monotonic clock runs on, as it does."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ HOUR, DAY = 3_600, 86_400
 
 @scenario(
     "T15",
-    "the clock jumps by hours and days, to and fro, SQLite",
+    "the clock jumps by hours and days, there and back, SQLite",
     holds=f"deliveries go on within {LONGEST_GAP_S:.0f} s; no storm; nobody is refused",
     short=True,
     needs=("faketime",),

@@ -182,10 +182,14 @@ def _fail_over(run: Run, *, synchronous: bool) -> None:
         address = f"postgresql://postgres@127.0.0.1:{proxy.port}/{DATABASE}"
         with under_load(run, "postgres", address=address) as load:
             pause(3.0)
-            if not synchronous:
-                os.kill(_wal_receiver(second), signal.SIGSTOP)
+            lagging = None if synchronous else _wal_receiver(second)
+            if lagging is not None:
+                os.kill(lagging, signal.SIGSTOP)
                 pause(2.0)
             first.kill()
+            if lagging is not None:
+                os.kill(lagging, signal.SIGTERM)  # before it reads on: what it has not got is gone with the first
+                os.kill(lagging, signal.SIGCONT)
             proxy.weather.is_refusing = True
             proxy.reset()
             second.control("promote")

@@ -14,7 +14,8 @@ from tests.faults.load import Load, under_load
 from tests.faults.processes import Unable, pause
 from tests.faults.scenario import Run, need, need_root, scenario
 
-SMALL_MIB = 32
+SMALL_MIB = 48
+SMALL_MARGINS = {f"DOCKBELL_DISK__{name}_MIB": str(mib) for name, mib in (("FLOOR", 8), ("RELEASE", 4), ("BALLAST", 4))}
 FULL_WITHIN_S = 90.0
 RESUMES_WITHIN_S = 10.0
 
@@ -28,7 +29,7 @@ RESUMES_WITHIN_S = 10.0
 def full_disk(run: Run) -> None:
     need_root("a small file system of its own")
     with _a_small_disk(run) as disk:
-        with under_load(run, "sqlite", data=disk, rate=100) as load:
+        with under_load(run, "sqlite", data=disk, rate=100, more=SMALL_MARGINS) as load:
             pause(2.0)
             filler = disk / "filler"
             left = os.statvfs(disk)

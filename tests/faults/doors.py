@@ -23,7 +23,7 @@ LARGE = 256 * 1024
 @scenario(
     "T20",
     "slow and abusive clients: slow heads, slow bodies, slow readers, bad keys, large bodies, SQLite",
-    holds="honest publishers get 202 throughout, p99 at most twice as long (or 50 ms more); no 5xx but 503",
+    holds="honest publishers get 202 throughout, p99 at most twice as long (or 150 ms more); no 5xx but 503",
 )
 def abuse(run: Run) -> None:
     with under_load(run, "sqlite", rate=100) as load:
@@ -40,7 +40,7 @@ def abuse(run: Run) -> None:
             run.figure(name, f"honest p99 {meanwhile:.0f} ms; {told() or 'no answers'}")
             run.must(set(kinds) == {202}, f"{name}: honest publishers heard {dict(kinds)}")
             run.must(
-                meanwhile < 2 * usual + 50,
+                meanwhile < 2 * usual + 150,
                 f"{name}: honest publishers waited {meanwhile:.0f} ms, before {usual:.0f} ms",
             )
             server_errors = [what for what in told() if isinstance(what, int) and what >= 500 and what != 503]

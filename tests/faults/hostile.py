@@ -108,11 +108,11 @@ def _make(load: Load, url: str, case: Case) -> int:
     return made
 
 
-def _publish_to_strangers(run: Run, load: Load, times: int) -> float:
+def _publish_to_strangers(run: Run, load: Load, times: int, *, first: int = 0) -> float:
     """The most memory, in MiB, that was seen meanwhile."""
     client = load.client()
     peak = 0.0
-    for number in range(times):
+    for number in range(first, first + times):
         ask(client, an_event(1_000 + number, run.choose, run.seed, STRANGER))
         pause(0.2)
         peak = max(peak, resident_mib(load.node.pid))
@@ -273,8 +273,8 @@ def _rebind(run: Run, *, allow: str) -> int:
         with under_load(run, "sqlite", program=ALTERED, more=more, rate=30) as load:
             case = cases("receiver")[0]
             webhooks = [_make(load, f"http://{name}:{outside.port}/", case) for name in names]
-            for _ in range(run.pick(4, 24)):
-                _publish_to_strangers(run, load, 1)
+            for turn in range(run.pick(4, 24)):  # another event each time: the same one again would be no attempt
+                _publish_to_strangers(run, load, 1, first=turn)
                 pause(KEPT_ANSWERS_S)
             client = load.client()
             items = [

@@ -33,6 +33,7 @@ from tests.faults.scenario import Run
 
 READERS = 4
 DRAINS_WITHIN_S = 180.0
+LOOKS = 3
 QUICK_STEPS = (1, 1, 1, 1, 2, 2, 3, 3, 5, 5)
 RATE = 150.0
 
@@ -226,14 +227,16 @@ def _publication(one: Sent, ids: Sequence[int]) -> Publication:
 
 def _drain(client: Client, load: Load, since: float, within_s: float) -> tuple[int, float]:
     """Wait until nothing is due or under way; what is still open, and the seconds that took."""
+    empty = 0  # looks in a row: a delivery may pass from one status to the other between two questions
     while True:
         still_open = sum(
             len(client.get(f"/api/v1/deliveries?status={status}&webhookId={webhook}&limit=200")["items"])
-            for status in ("sending", "pending")
+            for status in ("pending", "sending")
             for webhook in load.ids
         )
         waited_s = time.monotonic() - since
-        if not still_open or waited_s > within_s:
+        empty = 0 if still_open else empty + 1
+        if empty == LOOKS or waited_s > within_s:
             return still_open, waited_s
         pause(0.25)
 

@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 CONNECTIONS = 8
 TRIES = 3
-POOL_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 4.0
 CUT_AFTER_S = 4.0
 CHECKED_AFTER_S = 1.0
 
