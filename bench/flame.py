@@ -1,6 +1,6 @@
 """`python -m bench flame`: where the time of scenario (a) goes, on each database.
 
-py-spy looks at the running node 200 times a second, once for the picture and once for the numbers. Samples are summed
+py-spy looks at the running node 100 times a second, once for the picture and once for the numbers. Samples are summed
 by group of functions: each counts for the innermost function that belongs to one, so that libcurl's time is the sender's
 and psycopg's is the store's.
 """
@@ -17,7 +17,7 @@ from bench.lab import Lab
 from bench.machine import Unable
 from bench.measure import drive
 
-LOOKS_A_SECOND = 200
+LOOKS_A_SECOND = 100
 LARGEST = 3
 WAITING = ("threading.py", "concurrent/futures/thread.py")
 GROUPS = {
@@ -71,7 +71,7 @@ def _looked_at(lab: Lab, system: str, picture: Path) -> Counter[str]:
 def _look(pid: int, seconds: float, form: str, output: Path) -> None:
     program = Path(sys.executable).parent / "py-spy"
     words = ["record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(LOOKS_A_SECOND)]
-    words += ["--format", form, "--output", str(output), "--nonblocking"]
+    words += ["--format", form, "--output", str(output)]
     try:
         done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
     except FileNotFoundError as missing:
