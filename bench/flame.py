@@ -1,8 +1,7 @@
 """`python -m bench flame`: where the time of scenario (a) goes, on each database.
 
 py-spy looks at the running node 100 times a second, once for the picture and once for the numbers. Samples are summed
-by group of functions: each counts for the innermost function that belongs to one, so that libcurl's time is the sender's
-and psycopg's is the store's.
+by group of functions: each counts for the innermost function that belongs to one, so that psycopg's time is the store's.
 """
 
 import subprocess
@@ -21,7 +20,7 @@ LOOKS_A_SECOND = 100
 LARGEST = 3
 WAITING = ("threading.py", "concurrent/futures/thread.py")
 GROUPS = {
-    "dockbell/egress/": "the sender: libcurl, its callbacks and system calls",
+    "dockbell/egress/": "the sender: requests, answers, its system calls",
     "dockbell/store/": "the store: statements, commits, rows to and fro",
     "dockbell/domain/request.py": "building and signing requests",
     "dockbell/domain/event_json.py": "judging events",

@@ -9,10 +9,11 @@ from bench.targets import Run
 
 WHOLE = "as it is"
 WITHOUT = {
-    "each-request-alone": "without shared commits: each request in one of its own",
-    "nothing-handed-over": "without the hand-over: nothing born leased, all claimed from the store",
-    "plain-sender": "without libcurl: http.client in 64 threads",
-    "each-outcome-alone": "without closing together: one outcome in each commit",
+    "without shared commits": ("bench.switched", "shared-commits", "serve"),
+    "without the hand-over: nothing born leased": ("bench.switched", "born-leased", "serve"),
+    "without closing together": ("bench.switched", "closing-together", "serve"),
+    "without its sender: http.client in 64 threads": ("bench.plain_sender", "serve"),
+    "its sender in a thread of its own": ("bench.switched", "sender-on-the-loop", "serve"),
 }
 
 
@@ -23,13 +24,14 @@ WITHOUT = {
     rounds=2,
 )
 def ideas(lab: Lab, turn: int) -> Iterator[Run]:
-    """(a) with one of the ideas switched off at a time, by a program of the bench's own that exchanges that part. The
-    sender it exchanges libcurl for judges no addresses, so it does less.
+    """(a) with one of the ideas switched off at a time, by programs of the bench's own that exchange that part:
+    each request's events and each outcome in a commit of its own; every delivery claimed from the store; one outcome a
+    commit at most, while events share them; another sender, which judges no addresses and so does less.
     """
     for system in turned(lab.databases, turn):
         whole = lab.run(system, lab.load(), case=WHOLE)
         yield whole
-        for part, case in WITHOUT.items():
-            run = lab.run(system, lab.load(), case=case, words=("bench.switched", part, "serve"))
+        for case, words in WITHOUT.items():
+            run = lab.run(system, lab.load(), case=case, words=words)
             share = run.figures["delivered and logged/s"] / whole.figures["delivered and logged/s"]
             yield replace(run, figures={**run.figures, "of the rate as it is": share})

@@ -149,7 +149,7 @@ def test_time_belongs_to_the_innermost_group_and_waiting_to_none():
     groups = groups_of(stacks_of(STACKS.splitlines()))
 
     assert groups == Counter({
-        "the sender: libcurl, its callbacks and system calls": 50,
+        "the sender: requests, answers, its system calls": 50,
         "the store: statements, commits, rows to and fro": 30,
         "the event loop itself and its system calls": 10,
         OTHER: 10,
@@ -159,7 +159,7 @@ def test_time_belongs_to_the_innermost_group_and_waiting_to_none():
 def test_the_largest_costs_are_named_first_with_their_functions():
     lines = table(stacks_of(STACKS.splitlines()))
 
-    assert lines[2] == "| 50% | the sender: libcurl, its callbacks and system calls | `turn` 100% |"
+    assert lines[2] == "| 50% | the sender: requests, answers, its system calls | `turn` 100% |"
 
 
 def test_every_letter_is_of_one_scenario_and_the_page_has_them_in_order():
