@@ -38,11 +38,12 @@ BEGINNING, END = "at the beginning", "at the end"
 @scenario(
     "bloat",
     "5,000,000 deliveries through one PostgreSQL",
-    Target("claim time at the end, of that at the beginning", "claim ms", 2, case=END, against=Against(BEGINNING)),
+    Target("slowest claim of all looks, of that at the beginning", "slowest claim ms", 2, case=END,
+           against=Against(BEGINNING)),
     Target("table's bytes a delivery, of those at the beginning", "table bytes a delivery", 1.2, case=END,
            against=Against(BEGINNING)),
     Target("MB of the indices that only hold what waits or is being sent", "hot indices MB", 32, case=END),
-    tables=(("deliveries", "delivered/s", "claim ms", "table bytes a delivery", "all indices bytes a delivery",
+    tables=(("deliveries", "delivered/s", "claim ms", "slowest claim ms", "table bytes a delivery", "all indices bytes a delivery",
              "hot indices MB", "dead rows"),),
     rounds=1,
     long=True,
@@ -51,7 +52,7 @@ def bloat(lab: Lab, turn: int) -> Iterator[Run]:  # noqa: ARG001
     """Events to ten webhooks each at full speed until so many deliveries are done, autovacuum as it comes. Delivered ones
     stay in the table (retention deletes them later), so its bytes are told by the delivery; the indices of what waits or
     is being sent should stay as small as they were. A claim is that of 32 of 1,000 deliveries that wait for one webhook,
-    the median of 21, rolled back.
+    the median of 21, rolled back; dead rows make it slower until autovacuum comes, so the slowest look counts.
     """
     if POSTGRES not in lab.databases:
         return
@@ -64,7 +65,8 @@ def bloat(lab: Lab, turn: int) -> Iterator[Run]:  # noqa: ARG001
             drive(target, load, "load", lab.seconds, site.folder)
             await_drained(target)
             done, looks, began = _done(site.log), 0, time.monotonic()
-            yield _look(site, database, BEGINNING, done / lab.seconds)
+            run = _look(site, database, BEGINNING, done / lab.seconds, 0.0)
+            yield run
             while done < wanted:
                 drive(target, load, "load", min(A_PORTION_S, 10 * lab.seconds), site.folder)
                 await_drained(target)
@@ -72,7 +74,9 @@ def bloat(lab: Lab, turn: int) -> Iterator[Run]:  # noqa: ARG001
                 speed, began = (done - before) / (time.monotonic() - began), time.monotonic()
                 if done >= wanted or done >= (looks + 1) * wanted / LOOKS:
                     looks += 1
-                    yield _look(site, database, END if done >= wanted else f"after {looks}/{LOOKS}", speed)
+                    case = END if done >= wanted else f"after {looks}/{LOOKS}"
+                    run = _look(site, database, case, speed, run.figures["slowest claim ms"])
+                    yield run
 
 
 def _put_aside(tx: Transaction) -> None:
@@ -84,14 +88,16 @@ def _done(log: Log) -> int:
     return log.number("SELECT count(*) FROM deliveries WHERE status = 'delivered'")
 
 
-def _look(site: Site, database: Database, case: str, speed: float) -> Run:
+def _look(site: Site, database: Database, case: str, speed: float, slowest_ms: float) -> Run:
     log = site.log
     rows = _done(log) + WAITING
     indices = {str(name): int(size) for name, size in log.rows(SIZES)}
+    claim_ms = statistics.median(_claim_ms(database) for _ in range(CLAIMS))
     figures = {
         "deliveries": rows,
         "delivered/s": speed,
-        "claim ms": statistics.median(_claim_ms(database) for _ in range(CLAIMS)),
+        "claim ms": claim_ms,
+        "slowest claim ms": max(claim_ms, slowest_ms),
         "table bytes a delivery": log.number(TABLE) / rows,
         "all indices bytes a delivery": sum(indices.values()) / rows,
         "hot indices MB": sum(indices.get(name, 0) for name in HOT) / 1e6,
