@@ -61,7 +61,9 @@ def hanging(lab: Lab, turn: int) -> Iterator[Run]:
         half = lab.plain_rate(system) / 2
         for rate, speed in ((None, "full speed"), (half, "half speed")):
             for shape, case in ((HEALTHY, "all answer"), (HANGING, "20 hang")):
-                yield lab.run(system, lab.load(shape=shape, rate=rate), case=f"{case}, {speed}")
+                # Longer than the others: the warm-up must see attempts end by their timeout.
+                load = lab.load(seconds=1.5 * lab.seconds, shape=shape, rate=rate)
+                yield lab.run(system, load, case=f"{case}, {speed}")
 
 
 BESIDE = Shape(receivers=100, aside=50)
