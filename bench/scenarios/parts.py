@@ -25,8 +25,8 @@ WITHOUT = {
 )
 def ideas(lab: Lab, turn: int) -> Iterator[Run]:
     """(a) with one of the ideas switched off at a time, by programs of the bench's own that exchange that part:
-    each request's events and each outcome in a commit of its own; every delivery claimed from the store; one outcome a
-    commit at most, while events share them; another sender, which judges no addresses and so does less.
+    each request's events and each outcome in a commit of its own; every delivery claimed from the store; a commit for each
+    outcome, while events share theirs; another sender, which judges no addresses and so does less.
     """
     for system in turned(lab.databases, turn):
         whole = lab.run(system, lab.load(), case=WHOLE)
