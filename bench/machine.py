@@ -60,6 +60,10 @@ class Process:
     def ended(self) -> int | None:
         return self._running.poll()
 
+    def kill(self) -> None:
+        self._running.kill()
+        self._running.wait()
+
     def stop(self) -> None:
         if self.ended() is None:
             self._running.send_signal(signal.SIGTERM)
@@ -103,6 +107,16 @@ def cpu_seconds(pid: int) -> float:
             fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
             seconds += sum(map(int, fields[11:15])) / TICKS
     return seconds
+
+
+def rss_bytes(pid: int, *, most: bool = False) -> int:
+    """Resident memory of a process: now, or the most there ever was."""
+    wanted = "VmHWM:" if most else "VmRSS:"
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(wanted):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def machine_seconds() -> tuple[float, float]:

@@ -1,16 +1,19 @@
-"""Fifty receivers in one process: each listens on a port of its own, answers 200 at once, and forgets nothing.
+"""Many receivers in one process: each listens on a port of its own, answers 200 at once, and forgets nothing.
 
-They are the same for Dockbell and for the relay it is compared with. Of each request the `webhook-id` is kept,
-so that afterwards the set of what arrived can be compared with the set of what was logged; every hundredth is
-kept whole and judged after the run (signature, body, whose goods), where judging takes no time from what is measured.
+They are the same for Dockbell and for the relay it is compared with. Of each request the `webhook-id`, the number of its
+order and the moment are kept, so that afterwards what arrived can be compared with what was sent and what was logged;
+every hundredth is kept whole and judged after the run (signature, body, whose goods), where judging takes no time from
+what is measured. The last `silent` ones take requests and never answer.
 
-With a PEM file as second argument they speak TLS.
+    python -m bench.receiver '{"goods_owners": [1001, ...], "silent": 0, "certificate": null}'
 
-Talks by lines: prints its ports as JSON, then answers each `report <folder>` with a JSON line.
+Talks by lines: prints its ports as JSON, then answers each `count`, `report <folder>` and `forget` with a JSON line.
 """
 
+import array
 import asyncio
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -22,11 +25,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import uvloop
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 JUDGED_ONE_OF = 100
 LONGEST_REQUEST = 1 << 20
+NUMBER, DIGITS = b'"orderId":', 9
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _ANY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -42,10 +47,17 @@ class Tally:
     """What arrived at all receivers since the start."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.requests = 0
         self.malformed = 0
-        self.last_at = 0.0
+        self.unanswered = 0
+        self.first_at = 0.0
         self.ids: list[bytes] = []
+        self.numbers = array.array("q")
+        self.moments = array.array("d")
+        """When each number came; the clock is the machine's, so other processes may compare."""
         self.samples: list[tuple[int, bytes]] = []
 
 
@@ -83,12 +95,28 @@ class Receiver(asyncio.Protocol):
     def _count(self, request: bytes) -> None:
         tally = self._tally
         tally.requests += 1
+        now = time.monotonic()
+        if not tally.first_at:
+            tally.first_at = now
         at = request.find(b"webhook-id: ")
         if at > 0:
             tally.ids.append(request[at + 12 : request.find(b"\r\n", at)])
         if tally.requests % JUDGED_ONE_OF == 0:
             tally.samples.append((self._place, request))
-        tally.last_at = time.time()
+        at = request.find(NUMBER)
+        if at > 0:
+            tally.numbers.append(int(request[at + len(NUMBER) : at + len(NUMBER) + DIGITS]))
+            tally.moments.append(now)
+
+
+class Silent(asyncio.Protocol):
+    """Takes whatever comes and says nothing."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def data_received(self, data: bytes) -> None:
+        self._tally.unanswered += data.count(b"POST ")
 
 
 def _length_of(data: bytes, head: int) -> int:
@@ -124,7 +152,7 @@ def problem_with(place: int, request: bytes, *, owner_of_place: int) -> str | No
 
 
 def report(tally: Tally, folder: Path, owners: list[int]) -> dict[str, Any]:
-    """What arrived, and the ids in a file of `folder`; judges the samples that were not judged yet."""
+    """What arrived, with ids, numbers and moments in files of `folder`; judges the samples that were not judged yet."""
     judged, tally.samples = tally.samples, []
     problems = Counter(
         problem
@@ -132,36 +160,59 @@ def report(tally: Tally, folder: Path, owners: list[int]) -> dict[str, Any]:
         if (problem := problem_with(place, request, owner_of_place=owners[place])) is not None
     )
     (folder / "received").write_bytes(b"\n".join(tally.ids))
+    (folder / "numbers").write_bytes(tally.numbers.tobytes())
+    (folder / "moments").write_bytes(tally.moments.tobytes())
     return {
         "requests": tally.requests,
         "malformed": tally.malformed,
-        "last_at": tally.last_at,
         "judged": len(judged),
         "problems": dict(problems.most_common(5)),
     }
 
 
-async def main(owners: list[int], certificate: str | None) -> None:
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    goods_owners: list[int]
+    """One for each receiver."""
+    silent: int = 0
+    certificate: str | None = None
+    """A PEM file: they speak TLS."""
+
+
+async def main(order: Order) -> None:
     tls = None
-    if certificate is not None:
+    if order.certificate is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate)
+        tls.load_cert_chain(order.certificate)
     loop = asyncio.get_running_loop()
     tally = Tally()
     ended = asyncio.Event()
+    owners = order.goods_owners
+    answering = len(owners) - order.silent
+
+    def connected(place: int) -> asyncio.Protocol:
+        return Receiver(tally, place) if place < answering else Silent(tally)
+
     servers = [
-        await loop.create_server(lambda place=place: Receiver(tally, place), "127.0.0.1", 0, backlog=1024, ssl=tls)  # type: ignore[misc]
+        await loop.create_server(functools.partial(connected, place), "127.0.0.1", 0, backlog=1024, ssl=tls)
         for place in range(len(owners))
     ]
 
     def command() -> None:
-        words = sys.stdin.readline().split(maxsplit=1)
-        if not words:
-            ended.set()
-        elif words[0] == "count":
-            print(json.dumps({"requests": tally.requests}), flush=True)
-        else:
-            print(json.dumps(report(tally, Path(words[1].strip()), owners)), flush=True)
+        match sys.stdin.readline().split(maxsplit=1):
+            case ["count"]:
+                counts = {
+                    "requests": tally.requests,
+                    "unanswered": tally.unanswered,
+                    "first_at": tally.first_at,
+                }
+                print(json.dumps(counts), flush=True)
+            case ["forget"]:
+                tally.forget()
+                print("{}", flush=True)
+            case ["report", folder]:
+                print(json.dumps(report(tally, Path(folder.strip()), owners)), flush=True)
+            case _:
+                ended.set()
 
     loop.add_reader(sys.stdin.fileno(), command)
     loop.add_signal_handler(signal.SIGTERM, ended.set)
@@ -171,4 +222,4 @@ async def main(owners: list[int], certificate: str | None) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(json.loads(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
+        runner.run(main(msgspec.json.decode(sys.argv[1], type=Order)))

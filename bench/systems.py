@@ -6,28 +6,21 @@ Each is started for one run and stopped after it, answers POSTs of events, and t
 import contextlib
 import json
 import os
-import pwd
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-import apsw
-import psycopg
 import trustme
 
+from bench.logs import Log
 from bench.machine import Process, Unable, environment, program, python, running
-from bench.receiver import FIRST_GOODS_OWNER, secret_of
-from dockbell.testing.client import ApiError, Client
+from bench.receiver import FIRST_GOODS_OWNER
 
-# The tests know best where a machine keeps its PostgreSQL and who may run it.
-from tests.support.postgres import NoPostgres, _account, _find_binaries, _readable_copy, _run, _url
-
-STARTS_WITHIN_S = 30.0
+STARTS_WITHIN_S = 120.0
+PUBLISH = "/api/v1/events"
+SERVE = ("dockbell", "serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +30,36 @@ class Shape:
     receivers: int = 50
     fan_out: int = 1
     tls: bool = False
+    aside: int = 0
+    """So many receivers, the last of all, get no events from the generator: what they get was stored before."""
+    unwatched: int = 0
+    """So many of those that get events, the last of them, are not looked at."""
+    silent: int = 0
+    """So many receivers, the last of all, never answer."""
+    timeout_s: int = 15
 
     @property
     def goods_owners(self) -> list[int]:
         return [FIRST_GOODS_OWNER + place for place in range(self.receivers)]
 
+    @property
+    def sent_to(self) -> int:
+        return self.receivers - self.aside
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    events: int
-    deliveries: int
-    delivered: int
-    attempts: int
-    last_ended_at: float
-    """Seconds since 1970."""
-
-
-class Log(Protocol):
-    """What a Dockbell has stored."""
-
-    def open_deliveries(self) -> int:
-        """How many are not delivered yet; cheap enough to ask while something runs."""
-
-    def counts(self) -> Counts: ...
-
-    def pairs(self) -> set[bytes]:
-        """`<event>-<webhook>` of every attempt that was answered 2xx: the ids a receiver must have seen."""
-
-    def stored_bytes(self) -> int: ...
+    @property
+    def watched(self) -> int:
+        return self.sent_to - self.unwatched
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where the generator sends, and who works for it."""
 
-    port: int
+    ports: list[int]
     paths: list[str]
     expected_status: int
-    processes: dict[str, int]
-    """Name to process id; its descendants count with it."""
+    processes: dict[str, tuple[int, ...]]
+    """Name to process ids; their descendants count with them."""
     key: str | None = None
     log: Log | None = None
 
@@ -87,12 +71,13 @@ AUTHORITY = "authority.pem"
 
 @contextlib.contextmanager
 def receivers(shape: Shape, folder: Path) -> Iterator[tuple[Process, list[int]]]:
-    command = python("bench.receiver", json.dumps(shape.goods_owners))
+    order: dict[str, object] = {"goods_owners": shape.goods_owners, "silent": shape.silent}
     if shape.tls:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(folder / AUTHORITY))
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "receiver.pem"))
-        command.append(folder / "receiver.pem")
+        order["certificate"] = str(folder / "receiver.pem")
+    command = python("bench.receiver", json.dumps(order))
     process = Process("receiver", command, folder / "receiver.log", talks=True, env=environment())
     with running(process):
         yield process, json.loads(process.line())
@@ -101,7 +86,7 @@ def receivers(shape: Shape, folder: Path) -> Iterator[tuple[Process, list[int]]]
 @contextlib.contextmanager
 def direct(ports: Sequence[int]) -> Iterator[Target]:
     """Straight to the first receiver: what generator and receiver can do with nothing between them."""
-    yield Target(ports[0], ["/hook"], 200, {})
+    yield Target([ports[0]], ["/hook"], 200, {})
 
 
 # --- the relay -----------------------------------------------------------------------------------------------------
@@ -142,7 +127,7 @@ def nginx() -> Path:
 @contextlib.contextmanager
 def relay(ports: Sequence[int], folder: Path, *, workers: int = 1) -> Iterator[Target]:
     """nginx passing each POST on over kept-alive connections and answering when the receiver did. It stores nothing."""
-    port = _free_port()
+    port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(
         RELAY.format(
@@ -156,198 +141,76 @@ def relay(ports: Sequence[int], folder: Path, *, workers: int = 1) -> Iterator[T
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
     process = Process("nginx", [nginx(), "-p", folder, "-c", configuration, *user], folder / "nginx.out")
     with running(process):
-        _await_port(port, process)
-        yield Target(port, [f"/relay/{place}" for place in range(len(ports))], 200, {"nginx": process.pid})
+        await_port(port, process)
+        yield Target([port], [f"/relay/{place}" for place in range(len(ports))], 200, {"nginx": (process.pid,)})
 
 
 # --- Dockbell ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class Site:
+    """A database with its receivers, made before a Dockbell is started on it; it may outlive several."""
+
+    shape: Shape
+    database: str
+    folder: Path
+    key: str
+    log: Log
+    postgres: int | None
+    """PostgreSQL's process, if that is the database."""
+    receiver: Process
+    ports: list[int]
+
+    @property
+    def key_file(self) -> Path:
+        return self.folder / KEY_FILE
+
+
+KEY_FILE = "dockbell.key"
+
+
 @contextlib.contextmanager
-def dockbell(
-    database: str, shape: Shape, ports: Sequence[int], folder: Path, *, log: Log, postgres: int | None
-) -> Iterator[Target]:
-    """`dockbell serve` with default settings but these: receivers on loopback, and all on one address."""
-    port = _free_port()
+def dockbell(site: Site, *, nodes: int = 1, words: Sequence[str] = SERVE) -> Iterator[Target]:
+    """Nodes that answer; `words` are the module that runs one, and what it is told."""
+    ports = [free_port() for _ in range(nodes)]
+    with contextlib.ExitStack() as stack:
+        started = [stack.enter_context(running(a_node(site, port, words))) for port in ports]
+        for port, process in zip(ports, started, strict=True):
+            await_port(port, process)
+        yield a_target(site, ports, started)
+
+
+def a_node(site: Site, port: int, words: Sequence[str] = SERVE) -> Process:
+    """`dockbell serve` with default settings but these: receivers on loopback, all on one address; and a quick end."""
     settings = {
-        "DOCKBELL_DATABASE": database,
-        "DOCKBELL_KEY_FILE": str(folder / "dockbell.key"),
+        "DOCKBELL_DATABASE": site.database,
+        "DOCKBELL_KEY_FILE": str(site.key_file),
         "DOCKBELL_SERVER__PORT": str(port),
         "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
         "DOCKBELL_EGRESS__PER_ADDRESS": "1000",
+        "DOCKBELL_WORKER__SHUTDOWN_S": "2",
     }
-    if shape.tls:
-        settings["DOCKBELL_EGRESS__CA_FILE"] = str(folder / AUTHORITY)
-    process = Process(
-        "dockbell", python("dockbell", "serve"), folder / "dockbell.log", cwd=folder, env=environment(**settings)
-    )
-    with running(process):
-        _await_port(port, process)
-        admin = _first_key(folder / "dockbell.log")
-        client = Client(f"http://127.0.0.1:{port}", admin)
-        _set_up(client, shape, ports)
-        client.close()
-        processes = {"Dockbell": process.pid} | ({} if postgres is None else {"PostgreSQL": postgres})
-        yield Target(port, ["/api/v1/events"] * shape.receivers, 202, processes, admin, log)
+    if site.shape.tls:
+        settings["DOCKBELL_EGRESS__CA_FILE"] = str(site.folder / AUTHORITY)
+    log = site.folder / f"dockbell-{port}.log"
+    return Process("dockbell", python(*words), log, cwd=site.folder, env=environment(**settings))
 
 
-def _set_up(client: Client, shape: Shape, ports: Sequence[int]) -> None:
-    try:
-        for place, owner in enumerate(shape.goods_owners):
-            client.put(f"/api/v1/goodsOwners/{owner}", {"name": f"Goods owner {owner}"})
-            for copy in range(shape.fan_out):
-                client.post(
-                    "/api/v1/webhooks",
-                    _a_webhook(owner, place, copy, f"{'https' if shape.tls else 'http'}://127.0.0.1:{ports[place]}"),
-                )
-    except ApiError as error:
-        raise Unable(f"Dockbell refused the set-up: {error}") from error
+def a_target(site: Site, ports: Sequence[int], nodes: Sequence[Process]) -> Target:
+    processes = {"Dockbell": tuple(node.pid for node in nodes)}
+    if site.postgres is not None:
+        processes["PostgreSQL"] = (site.postgres,)
+    return Target(list(ports), [PUBLISH] * site.shape.sent_to, 202, processes, site.key, site.log)
 
 
-def _a_webhook(owner: int, place: int, copy: int, origin: str) -> dict[str, Any]:
-    return {
-        "name": f"Receiver {place}.{copy}",
-        "kind": "regular",
-        "eventType": "order.picked",
-        "goodsOwnerIds": [owner],
-        "targetUrl": f"{origin}/hook/{copy}",
-        "signingSecret": secret_of(place),
-    }
-
-
-def _first_key(log: Path) -> str:
-    for word in log.read_text().split():
-        if word.startswith("whk_"):
-            return word
-    raise Unable(f"Dockbell printed no administrator key:\n{log.read_text()}")
-
-
-OPEN = "SELECT count(*) FROM deliveries WHERE status <> 'delivered'"
-COUNTS = """
-    SELECT (SELECT count(*) FROM events),
-           (SELECT count(*) FROM deliveries),
-           (SELECT count(*) FROM deliveries WHERE status = 'delivered'),
-           (SELECT count(*) FROM attempts),
-           (SELECT max(ended_at) FROM attempts)
-"""
-PAIRS = "SELECT event_id, webhook_id FROM attempts WHERE status_code BETWEEN 200 AND 299"
-
-
-class SqlLog:
-    """Asks with SQL of its own, not with the product's: the judge is not the judged."""
-
-    def open_deliveries(self) -> int:
-        [(count,)] = self.rows(OPEN)
-        return int(count)
-
-    def counts(self) -> Counts:
-        [(events, deliveries, delivered, attempts, last)] = self.rows(COUNTS)
-        return Counts(events, deliveries, delivered, attempts, (last or 0) / 1e6)
-
-    def pairs(self) -> set[bytes]:
-        return {b"%d-%d" % pair for pair in self.rows(PAIRS)}
-
-    def rows(self, text: str) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
-
-
-class SqliteLog(SqlLog):
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def stored_bytes(self) -> int:
-        """Pages in use: what the file has once the write-ahead log is copied back."""
-        pages, free, size = (
-            self.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
-
-    def rows(self, text: str) -> list[tuple[Any, ...]]:
-        with contextlib.closing(apsw.Connection(str(self._file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-            connection.set_busy_timeout(10_000)
-            return list(connection.execute(text))
-
-
-class PostgresLog(SqlLog):
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def stored_bytes(self) -> int:
-        [(size,)] = self.rows("SELECT pg_database_size(current_database())")
-        return int(size)
-
-    def rows(self, text: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            return connection.execute(text.encode()).fetchall()
-
-
-# --- PostgreSQL ----------------------------------------------------------------------------------------------------
-
-CLUSTER = """
-listen_addresses = ''
-unix_socket_directories = '{folder}'
-timezone = 'UTC'
-"""
-
-
-@dataclass(slots=True)
-class Cluster:
-    """A PostgreSQL of our own with the settings it comes with: fsync, full_page_writes and synchronous_commit on."""
-
-    folder: Path
-    binaries: Path
-    pid: int = 0
-    made: int = 0
-
-    def new_database(self) -> str:
-        self.made += 1
-        name = f"run{self.made}"
-        with psycopg.connect(_url(self.folder, "postgres"), autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {name}".encode())
-            admin.execute("CHECKPOINT")
-        return _url(self.folder, name)
-
-    def drop_database(self) -> None:
-        with psycopg.connect(_url(self.folder, "postgres"), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS run{self.made} WITH (FORCE)".encode())
-
-
-@contextlib.contextmanager
-def cluster(parent: Path) -> Iterator[Cluster]:
-    folder = Path(
-        tempfile.mkdtemp(prefix="dockbell-bench-", dir=parent)
-    )  # not below ours: its account may not enter that
-    try:
-        binaries, account = _find_binaries(), _account()
-        if account is not None:
-            os.chown(folder, account.pw_uid, account.pw_gid)
-            binaries = _readable_copy(binaries, folder, account)
-        data = folder / "data"
-        _run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], account)
-        with (data / "postgresql.conf").open("a") as file:
-            file.write(CLUSTER.format(folder=folder))
-        _run([binaries / "pg_ctl", "start", "-w", "-t", "60", "-D", data, "-l", folder / "log"], account)
-    except NoPostgres as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise Unable(str(error)) from error
-    try:
-        yield Cluster(folder, binaries, int((data / "postmaster.pid").read_text().split()[0]))
-    finally:
-        _stop_cluster(binaries, data, account)
-
-
-def _stop_cluster(binaries: Path, data: Path, account: pwd.struct_passwd | None) -> None:
-    _run([binaries / "pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-D", data], account)
-    shutil.rmtree(data.parent, ignore_errors=True)
-
-
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
 
 
-def _await_port(port: int, process: Process) -> None:
+def await_port(port: int, process: Process) -> None:
     until = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < until:
         if process.ended() is not None:

@@ -3,12 +3,15 @@
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from dockbell.store import deliveries
-from dockbell.store.database import Database, Transaction
+from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.deliveries import Lease
+from dockbell.store.migrate import migrate
 from tests.support.rows import (
     NODE,
     NOW,
@@ -250,6 +253,45 @@ def test_deliveries_of_a_deleted_webhook_are_cancelled_instead_of_claimed(store:
     assert claim(store, 1) == []
     row = the_delivery(store, 10)
     assert (row["status"], row["ended_at"]) == ("cancelled", NOW)
+
+
+class Explained:
+    """A transaction that notes how SQLite goes about each statement it runs."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self.steps: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def asked(sql: str, /, **params: Any) -> Any:
+            if "rows" not in params:
+                self.steps += [str(row["detail"]) for row in self._tx.all(f"EXPLAIN QUERY PLAN {sql}", **params)]
+            return getattr(self._tx, name)(sql, **params)
+
+        return asked
+
+
+def test_a_claim_never_walks_what_a_webhook_has_behind_it(tmp_path: Path):
+    """SQLite's plans are the same however much is stored, as it has no statistics."""
+    opened = open_database(f"sqlite:///{tmp_path / 'data.sqlite'}")
+    migrate(opened, now=1)
+    put_goods_owners(opened)
+    put_webhook(opened, 1)
+    put_deliveries(opened, 1, [10])
+
+    def work(tx: Transaction) -> list[str]:
+        explained = Explained(tx)
+        seen = cast(Transaction, explained)
+        assert deliveries.webhooks_with_due(seen, now=NOW, after=0, limit=64) == [1]
+        assert deliveries.claim_due(seen, webhook_id=1, now=NOW, lease_until=LATER, node=NODE, limit=32)
+        deliveries.next_due_at(seen)
+        return explained.steps
+
+    steps = write(opened, work)
+    opened.close()
+    for index in ("deliveries_due", "deliveries_sending", "deliveries_next_due"):
+        assert any(index in step for step in steps), steps
+    assert not any("deliveries_of_webhook" in step or step == "SCAN deliveries" for step in steps), steps
 
 
 # Born leased.

@@ -427,6 +427,7 @@ def test_a_change_of_a_webhook_is_seen_by_whoever_asks_since(store: Database):
     [row] = read(store, lambda tx: webhooks.changed_since(tx, newest))
     assert (row["id"], row["name"], row["version"]) == (1, "renamed", 2)
     assert [row["id"] for row in read(store, lambda tx: webhooks.changed_since(tx, 0))] == [2, 1]
+    assert [row["id"] for row in read(store, lambda tx: webhooks.changed_since(tx, 0, limit=1))] == [2]
 
 
 def test_goods_owners_of_a_webhook_are_replaced_whole(store: Database):

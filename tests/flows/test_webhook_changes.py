@@ -15,7 +15,7 @@ from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound
-from dockbell.store import delivery_log
+from dockbell.store import delivery_log, webhooks
 from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
 from tests.support.node import FJORD, TEA, Node, a_node, a_webhook
@@ -495,3 +495,17 @@ async def test_saving_many_webhooks_at_once_unseals_each_as_often_as_saving_one(
 
         one, thirty = await costs(1), await costs(30)
         assert thirty == (30 * one[0], 30 * one[1])
+
+
+async def test_a_start_with_more_webhooks_than_are_read_at_once_knows_all_of_them(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as first:
+        made = [first.make_webhook().webhook["id"] for _ in range(5)]
+        await first.change_webhook(made[0], name="changed last")
+        monkeypatch.setattr(webhooks, "changed_since", partial(webhooks.changed_since, limit=2))
+        async with a_node(database, tmp_path, number=1) as second:
+            assert {number: webhook.name for number, webhook in second.index.state.webhooks.items()} == {
+                number: webhook.name for number, webhook in first.index.state.webhooks.items()
+            }
+            assert len(second.index.state.webhooks) == 5

@@ -5,7 +5,7 @@ database say how new a state is; a transaction that needs to be exact compares t
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dockbell.domain.addresses import AddressPolicy
@@ -62,9 +62,15 @@ class Index:
         state = self.fresh_catalog(tx)
         webhooks_no = counters.current(tx, counters.WEBHOOKS_CHANGED)
         if webhooks_no != state.webhooks_no:
-            changed = webhooks.changed_since(tx, state.webhooks_no)
-            state = _with_webhooks(state, [self.compiled(row) for row in changed], webhooks_no)
+            changed = list(self._changed_since(tx, state.webhooks_no))
+            state = _with_webhooks(state, changed, webhooks_no)
         return state
+
+    def _changed_since(self, tx: Transaction, changed_no: int) -> Iterator[Webhook]:
+        """In portions: the rows of a hundred thousand webhooks would be larger than what is kept of them."""
+        while rows := webhooks.changed_since(tx, changed_no):
+            yield from map(self.compiled, rows)
+            changed_no = int(rows[-1]["changed_no"])
 
     def compiled(self, row: Row) -> Webhook:
         return compile_webhook(

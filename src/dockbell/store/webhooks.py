@@ -135,10 +135,12 @@ def page(
     )
 
 
-def changed_since(tx: Transaction, changed_no: int) -> list[Row]:
+def changed_since(tx: Transaction, changed_no: int, *, limit: int = 1_000) -> list[Row]:
+    """The first of those that were changed after `changed_no`, in the order of their last change."""
     return tx.all(
-        "SELECT w.* FROM webhooks w WHERE w.changed_no > :changed_no ORDER BY w.changed_no",
+        "SELECT w.* FROM webhooks w WHERE w.changed_no > :changed_no ORDER BY w.changed_no LIMIT :limit",
         changed_no=changed_no,
+        limit=limit,
     )
 
 
