@@ -190,6 +190,10 @@ def a_node(site: Site, port: int, words: Sequence[str] = SERVE) -> Process:
         "DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS": "true",
         "DOCKBELL_EGRESS__PER_ADDRESS": "1000",
         "DOCKBELL_WORKER__SHUTDOWN_S": "2",
+        # One key publishes everything, and backlogs are the point of some scenarios.
+        "DOCKBELL_LIMITS__EVENTS_PER_SECOND": "0",
+        "DOCKBELL_LIMITS__QUEUED_DELIVERIES": "1000000000",
+        "DOCKBELL_LIMITS__QUEUED_MEBIBYTES": "1000000",
     }
     if site.shape.tls:
         settings["DOCKBELL_EGRESS__CA_FILE"] = str(site.folder / AUTHORITY)
