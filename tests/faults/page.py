@@ -128,7 +128,9 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("apsw", "psycopg", "httptools", "uvloop", "uvicorn"))
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("apsw", "psycopg", "httptools", "uvloop", "uvicorn")
+    )
     return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}"
 
 

@@ -9,7 +9,7 @@ import pytest
 from dockbell.actions.journal import Job
 from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.delivery import worker as worker_module
-from dockbell.domain.delivery import Answered, Outcome
+from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
 from dockbell.store.database import Database
 from dockbell.store.deliveries import rescue
@@ -298,3 +298,53 @@ async def test_a_webhook_with_no_node_working_keeps_everything_pending(database:
     async with a_node(database, tmp_path, clock=clock, number=1) as node:
         await node.rest()
         assert await node.status(event, webhook) == "delivered"
+
+
+# What is known and what is not.
+
+
+async def test_r3_an_outcome_keeps_its_lease_until_it_is_on_disk(database: Database, tmp_path: Path):
+    """However long the store takes: else this very node would write its own attempt off and make another."""
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        node.sender.hold()
+        await node.publish()
+        await node.until(lambda: node.sender.held() == 1)
+        (lease,) = node.worker._ours()
+        node.sender.answer_held()
+        on_disk = "SELECT 1 AS one FROM deliveries WHERE status = 'delivered'"
+        looks = []
+
+        def is_ours_until_on_disk() -> bool:
+            looks.append(lease in list(node.worker._ours()) or bool(node.rows(on_disk)))
+            return bool(node.rows(on_disk))
+
+        await node.until(is_ours_until_on_disk)
+        assert len(looks) > 1
+        assert all(looks)
+        await node.rest()
+        assert list(node.worker._ours()) == []
+
+
+async def test_r4_a_kept_connection_that_had_ended_is_an_attempt_of_its_own_and_no_failure(
+    database: Database, tmp_path: Path
+):
+    ended = Unanswered("connection_ended")
+    async with a_node(database, tmp_path, script=[ended, Answered(200)]) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "none"}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == ["connection_ended", "delivered"]
+
+
+async def test_r4_a_receiver_that_ends_one_kept_connection_after_the_other_has_failed(
+    database: Database, tmp_path: Path
+):
+    async with a_node(database, tmp_path, script=[Unanswered("connection_ended")] * 9) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "none"}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == ["connection_ended"] * 3 + ["connection_reset"]
+        assert shown["status"] == "failed"

@@ -36,9 +36,9 @@ Found = Iterator[int]
 
 
 def opened(tree: ast.AST) -> Found:
-    """Calls that open a connection."""
+    """Calls that open a connection; to take one that is open already by its number is none."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and not any(word.arg == "fileno" for word in node.keywords):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in OPENS:
                 yield node.lineno
@@ -97,6 +97,7 @@ def trusted(tree: ast.AST) -> Found:
     ("rule", "bad", "good"),
     [
         (opened, "socket.socket()", "socket.gethostname()"),
+        (opened, "socket.socket(family)", "socket.socket(fileno=3)"),
         (opened, "asyncio.open_connection(h, p)", "database.open()"),
         (opened, "urlopen(u)", "sender.submit(u)"),
         (compared, "row['digest'] == given", "row['digest'] is None"),

@@ -7,7 +7,7 @@ from dockbell.domain.advice import advice_for
 CODES = [
     "interrupted", "egress_denied_address", "url_refused", "internal_error",
     "file_descriptors", "dns_error", "dns_timeout",
-    "connect_refused", "connect_timeout", "connect_failed", "connection_reset",
+    "connect_refused", "connect_timeout", "connect_failed", "connection_reset", "connection_ended",
     "timeout", "protocol_error", "tls_hostname", "tls_cert_expired",
     "tls_cert_not_yet_valid", "tls_untrusted", "tls_protocol", "tls_handshake",
     "tls_timeout", "http_redirect",

@@ -46,11 +46,12 @@ def test_what_was_not_sent_is_not_tried_again(reason: str, policy: RetryPolicy):
     assert decided(NotSent(reason), policy) == Done("failed")
 
 
+@pytest.mark.parametrize("reason", ["interrupted", "connection_ended"])
 @given(policy=policies, failures=st.integers(0, 50), age=st.integers(0, 9 * DAY), jitter=st.floats(0, 1))
-def test_an_attempt_that_was_broken_off_is_made_again_at_once(
-    policy: RetryPolicy, failures: int, age: int, jitter: float
+def test_an_attempt_of_which_nobody_knows_what_the_receiver_saw_is_made_again_at_once(
+    reason: str, policy: RetryPolicy, failures: int, age: int, jitter: float
 ):
-    assert decided(Unanswered("interrupted"), policy, failures=failures, age=age, jitter=jitter) == TryAgain(NOW)
+    assert decided(Unanswered(reason), policy, failures=failures, age=age, jitter=jitter) == TryAgain(NOW)
 
 
 def play(policy: RetryPolicy, each: list[Outcome], jitters: list[float], took: list[int]) -> list[Moment]:

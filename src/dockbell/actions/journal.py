@@ -7,7 +7,7 @@ the dispatcher in memory: the usual delivery is never looked up in the database 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -126,6 +126,7 @@ class Journal:
         self._stored: tuple[_Plan, dict[int, Verdict]] | None = None
         """The commit that came back last, until the next is on its way: so the store need not wait for answers."""
         self._closings_a_commit = CLOSINGS_A_COMMIT
+        self._being_closed: Sequence[Closing] = ()
         self._work = asyncio.Event()
         self._stopping = False
 
@@ -167,6 +168,11 @@ class Journal:
         """Write an outcome with the next commit."""
         self._closings.append(closing)
         self._work.set()
+
+    def unwritten(self) -> Iterator[Lease]:
+        """The leases of what was closed and is not on disk yet."""
+        yield from (closing.lease for closing in self._being_closed)
+        yield from (closing.lease for closing in self._closings)
 
     async def run(self) -> None:
         """Commit until `stop` was called and nothing is left."""
@@ -211,6 +217,7 @@ class Journal:
         requests = self._writing = [] if looking else self._take_requests()
         count = self._closings_a_commit
         closings, self._closings = self._closings[:count], self._closings[count:]
+        self._being_closed = closings
         while True:
             plan = _Plan(self._index.state, requests, closings=closings)
             try:
@@ -229,6 +236,7 @@ class Journal:
                 await self._fail(plan, error)
             else:
                 self._writing = ()
+                self._being_closed = ()
                 self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
             return
 
@@ -334,7 +342,7 @@ class Journal:
             self._closings_a_commit = max(1, len(plan.closings) // 2)
             if len(plan.closings) == 1 and not plan.rows:
                 plan.closings = self._without_words(plan.closings[0], error)
-        self._closings = plan.closings + self._closings
+        self._closings, self._being_closed = plan.closings + self._closings, ()
         if plan.closings:
             await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
 

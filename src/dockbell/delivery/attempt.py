@@ -1,20 +1,22 @@
 """One attempt, from leased job to closed log row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from dockbell.actions.index import State
 from dockbell.actions.journal import Job
 from dockbell.clock import Moment
-from dockbell.domain.delivery import Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
+from dockbell.domain.delivery import NO_FAILURE, Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
 from dockbell.domain.request import OutgoingRequest, build_request
 from dockbell.domain.retry_policy import NONE
 from dockbell.domain.webhook import MASK, SHORTEST_MASKED
-from dockbell.store.deliveries import Closing
+from dockbell.store.deliveries import Closing, Lease
 
 RESPONSE_KEPT_CHARACTERS = 65_536
+ENDED_AT_MOST = 3
+"""So often a delivery may meet a kept connection that has ended before that is the receiver's failure."""
 
 
 class Sender(Protocol):
@@ -25,6 +27,9 @@ class Sender(Protocol):
 
 class ClosesAttempts(Protocol):
     def close(self, closing: Closing) -> None: ...
+
+    def unwritten(self) -> Iterable[Lease]:
+        """The leases of what was closed and is not on disk yet."""
 
 
 def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | NotSent, str]:
@@ -43,8 +48,10 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
     """What to write: the log row, and the delivery's next state as `decide` says."""
     lease = job.lease
     secret_texts = job.webhook.secret_texts
+    if lease.attempt_no - lease.failures > ENDED_AT_MOST and code_of(outcome) == "connection_ended":
+        outcome = Unanswered("connection_reset", "The receiver ended one kept connection after the other.")
     code = code_of(outcome)
-    failed = code not in ("delivered", "interrupted")
+    failed = code != "delivered" and code not in NO_FAILURE
     failures = lease.failures + failed
     policy = NONE if job.event.test else job.webhook.retry_policy
     decision = decide(

@@ -8,27 +8,26 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from dockbell.actions import bulk, statistics
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
 from dockbell.delivery.gates import Gates
+from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
 from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
 from dockbell.domain.webhook import Webhook
-from dockbell.store import deliveries, events, people
+from dockbell.store import deliveries, events
 from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.deliveries import Closing, Lease
 
 log = structlog.get_logger()
-LEASE_MARGIN = 10 * SECOND
 AHEAD = 256
 """Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
 MOST_IN_MEMORY = 8_192
@@ -36,7 +35,8 @@ MOST_IN_MEMORY = 8_192
 QUICK = SECOND
 WEBHOOKS_A_ROUND = 1_000
 CLAIM_AT_ONCE = 32
-TICK_S = 5.0
+WEBHOOKS_A_CLAIM = 8
+"""Webhooks served by one transaction: on SQLite every event waits for it."""
 LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
 
@@ -167,7 +167,8 @@ class Worker:
         """Claim what is due until stopped."""
         self._loop = asyncio.get_running_loop()
         self._database.listen(deliveries.TOPIC, self._woken)
-        ticking = asyncio.create_task(self._tick_for_ever())
+        heartbeat = Heartbeat(self._database, self._clock, self._gates, self._ours, node=self._node)
+        beating = asyncio.create_task(heartbeat.run())
         try:
             while not self._stopping:
                 self._look.clear()
@@ -180,7 +181,7 @@ class Worker:
                 if not claimed:
                     await self._nap(nap_s)
         finally:
-            ticking.cancel()
+            beating.cancel()
 
     async def stop(self, *, grace_s: float = 20.0) -> None:
         """Claim nothing more, let what is in flight end, give back what was never sent."""
@@ -348,8 +349,11 @@ class Worker:
         behind: set[int] = set()
         webhooks = self._index.state.webhooks
         due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_ROUND)
-        for webhook_id in self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND):
-            if len(leases) >= room:
+        served = 0
+        order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND)
+        for place, webhook_id in enumerate(order):
+            if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
+                behind.update(order[place:])
                 break
             webhook, places = webhooks[webhook_id], self._lanes[webhook_id].places
             limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, places))
@@ -367,31 +371,11 @@ class Worker:
                 behind.add(webhook_id)
             if found:
                 self._turns.served(webhook)
+                served += 1
         self._behind = behind
         return leases, events.for_sending(tx, [lease.event_id for lease in leases]), deliveries.next_due_at(tx)
 
-    async def _tick_for_ever(self) -> None:
-        """Every few seconds: rescue run-out leases, keep ours, tell that this node lives."""
-        while True:
-            now = self._clock.now()
-            ending = [
-                job.lease
-                for job in [a.job for a in self._in_flight.values()]
-                + [j for lane in self._lanes.values() for j in lane.waiting]
-                if job.lease.until < now + 2 * LEASE_MARGIN
-            ]
-            try:
-                await self._database.write(lambda tx, now=now, ending=ending: self._tick(tx, now, ending))  # type: ignore[misc]
-                await self._gates.write(self._database)
-                await statistics.roll_up(self._database, now=now)
-                await bulk.take_up(self._database, self._clock)
-            except Exception as error:
-                log.error("worker.tick_failed", error=str(error))
-            await self._clock.sleep(TICK_S)
-
-    def _tick(self, tx: Transaction, now: Moment, ending: list[Lease]) -> None:
-        deliveries.extend(tx, ending, until=now + 4 * LEASE_MARGIN)
-        rescued = deliveries.rescue(tx, now=now)
-        if rescued:
-            log.warning("lease.expired", deliveries=rescued)
-        people.see_node(tx, self._node, now=now)
+    def _ours(self) -> Iterator[Lease]:
+        yield from (attempt.job.lease for attempt in self._in_flight.values())
+        yield from (job.lease for lane in self._lanes.values() for job in lane.waiting)
+        yield from self._journal.unwritten()

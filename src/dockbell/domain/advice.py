@@ -40,6 +40,10 @@ _OF_CODE: Mapping[str, str] = {
     "connection_reset": (
         "The receiver closed the connection before it answered. Look into its log, and that of the proxy before it."
     ),
+    "connection_ended": (
+        "Nothing to do: it was sent again at once. If it happens often, the receiver, or a proxy before it, ends idle "
+        "connections within seconds; a longer keep-alive there saves attempts."
+    ),
     "timeout": (
         "The receiver did not answer in time. Let it answer 200 at once and work afterwards, or allow a longer timeout."
     ),

@@ -13,7 +13,7 @@ What is refused by us, or broken off by us, says nothing about the receiver and 
 from collections import deque
 from typing import Literal, NamedTuple
 
-from dockbell.domain.delivery import SLOW_DOWN, Answered, NotSent, Outcome, Unanswered, code_of
+from dockbell.domain.delivery import NO_FAILURE, SLOW_DOWN, Answered, NotSent, Outcome, Unanswered, code_of
 
 IN_A_ROW = 10
 WATCHED = 20
@@ -26,7 +26,7 @@ SMALLEST_FULL_RATE = 4.0
 """Below so many attempts a second a receiver is not slowed down by what else comes."""
 KNOWN_FOR_S = 300.0
 """After so long without an attempt nothing is known of the receiver any more."""
-OUR_OWN = frozenset({"interrupted", "internal_error", "file_descriptors", "ca_file_unreadable"})
+OUR_OWN = NO_FAILURE | {"internal_error", "file_descriptors"}
 
 State = Literal["open", "ramping", "slowed"]
 Reason = Literal["in a row", "half", "slow down"]

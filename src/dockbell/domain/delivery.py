@@ -14,6 +14,8 @@ from dockbell.domain.retry_policy import RetryPolicy
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER = 2 * HOUR
 
+NO_FAILURE = frozenset({"interrupted", "connection_ended"})
+"""What says nothing about the receiver, who may have the event or not: it is sent again at once, whatever the policy."""
 INTERNAL_ERRORS = 3
 AFTER_INTERNAL_ERROR = MINUTE
 
@@ -99,7 +101,7 @@ def decide(
             return TryAgain(now + AFTER_INTERNAL_ERROR) if failures < INTERNAL_ERRORS else Done("failed")
         case NotSent():
             return Done("failed")
-        case Unanswered(reason="interrupted"):  # we broke it off ourselves; what the receiver saw is unknown
+        case Unanswered(reason=reason) if reason in NO_FAILURE:
             return TryAgain(now)
         case Answered(status=status, retry_after=header) if status in SLOW_DOWN:
             asked = parse_retry_after(header, now=now) if header else 0

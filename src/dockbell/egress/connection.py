@@ -63,9 +63,6 @@ class Owner(Protocol):
     def free(self, connection: "Connection") -> None:
         """It can carry another request."""
 
-    def died_idle(self, job: Job) -> None:
-        """A connection that was kept ended without one byte of an answer: it had died before the request came."""
-
     def lost(self, connection: "Connection") -> None: ...
 
 
@@ -151,12 +148,11 @@ class Connection(asyncio.Protocol):
             if answer.head is not None:
                 whole = exc is None and answer.ends_with_connection()
                 self._end_answered(is_cut=not whole, is_last=True)
-            elif self._was_kept and not answer.has_begun:
-                self.job = None
-                self._owner.died_idle(job)
             else:
-                now = time.monotonic()
-                self._end(job, outcomes.broken_off(exc, self.address, job.timings(now)), is_last=True)
+                timings = job.timings(time.monotonic())
+                was_idle = self._was_kept and not answer.has_begun
+                ended = outcomes.ended_idle if was_idle else outcomes.broken_off
+                self._end(job, ended(exc, self.address, timings), is_last=True)
         self._owner.lost(self)
 
     def _end_answered(self, *, is_cut: bool, is_last: bool) -> None:

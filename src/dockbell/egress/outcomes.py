@@ -53,5 +53,18 @@ def broken_off(error: Exception | None, address: str, timings: Timings) -> Unans
     return Unanswered("connection_reset", printable(str(error)), address, timings)
 
 
+def ended_idle(error: Exception | None, address: str, timings: Timings) -> Unanswered:
+    """The outcome when a connection kept from an earlier request ended without one byte of an answer.
+
+    Mostly it had ended before the request came (RFC 9112, section 9.5), but nobody can know: so the request is not sent
+    again here, where the log would not see it.
+    """
+    why = "" if error is None else f" ({error})"
+    detail = (
+        f"The connection kept from an earlier request had ended{why}; whether the receiver got this one is unknown."
+    )
+    return Unanswered("connection_ended", printable(detail), address, timings)
+
+
 def without_answer(reason: str, detail: str, address: str = "", timings: Timings = NO_TIME) -> Unanswered:
     return Unanswered(reason, printable(detail), address, timings)

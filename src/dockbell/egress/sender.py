@@ -68,8 +68,6 @@ class Sender:
         self._next_cleaning = 0.0
         self._all_ended = asyncio.Event()
         self._open = True
-        self.retried_at_once = 0
-        """How many requests went out twice because a kept connection had died without one byte of answer."""
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -287,12 +285,6 @@ class Sender:
         self._kept[connection] = time.monotonic()
         if len(self._kept) > self._most_kept:
             self._close_oldest()
-
-    def died_idle(self, job: Job) -> None:
-        self.retried_at_once += 1
-        _log.info("egress.retried_at_once pool=%s", job.request.pool)
-        job.connection = None
-        self._open_for(job, job.pool, time.monotonic())
 
     def lost(self, connection: Connection) -> None:
         if connection in self._kept:

@@ -5,7 +5,7 @@ somebody looks. The roll-up moves the watermark under an exclusive lock; whoever
 shared one. So an attempt is either on disk before the watermark passes it and the roll-up sees it, or its closing
 sees the new watermark, finds itself late, and counts itself (`count_late`), however late that is.
 
-Interrupted attempts count as nothing: what came of them is unknown, and the truth may still be written over them.
+Interrupted attempts, and those whose kept connection had ended, count as nothing: what came of them is unknown, and the truth may still be written over them.
 Tests by hand are left out too.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dockbell.clock import HOUR, Moment
+from dockbell.domain.delivery import NO_FAILURE
 from dockbell.store import counters
 from dockbell.store.database import Row, Transaction
 
@@ -28,7 +29,8 @@ _BUCKET = (
 )
 _COUNTED = """
   FROM attempts a JOIN events e ON e.id = a.event_id
- WHERE e.test_of IS NULL AND a.code <> 'interrupted' AND a.ended_at >= :since AND a.ended_at < :until
+ WHERE e.test_of IS NULL AND a.code NOT IN ('interrupted', 'connection_ended')
+   AND a.ended_at >= :since AND a.ended_at < :until
 """
 
 
@@ -81,7 +83,7 @@ def count_late(tx: Transaction, closings: Sequence["Closing"], mark: Moment) -> 
     late = {
         (c.lease.event_id, c.lease.webhook_id, c.lease.attempt_no): c
         for c in closings
-        if c.ended_at < mark and c.code != "interrupted"
+        if c.ended_at < mark and c.code not in NO_FAILURE
     }
     if not late:
         return

@@ -1,0 +1,59 @@
+"""The heartbeat of a node: keeps the leases of its attempts, takes over those that ran out, tells that the node lives.
+
+Leases are looked at every second, so that the work of a node that died goes on within its lease and two seconds.
+"""
+
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from dockbell.actions import bulk, statistics
+from dockbell.clock import SECOND, Clock, Moment
+from dockbell.delivery.gates import Gates
+from dockbell.store import deliveries, people
+from dockbell.store.database import Database, Transaction
+from dockbell.store.deliveries import Lease
+
+log = structlog.get_logger()
+LEASE_MARGIN = 10 * SECOND
+BEAT_S = 1.0
+BEATS_A_ROUND = 5
+
+
+class Heartbeat:
+    def __init__(
+        self, database: Database, clock: Clock, gates: Gates, ours: Callable[[], Iterable[Lease]], *, node: int
+    ) -> None:
+        """`ours` are the leases of everything that is not over: waiting, in flight, or ended and not yet on disk."""
+        self._database = database
+        self._clock = clock
+        self._gates = gates
+        self._ours = ours
+        self._node = node
+
+    async def run(self) -> None:
+        beats = 0
+        while True:
+            try:
+                await self._beat(is_round=beats % BEATS_A_ROUND == 0)
+            except Exception as error:
+                log.error("worker.tick_failed", error=str(error))
+            beats += 1
+            await self._clock.sleep(BEAT_S)
+
+    async def _beat(self, *, is_round: bool) -> None:
+        now = self._clock.now()
+        ending = [lease for lease in self._ours() if lease.until < now + 2 * LEASE_MARGIN]
+        await self._database.write(lambda tx: self._look_at_leases(tx, now, ending, is_round=is_round))
+        if is_round:
+            await self._gates.write(self._database)
+            await statistics.roll_up(self._database, now=now)
+            await bulk.take_up(self._database, self._clock)
+
+    def _look_at_leases(self, tx: Transaction, now: Moment, ending: list[Lease], *, is_round: bool) -> None:
+        deliveries.extend(tx, ending, until=now + 4 * LEASE_MARGIN)
+        rescued = deliveries.rescue(tx, now=now)
+        if rescued:
+            log.warning("lease.expired", deliveries=rescued)
+        if is_round:
+            people.see_node(tx, self._node, now=now)
