@@ -64,7 +64,7 @@ def as_written() -> tuple[dict[str, list[tuple[str, str, bool]]], set[str]]:
                 del tables[words[2].rstrip(";")]
                 names -= {name for name, table in places.items() if table == words[2].rstrip(";")}
             elif words[:2] == ["ALTER", "TABLE"]:
-                tables[words[2]] += _columns_of(f"(\n{statement.partition(' ADD COLUMN ')[2]}\n)")
+                tables[words[2]] += _columns_of(f"(\n{statement.partition(' ADD COLUMN ')[2].rstrip(';')}\n)")
             elif words[:2] == ["DROP", "INDEX"]:
                 names.remove(words[2].rstrip(";"))
             elif "INDEX" in words[:3]:

@@ -203,7 +203,7 @@ async def test_every_route_with_a_body_takes_only_plain_json_objects(tmp_path, d
                     assert code in (None, reply.code)
                 reply = await server.admin.ask(method.upper(), target, b"x", headers=[("content-encoding", "gzip")])
                 assert (reply.status, reply.code) == (415, "content_encoding")
-        assert checked == 10
+        assert checked == 11
 
 
 async def test_unknown_paths_and_methods_answer_in_the_same_shape(tmp_path, database):
