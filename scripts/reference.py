@@ -64,6 +64,7 @@ ATTEMPT_CODES = {
     "connect_failed": "No connection could be opened, for another reason than the two below.",
     "connect_refused": "The receiver's machine refused the connection: nothing listens on that port.",
     "connect_timeout": "No connection within `egress.connect_timeout_s`.",
+    "connection_ended": "A connection kept from an earlier request had ended; the request was sent again at once.",
     "connection_reset": "The receiver closed the connection before it had answered.",
     "dns_error": "The host name could not be looked up, or has no address.",
     "dns_timeout": "The host name was not looked up in time.",

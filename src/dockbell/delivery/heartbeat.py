@@ -17,7 +17,7 @@ from dockbell.store.deliveries import Lease
 log = structlog.get_logger()
 LEASE_MARGIN = 10 * SECOND
 BEAT_S = 1.0
-BEATS_A_ROUND = 5
+ROUND_S = 5.0
 
 
 class Heartbeat:
@@ -32,13 +32,15 @@ class Heartbeat:
         self._node = node
 
     async def run(self) -> None:
-        beats = 0
+        next_round = self._clock.monotonic()
         while True:
+            is_round = self._clock.monotonic() >= next_round
+            if is_round:
+                next_round = self._clock.monotonic() + ROUND_S
             try:
-                await self._beat(is_round=beats % BEATS_A_ROUND == 0)
+                await self._beat(is_round=is_round)
             except Exception as error:
                 log.error("worker.tick_failed", error=str(error))
-            beats += 1
             await self._clock.sleep(BEAT_S)
 
     async def _beat(self, *, is_round: bool) -> None:

@@ -118,12 +118,16 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own class, not a subclass
 
     def data_received(self, data: bytes) -> None:
         if not self._has_asked:  # it must not be taken for the answer to the next request
-            self._abort()
+            self.abort()
             return
         job, answer = self.job, self._answer
         assert job is not None
@@ -182,15 +186,11 @@ class Connection(asyncio.Protocol):
         self._has_asked = False
         job.connection = None
         if is_last:
-            self._abort()
+            self.abort()
         else:
             self._was_kept = True
             self._owner.free(self)
         self._owner.ended(job, outcome)
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
 
 
 def bytes_of(request: OutgoingRequest) -> bytes:

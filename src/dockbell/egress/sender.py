@@ -103,11 +103,15 @@ class Sender:
             self._give_up(job, "interrupted", _INTERRUPTED)
         self._hand_over()
         await asyncio.gather(*connecting, return_exceptions=True)
+        for connection in list(self._kept):
+            connection.abort()  # a TLS receiver need not be waited for
         for key in list(self._pools):
             self._drop(key)
         if self._ticking is not None:
             self._ticking.cancel()
         self._guard.close()
+        for _ in range(2):  # what was aborted is closed on the loop's next turns, and a loop must not end before
+            await asyncio.sleep(0)  # noqa: TID251
 
     # Where to.
 
