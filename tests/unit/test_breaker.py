@@ -173,3 +173,13 @@ def test_r5_whatever_is_met_it_never_stays_shut_for_more_than_ten_minutes(steps:
 def test_r5_twenty_good_attempts_and_it_knows_no_more_than_a_new_one():
     assert not after(DOWN, *[GOOD] * 19).is_forgotten()
     assert after(DOWN, *[GOOD] * 20).is_forgotten()
+
+
+def test_r5_what_ramps_and_has_nothing_more_to_send_is_forgotten_after_five_minutes():
+    breaker = after(*[DOWN] * 10)
+    at = probe(breaker, GOOD)
+    breaker.settle(at + 299)
+    assert breaker.held() is not None
+    breaker.settle(at + 300)
+    assert breaker.held() is None
+    assert breaker.room(at + 300, 7) == NO_LIMIT

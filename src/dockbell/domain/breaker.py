@@ -59,7 +59,7 @@ class Breaker:
         self._full_rate = 0.0
         self._tokens = 0.0
         self._rate_at = self._halved_at = now
-        self._counted_since = now
+        self._counted_since = self._noted_at = now
         self._counted = self._counted_before = 0
 
     def held(self) -> Held | None:
@@ -85,7 +85,8 @@ class Breaker:
 
     def settle(self, now: float) -> None:
         """Let the rate grow by the time that has passed, and forget what is too old to tell anything."""
-        if self._held is not None and self._held.probe_at is not None and now >= self._held.probe_at + KNOWN_FOR_S:
+        # Also while it ramps: other nodes may have sent all there was, and nothing is left to get well by.
+        if self._held is not None and now >= max(self._noted_at, self._held.probe_at or 0.0) + KNOWN_FOR_S:
             self._held, self._rate, self._open_s, self._in_a_row = None, None, 0.0, 0
         rate, passed = self._rate, now - self._rate_at
         if rate is None or passed <= 0:
@@ -111,6 +112,7 @@ class Breaker:
             return False
         status = outcome.status if isinstance(outcome, Answered) else 0
         self._count(now)
+        self._noted_at = now
         slowed = status in SLOW_DOWN and self._slow_down(outcome, now)
         if 200 <= status <= 299:
             self._well(now, cap)
