@@ -102,6 +102,25 @@ def test_a_read_sees_what_was_committed_before_it(database: Database):
         assert noted(database)[-1] == number
 
 
+def test_a_write_that_takes_long_keeps_nobody_from_reading_for_the_first_time(
+    database: Database, open_again: Callable[[], Database]
+):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def take_long(tx: Transaction) -> None:
+        note(1)(tx)
+        begun.set()
+        go_on.wait(2 * PATIENCE_S)
+
+    writing = database.submit_write(take_long)
+    assert begun.wait(PATIENCE_S)
+    for each in (database, open_again()):
+        assert each.submit_read(lambda tx: tx.one("SELECT 1 AS one")).result(PATIENCE_S / 2) == {"one": 1}
+    assert not writing.done()
+    go_on.set()
+    writing.result(PATIENCE_S)
+
+
 async def test_reads_and_writes_can_be_awaited(database: Database):
     await asyncio.gather(*(database.write(note(number)) for number in range(1, 21)))
     assert await database.read(lambda tx: len(tx.all("SELECT id FROM goods_owners"))) == 20

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from dockbell.actions.commit import Commit
 from dockbell.actions.journal import Journal
 from dockbell.app import App, Store
 from dockbell.errors import Unavailable
@@ -136,10 +137,10 @@ BROKEN = """
 from dockbell import cli
 from dockbell.actions.journal import Journal
 
-async def broken(journal):
+def broken(*_):
     raise RuntimeError("on purpose")
 
-Journal._commit_once = broken
+Journal._answer = Journal._fail = broken
 cli.main()
 """
 
@@ -163,17 +164,16 @@ async def test_a_node_whose_journal_ended_is_not_healthy(
 ) -> None:
     """R8"""
 
-    async def broken(_: Journal) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("on purpose")
 
     settings = Settings(database=database_url, key_file=tmp_path / "key", server=ServerSettings(port=free_port()))
     app = App(settings, Store(settings))
-    monkeypatch.setattr(Journal, "_commit_once", broken)
+    monkeypatch.setattr(Journal, "_answer", broken)
     await app.start()
     api = Api(app.asgi)
     assert (await api.get("/api/v1/health")).status == 200
-    app.journal._requests.append(None)  # type: ignore[arg-type]
-    app.journal._work.set()
+    app.journal._hear(Commit([], [], {}), None)
     await asyncio.wait({app._journal_task})
     reply = await api.get("/api/v1/health")
     assert (reply.status, reply.code) == (503, "unavailable")

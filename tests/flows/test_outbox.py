@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from dockbell.actions import outbox as actions
-from dockbell.actions.journal import Verdict
+from dockbell.actions.commit import Verdict
 from dockbell.actions.outbox import Drain
 from dockbell.actions.publish import judge
 from dockbell.clock import MINUTE, SECOND, SystemClock

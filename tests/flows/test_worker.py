@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dockbell.actions.journal import Job
+from dockbell.actions.commit import Job
 from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.delivery import worker as worker_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,9 @@ from dockbell.actions.ceiling import Ceiling
 from dockbell.actions.rates import Rates
 from dockbell.clock import SECOND
 from dockbell.errors import TooMuch
+from dockbell.store import events
 from dockbell.store.database import Database, Transaction
+from dockbell.store.events import EventRow
 from dockbell.testing.clock import ManualClock
 from dockbell.web.server import build_app
 from tests.support.asgi import Api
@@ -178,11 +181,38 @@ async def test_r8_a_store_that_hangs_answers_503_in_time_and_keeps_what_it_wrote
         blocked = database.submit_write(hang)
         await asyncio.to_thread(holds.wait)
         first = asyncio.create_task(server.admin.post(EVENTS, an_event(id="first")))
-        await _until(lambda: server.parts.journal._writing)
+        await _until(lambda: server.parts.journal._is_busy)
         second = asyncio.create_task(server.admin.post(EVENTS, an_event(id="second")))
         replies = await asyncio.gather(first, second)
         assert not blocked.done()
         assert [(reply.status, reply.headers["retry-after"]) for reply in replies] == [(503, "5")] * 2
+        # SQLite has one writer, so that the commit has not begun; PostgreSQL waits for a lock in the midst of it.
+        begun = database.dialect == "postgres"
+        assert [reply.code for reply in replies] == ["store_unknown" if begun else "store_slow", "store_slow"]
+        go_on.set()
+        again = [await server.admin.post(EVENTS, an_event(id=name)) for name in ("first", "second")]
+        assert [reply.document["repeated"] for reply in again] == [begun, False]
+        assert len(stored(server)) == 2
+
+
+async def test_r8_a_commit_that_takes_long_answers_503_in_time_and_keeps_what_it_wrote_all_the_same(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_server(database, tmp_path) as server:
+        server.parts.journal._patience_s = 0.3
+        holds, go_on = threading.Event(), threading.Event()
+
+        def slow(tx: Transaction, rows: Sequence[EventRow]) -> set[int]:
+            stored = events.insert(tx, rows)
+            holds.set()
+            go_on.wait(20)
+            return stored
+
+        monkeypatch.setattr("dockbell.actions.commit.events", SimpleNamespace(insert=slow))
+        first = asyncio.create_task(server.admin.post(EVENTS, an_event(id="first")))
+        await asyncio.to_thread(holds.wait)
+        second = asyncio.create_task(server.admin.post(EVENTS, an_event(id="second")))
+        replies = await asyncio.gather(first, second)
         assert [reply.code for reply in replies] == ["store_unknown", "store_slow"]
         go_on.set()
         again = [await server.admin.post(EVENTS, an_event(id=name)) for name in ("first", "second")]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dockbell.actions.access import Doorkeeper, create_key
+from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
-from dockbell.actions.journal import Job, Journal
+from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Publisher
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SECOND, Moment, SystemClock

@@ -19,7 +19,7 @@ from jinja2 import nodes
 
 import dockbell
 from dockbell import errors
-from dockbell.actions import held_back, journal, webhook_file, webhooks
+from dockbell.actions import commit, held_back, webhook_file, webhooks
 from dockbell.domain import advice, filters, permissions
 from dockbell.domain.catalog import load_catalog
 from dockbell.store.database import Database, open_database
@@ -80,7 +80,7 @@ BY_NAME: Mapping[str, Iterable[str]] = {
     "advice": advice.TEXTS,
     "advice(each.lastCode, None)": advice.TEXTS,
     "said": [*of_nouns(), *(each.text for each in Status), *STATUSES, *STATES],
-    "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, journal.GONE],
+    "webhook.disabledReason": [webhooks.CLEARED, webhook_file.IMPORTED, commit.GONE],
     "held.reason": held_back.REASONS.values(),
     "held.meaning": held_back.STATES.values(),
     "words": [*filters.IN_WORDS.values(), *permissions.IN_WORDS.values()],

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec.structs import replace
 
+from dockbell.actions.commit import Verdict
 from dockbell.actions.index import Index, State
-from dockbell.actions.journal import Journal, Verdict
+from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Accepted, Publisher, judge
 from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent

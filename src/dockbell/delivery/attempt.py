@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from dockbell.actions.commit import Job
 from dockbell.actions.index import State
-from dockbell.actions.journal import Job
 from dockbell.clock import Moment
 from dockbell.domain.delivery import NO_FAILURE, Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
 from dockbell.domain.request import OutgoingRequest, build_request

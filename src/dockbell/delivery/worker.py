@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
-from dockbell.actions.journal import Job
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
 from dockbell.delivery.gates import Gates

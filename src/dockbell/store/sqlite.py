@@ -205,8 +205,9 @@ class SqliteDatabase:
             _make_ours_alone(self._path)
             connection = apsw.Connection(self._path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; free pages can be given back then
-            connection.execute("PRAGMA journal_mode = WAL")
+            if connection.pragma("journal_mode") != "wal":  # asked for again, either would wait while somebody writes
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that free pages can be given back
+                connection.execute("PRAGMA journal_mode = WAL")
         except (apsw.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be opened as a SQLite database: {error}") from error
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged rows in a power cut

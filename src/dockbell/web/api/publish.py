@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from dockbell.actions.journal import Told, Verdict
+from dockbell.actions.commit import Told, Verdict
 from dockbell.actions.publish import Accepted, judge
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import split_events

@@ -1,0 +1,111 @@
+"""What one commit of the journal stores, and how: events, their deliveries, outcomes of attempts."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dockbell.actions.index import State
+from dockbell.actions.publish import Accepted, repeated
+from dockbell.actions.webhooks import Webhooks
+from dockbell.clock import Moment
+from dockbell.domain.event import Event, NewEvent
+from dockbell.domain.permissions import SYSTEM
+from dockbell.domain.webhook import Webhook
+from dockbell.errors import Conflict, DockbellError
+from dockbell.store import counters, deliveries, events
+from dockbell.store.database import Transaction
+from dockbell.store.deliveries import Closing, Lease
+from dockbell.store.events import EventRow
+from dockbell.store.webhook_hours import COUNTED_TO
+
+GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
+
+Verdict = Accepted | DockbellError
+Told = list[Verdict] | DockbellError
+"""A verdict for each event of a request, or why none of them was stored."""
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """A leased delivery with everything an attempt needs."""
+
+    lease: Lease
+    event: Event
+    webhook: Webhook
+
+
+class Request(msgspec.Struct, gc=False):
+    """Events that came together, with what will be stored of them."""
+
+    events: Sequence[NewEvent]
+    answer: Callable[[Told], None]
+    test_of: Webhook | None
+    since: float
+    state: State
+    """The webhooks they were matched with."""
+    rows: list[EventRow]
+    waiting: list[tuple[int, int, int, Moment]]
+    """Deliveries that found no room in memory."""
+    jobs: list[Job]
+    """Those that did: they are born leased."""
+
+
+class Commit(msgspec.Struct, gc=False):
+    """What one commit writes, and the verdicts of events that were not new."""
+
+    requests: list[Request]
+    closings: list[Closing]
+    repeats: dict[int, Verdict]
+
+
+class Stale(Exception):
+    """Webhooks were changed since the state that events of this commit were matched with."""
+
+
+def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int) -> None:
+    """Store all of it. Raises Stale; may be called again after it failed."""
+    commit.repeats.clear()
+    pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if commit.requests else ()), COUNTED_TO)
+    if commit.requests:
+        if any(request.state.webhooks_no != pinned[counters.WEBHOOKS_CHANGED] for request in commit.requests):
+            raise Stale
+        _write_events(tx, commit, node)
+    if commit.closings:
+        deliveries.close(tx, commit.closings, counted_to=pinned[COUNTED_TO])
+        for closing in commit.closings:
+            if closing.deactivate_webhook:
+                webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)
+
+
+def _write_events(tx: Transaction, commit: Commit, node: int) -> None:
+    rows = [row for request in commit.requests for row in request.rows]
+    waiting = [one for request in commit.requests for one in request.waiting]
+    leases = [job.lease for request in commit.requests for job in request.jobs]
+    stored = events.insert(tx, rows)
+    if len(stored) < len(rows):
+        sources = [new for request in commit.requests for new in request.events]
+        for row, new in zip(rows, sources, strict=True):
+            if row.id not in stored:
+                commit.repeats[row.id] = _repeat_verdict(tx, new)
+        waiting = [one for one in waiting if one[0] in stored]
+        leases = [lease for lease in leases if lease.event_id in stored]
+    deliveries.insert(tx, waiting, leases=leases, node=node)
+    if waiting:
+        tx.wake(deliveries.TOPIC)
+
+
+def _repeat_verdict(tx: Transaction, event: NewEvent) -> Verdict:
+    try:
+        return repeated(tx, event)
+    except Conflict as conflict:
+        return conflict
+
+
+def verdicts(request: Request, commit: Commit) -> list[Verdict]:
+    """How many deliveries each event has, or what became of it that was not new."""
+    if len(request.rows) == 1:
+        counts = {request.rows[0].id: len(request.jobs) + len(request.waiting)}
+    else:
+        counts = Counter(job.lease.event_id for job in request.jobs)
+        counts.update(waiting[0] for waiting in request.waiting)
+    return [commit.repeats.get(row.id) or Accepted(row.id, counts[row.id]) for row in request.rows]

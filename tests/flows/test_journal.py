@@ -1,0 +1,96 @@
+"""What waits for the store shares its next commit, whatever came of the last one."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dockbell.actions.publish import Accepted
+from dockbell.errors import Unavailable
+from dockbell.store import events
+from dockbell.store.database import Database, Transaction
+from dockbell.store.events import EventRow
+from tests.support.node import a_node
+
+
+class SlowStore:
+    """Inserts of events that wait for a word, or fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.inserted: list[int] = []
+        self.failing: Exception | None = None
+        monkeypatch.setattr("dockbell.actions.commit.events", SimpleNamespace(insert=self._insert))
+
+    def _insert(self, tx: Transaction, rows: Sequence[EventRow]) -> set[int]:
+        self.inserted.append(len(rows))
+        self.begun.set()
+        self.go_on.wait(20)
+        if self.failing is not None:
+            failing, self.failing = self.failing, None
+            raise failing
+        return events.insert(tx, rows)
+
+
+async def test_what_comes_while_a_commit_is_under_way_shares_the_next(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        store = SlowStore(monkeypatch)
+        first = asyncio.create_task(node.publish())
+        await asyncio.to_thread(store.begun.wait)
+        others = []
+        for count in range(1, 6):  # in turns of the loop of their own
+            others.append(asyncio.create_task(node.journal.accept([node.judged(node.event_bytes())])))
+            await node.until(lambda: len(node.journal._requests) == count)  # noqa: B023
+        store.go_on.set()
+        told = [await first, *(verdict for [verdict] in await asyncio.gather(*others))]
+        assert all(isinstance(one, Accepted) for one in told)
+        assert store.inserted == [1, 5]
+
+
+async def test_a_commit_that_fails_takes_nobody_along_who_came_meanwhile(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        store = SlowStore(monkeypatch)
+        store.failing = RuntimeError("on purpose")
+        first = asyncio.create_task(node.publish())
+        await asyncio.to_thread(store.begun.wait)
+        second = asyncio.create_task(node.journal.accept([node.judged(node.event_bytes())]))
+        await node.until(lambda: node.journal._requests)
+        store.go_on.set()
+        with pytest.raises(Unavailable, match="nothing was accepted"):
+            await first
+        [verdict] = await second
+        assert isinstance(verdict, Accepted)
+        assert verdict.deliveries == 1
+        assert store.inserted == [1, 1]
+        await node.rest()
+        assert node.worker._places == 0, "the place of the event that was refused is free again"
+
+
+async def test_events_that_cannot_be_planned_leave_no_place_behind(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        await node.index.refresh(node.database)
+        good = node.judged(node.event_bytes())
+        row, count = node.publisher.row, itertools.count(1)
+
+        def once(*given: Any, **named: Any) -> EventRow:
+            if next(count) > 1:
+                raise RuntimeError("on purpose")
+            return row(*given, **named)
+
+        monkeypatch.setattr(node.publisher, "row", once)
+        with pytest.raises(Unavailable):
+            await node.journal.accept([good, good])
+        assert node.worker._places == 0
