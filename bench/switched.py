@@ -15,9 +15,10 @@ import uvloop
 
 from dockbell import app, cli
 from dockbell.actions import journal
-from dockbell.delivery import worker
+from dockbell.delivery.worker import Worker
 from dockbell.domain.delivery import Outcome
 from dockbell.domain.request import OutgoingRequest
+from dockbell.domain.webhook import Webhook
 from dockbell.egress.sender import Sender
 
 
@@ -35,7 +36,12 @@ def outcomes_one_by_one() -> None:
 
 def nothing_born_leased() -> None:
     """No delivery finds a place in memory when its event is accepted: each is claimed from the store."""
-    worker.MOST_IN_MEMORY = 0
+
+    def no_place(self: Worker, webhook: Webhook, **_: object) -> None:
+        self._behind.add(webhook.id)
+        self._waits()
+
+    Worker.reserve = no_place  # type: ignore[assignment]
 
 
 def sender_in_a_thread() -> None:

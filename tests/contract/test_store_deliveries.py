@@ -219,6 +219,18 @@ def test_a_webhook_that_another_node_is_claiming_for_is_passed_by(store: Databas
     assert quick.result(10) == []
 
 
+def test_a_receiver_that_is_quick_may_have_some_leased_ahead_of_its_cap(store: Database):
+    put_deliveries(store, 1, range(10, 30))
+
+    def claim(tx: Transaction) -> list[int]:
+        leases = deliveries.claim_due(tx, webhook_id=1, now=NOW, lease_until=LATER, node=0, limit=9, ahead=6)
+        return [lease.event_id for lease in leases]
+
+    assert write(store, claim) == list(range(10, 19)), "as many as were asked for"
+    assert write(store, claim) == [19], "a cap of 4 and 6 ahead are 10 together"
+    assert write(store, claim) == []
+
+
 def test_two_nodes_never_exceed_the_cap_together(store: Database, open_again: Callable[[], Database]):
     """The second node counts only after the first one's claim is committed, or passes by."""
     put_deliveries(store, 1, range(10, 30))

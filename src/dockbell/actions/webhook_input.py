@@ -91,13 +91,15 @@ class RetryPolicyInput(_Input):
 
 class WebhookInput(_Input):
     name: StrictStr
-    kind: Literal["regular", "automation"] = "regular"
-    event_type: StrictStr
+    kind: Literal["regular", "automation"] = Field(
+        default="regular", description="of one goods owner, or of several; it stays as it was made"
+    )
+    event_type: StrictStr = Field(description="key of an event type, for example order.picked")
     goods_owner_ids: list[StrictInt] | None = Field(
         default=None, description="null: every goods owner (automation only)"
     )
-    target_url: StrictStr
-    email: StrictStr | None = None
+    target_url: StrictStr = Field(description="where its events are posted to")
+    email: StrictStr | None = Field(default=None, description="told before it is disabled because it fails, and when")
     enabled: StrictBool = True
     authentication: Annotated[
         NoAuthentication | BasicAuthentication | TokenAuthentication, Field(discriminator="type")
@@ -105,8 +107,8 @@ class WebhookInput(_Input):
     headers: list[HeaderInput] = []
     filters: FiltersInput = FiltersInput()
     retry_policy: RetryPolicyInput = RetryPolicyInput(name=ONE_DAY.name)  # type: ignore[arg-type]
-    timeout_in_seconds: StrictInt | StrictFloat = 15
-    max_concurrency: StrictInt = 4
+    timeout_in_seconds: StrictInt | StrictFloat = Field(default=15, description="of a whole attempt")
+    max_concurrency: StrictInt = Field(default=4, description="attempts that each node makes at the same time, at most")
     signing_secret: StrictStr | None = Field(default=None, description="whsec_...; left out, one is made")
 
 

@@ -57,6 +57,10 @@ class _Lane:
     last_took: int = 0
     stands_in_line: bool = False
 
+    def ahead(self) -> int:
+        """How many may wait in memory behind those in flight."""
+        return AHEAD if self.last_took < QUICK else 0
+
 
 class Worker:
     def __init__(
@@ -103,7 +107,7 @@ class Worker:
 
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         lane = self._lanes[webhook.id]
-        room = webhook.max_concurrency + (AHEAD if lane.last_took < QUICK else 0)
+        room = webhook.max_concurrency + lane.ahead()
         full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
         if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._behind.add(webhook.id)
@@ -355,8 +359,8 @@ class Worker:
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
                 behind.update(order[place:])
                 break
-            webhook, places = webhooks[webhook_id], self._lanes[webhook_id].places
-            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, places))
+            webhook, lane = webhooks[webhook_id], self._lanes[webhook_id]
+            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places))
             found = deliveries.claim_due(
                 tx,
                 webhook_id=webhook_id,
@@ -364,10 +368,11 @@ class Worker:
                 lease_until=self._lease_end(webhook, now),
                 node=self._node,
                 limit=limit,
+                ahead=lane.ahead(),
             )
             leases += found
             # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
-            if found or not limit or places >= webhook.max_concurrency:
+            if found or not limit or lane.places >= webhook.max_concurrency:
                 behind.add(webhook_id)
             if found:
                 self._turns.served(webhook)

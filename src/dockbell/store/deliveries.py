@@ -120,8 +120,9 @@ def claim_due(
     lease_until: Moment,
     node: int,
     limit: int,
+    ahead: int = 0,
 ) -> list[Lease]:
-    """Lease the deliveries of one webhook that are due, oldest first, never more in flight than its cap."""
+    """Lease the deliveries of one webhook that are due, oldest first, never more than its cap and `ahead` of it together."""
     webhook = tx.one(
         """
         SELECT w.enabled, w.deleted_at, w.max_concurrency FROM webhooks w
@@ -166,7 +167,7 @@ def claim_due(
         now=now,
         lease_until=lease_until,
         node=node,
-        room=max(0, min(limit, int(webhook["max_concurrency"]) - int(busy["n"]))),
+        room=max(0, min(limit, int(webhook["max_concurrency"]) + ahead - int(busy["n"]))),
     )
     return [
         Lease(
