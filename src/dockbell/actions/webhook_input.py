@@ -91,9 +91,7 @@ class RetryPolicyInput(_Input):
 
 class WebhookInput(_Input):
     name: StrictStr
-    kind: Literal["regular", "automation"] = Field(
-        default="regular", description="of one goods owner, or of several; it stays as it was made"
-    )
+    kind: Literal["regular", "automation"] = Field(default="regular", description="of one goods owner, or of several")
     event_type: StrictStr = Field(description="key of an event type, for example order.picked")
     goods_owner_ids: list[StrictInt] | None = Field(
         default=None, description="null: every goods owner (automation only)"
