@@ -2,7 +2,7 @@
 # file has changed. `make demo ARGS="--port 9000"` hands arguments on; `make test ARGS="tests/unit -k retry"` picks tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench faults faults-full fuzz kill kill-outbox mutants reference pictures lock clean venv venv-dev
+.PHONY: help demo serve test check format bench defences faults faults-full fuzz kill kill-outbox mutants reference pictures lock clean venv venv-dev
 
 BIN := .venv/bin
 CODE := src tests $(wildcard bench scripts/*.py)
@@ -39,6 +39,9 @@ bench: venv-dev ## measure throughput and latency against the figures in the doc
 
 mutants: venv-dev ## put small mistakes into the SQL one by one and see the contract tests catch each
 	@$(BIN)/python tests/contract/mutants.py $(ARGS)
+
+defences: venv-dev ## the tests of every line of docs/explanation/defences.md, and the result of each line
+	@$(BIN)/python scripts/defences.py $(ARGS)
 
 faults: venv-dev ## the short set of faults under load, about 10 minutes, with an account of every event
 	@$(BIN)/python -m tests.faults $(ARGS)

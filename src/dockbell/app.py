@@ -287,7 +287,7 @@ class App:
         """A task without which the node is none: it would take connections and answer nothing."""
 
         def note_end(task: asyncio.Task[None]) -> None:
-            if task.cancelled() or (self._stopping and task.exception() is None):
+            if task.cancelled() or ((self._stopping or self._ended) and task.exception() is None):
                 return
             self._ended = name
             log.error("server.broken", part=name, exc_info=task.exception())

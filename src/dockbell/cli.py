@@ -354,7 +354,9 @@ def _event_bytes(event_type: str, goods_owner: int, data: str, event_id: str | N
         document["id"] = event_id
     if attributes:
         document["attributes"] = dict(entry.partition("=")[::2] for entry in attributes)
-    return f'{json.dumps(document)[:-1]}, "data": {data}}}'.encode()
+    return f'{json.dumps(document)[:-1]}, "data": {data}}}'.encode(
+        "utf-8", "surrogateescape"
+    )  # bytes that are no text come so
 
 
 def _text_of(data: str) -> str:

@@ -4,6 +4,7 @@ Names are `noun.past_participle`. The level says who must act: info is normal (a
 warning is for tomorrow, error for now.
 """
 
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ NAMES = {
     "server.broken": "A part of the node ended unasked: a bug. The program stops, so that it is started again.",
     "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
     "journal.not_told": "An answer could not be given to who had asked; its events are stored all the same.",
+    "journal.not_planned": "A mistake met events before they were stored; they were refused.",
     "filter.failed": "A webhook's filter cannot judge an event; that webhook does not get it.",
     "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
     "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",
@@ -66,6 +68,18 @@ def set_up(*, level: str = "info", to_terminal: bool | None = None) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+
+
+class _Stderr:
+    """Standard error, whichever that is now. One that is full or closed loses the line, and takes no part of the node along."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()

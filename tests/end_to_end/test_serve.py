@@ -173,7 +173,8 @@ async def test_a_node_whose_journal_ended_is_not_healthy(
     await app.start()
     api = Api(app.asgi)
     assert (await api.get("/api/v1/health")).status == 200
-    app.journal._hear(Commit([], [], {}), None)
+    app.journal._ended.append((Commit([], [], {}), None))
+    app.journal._news.set()
     await asyncio.wait({app._journal_task})
     reply = await api.get("/api/v1/health")
     assert (reply.status, reply.code) == (503, "unavailable")

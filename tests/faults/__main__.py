@@ -40,6 +40,7 @@ FAMILIES = (
     "doors",
     "model",
     "fairness",
+    "housekeeping",
     "soak",
 )
 

@@ -17,10 +17,10 @@ from typing import Any
 from dockbell import cli
 from dockbell.actions import journal
 from dockbell.delivery import worker
-from dockbell.store import deliveries, migrate, people, postgres, sqlite
+from dockbell.store import deliveries, migrate, people, postgres, retention, sqlite, vault
 
 VARIABLE = "FAULTS_ALTERED"
-FENCE = "AND deliveries.status = 'sending' AND deliveries.lease_no = r.lease_no"
+FENCE = "AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no"
 
 
 def altered(*alterations: str) -> dict[str, str]:
@@ -59,12 +59,12 @@ def _at(owner: Any, name: str, nth: int, *, after: bool, counts: Callable[..., b
     _wrap(owner, name, around)
 
 
-def _has_events(_journal: Any, _tx: Any, plan: Any) -> bool:
-    return bool(plan.rows)
+def _has_events(_first: Any, commit: Any, **_: Any) -> bool:
+    return bool(commit.requests)
 
 
-def _has_answers(_journal: Any, plan: Any, _repeats: Any) -> bool:
-    return bool(plan.rows)
+def _has_chosen(_tx: Any, ids: Any) -> bool:
+    return bool(ids)
 
 
 def _has_claimed(_worker: Any, jobs: Any) -> bool:
@@ -77,13 +77,15 @@ def _has_delivered(_worker: Any, batch: Any) -> bool:
 
 POINTS: dict[str, Callable[[int], None]] = {
     "between_statements": lambda nth: _at(deliveries, "insert", nth, after=False),
-    "before_commit": lambda nth: _at(journal.Journal, "_write", nth, after=True, counts=_has_events),
-    "after_commit_before_202": lambda nth: _at(journal.Journal, "_answer", nth, after=False, counts=_has_answers),
+    "before_commit": lambda nth: _at(journal, "write", nth, after=True, counts=_has_events),
+    "after_commit_before_202": lambda nth: _at(journal.Journal, "_answer", nth, after=False, counts=_has_events),
     "after_claim": lambda nth: _at(worker.Worker, "take", nth, after=False, counts=_has_claimed),
     "after_send_before_record": lambda nth: _at(worker.Worker, "outcomes", nth, after=False, counts=_has_delivered),
     "before_closing_commit": lambda nth: _at(deliveries, "close", nth, after=True),
     "mid_migration": lambda nth: _at(migrate, "_apply", nth, after=False),
     "mid_migration_step": lambda nth: _at(migrate, "statements_of", nth, after=True),
+    "mid_retention": lambda nth: _at(retention, "delete", nth, after=True, counts=_has_chosen),
+    "mid_rotation": lambda nth: _at(vault.Vault, "reseal", nth, after=True),
 }
 """Where Dockbell can be made to end; the number is which time."""
 

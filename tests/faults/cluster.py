@@ -55,6 +55,10 @@ class Cluster:
             _account(),
         )
 
+    def program(self, name: str, *words: str | Path) -> None:
+        """One of PostgreSQL's own, as the account that runs the server."""
+        _run([Path((self.directory / "bin").read_text()) / name, *words], _account())
+
     def kill(self) -> None:
         """SIGKILL to the postmaster; its children see that it is gone and end by themselves."""
         os.kill(self._postmaster(), signal.SIGKILL)

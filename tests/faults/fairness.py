@@ -1,7 +1,8 @@
 """Whether the bad receivers and the noisy publishers of some are felt by the others."""
 
+import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -16,6 +17,10 @@ from tests.support.bad_receivers import black_hole, closed_port
 
 OTHERS = 400
 """The first of the goods owners that are not the load's own."""
+A_BATCH = 100
+CAPACITY = 50.0
+OFFERED_AT_MOST = 1.5
+REFUSED_AT_MOST = 0.1
 
 
 @scenario(
@@ -134,7 +139,7 @@ def _accepted_ms(event_id: int) -> int:
     holds="the others' p99 from accepted to received at most twice as long, or 250 ms more; the noisy one's drain meanwhile",
 )
 def noisy_owner(run: Run) -> None:
-    events, batch = run.pick(5_000, 100_000), 100
+    events = run.pick(5_000, 100_000)
     counted: dict[str, int] = defaultdict(int)
 
     def count(visit: Visit) -> None:
@@ -147,16 +152,12 @@ def noisy_owner(run: Run) -> None:
         usual = p99_ms(load, 0.0)
         a_webhook_of(OTHERS, load, receiver.url, maxConcurrency=4)
         since = time.monotonic()
-        client = Client(load.node.url, load.key, timeout_s=60)
-        for start in range(0, events, batch):
-            some = [an_event(number, run.choose, run.seed, OTHERS).document for number in range(start, start + batch)]
-            client.post("/api/v1/events", b"[" + b",".join(some) + b"]")
+        _publish_many(run, load, events)
         published_s = time.monotonic() - since
         until = since + run.pick(120.0, 600.0)
         while counted["here"] < events and time.monotonic() < until:
             pause(0.2)
         drained_s = time.monotonic() - since
-        client.close()
         meanwhile = p99_ms(load, since)
         run.figure(
             "the noisy one",
@@ -168,3 +169,89 @@ def noisy_owner(run: Run) -> None:
             meanwhile < max(2 * usual, usual + 250), f"the others waited {meanwhile:.0f} ms, before {usual:.0f} ms"
         )
         run.survived += 1
+
+
+def _publish_many(run: Run, load: Load, events: int) -> None:
+    """Events of the goods owner OTHERS, as fast as they are taken."""
+    client = Client(load.node.url, load.key, timeout_s=60)
+    for start in range(0, events, A_BATCH):
+        some = [an_event(number, run.choose, run.seed, OTHERS).document for number in range(start, start + A_BATCH)]
+        client.post("/api/v1/events", b"[" + b",".join(some) + b"]")
+    client.close()
+
+
+class _Narrow:
+    """A receiver that is down, and then takes CAPACITY requests a second and answers the rest 429."""
+
+    def __init__(self) -> None:
+        self.is_down = True
+        self.answers: list[tuple[float, int]] = []
+        self.taken: set[str] = set()
+        self._lock = threading.Lock()
+        self._tokens, self._at = CAPACITY, 0.0
+
+    def __call__(self, visit: Visit) -> None:
+        while (request := visit.request()) is not None:
+            visit.answer(self._status(time.monotonic(), request.header("webhook-id") or ""))
+
+    def _status(self, now: float, delivery: str) -> int:
+        with self._lock:
+            self._tokens, self._at = min(CAPACITY, self._tokens + (now - self._at) * CAPACITY), now
+            status = 503 if self.is_down else 200 if self._tokens >= 1 else 429
+            if status == 200:
+                self._tokens -= 1
+                self.taken.add(delivery)
+            self.answers.append((now, status))
+            return status
+
+
+@scenario(
+    "T12",
+    f"a receiver with room for {CAPACITY:.0f} a second comes back to thousands that wait, SQLite",
+    holds=(
+        f"after a while at most {OFFERED_AT_MOST} times its room is offered, {REFUSED_AT_MOST:.0%} of it answered 429; "
+        "all of it drains; the others' p99 at most 1.2 times as long, or 100 ms more"
+    ),
+    short=True,
+)
+def herd(run: Run) -> None:
+    events, settles_s = run.pick(1_500, 50_000), run.pick(15.0, 60.0)
+    narrow = _Narrow()
+    with Receiver(narrow) as receiver, under_load(run, "sqlite", rate=20) as load:
+        pause(run.pick(6.0, 60.0))
+        usual = p99_ms(load, 0.0)
+        steps = {"name": "own", "stepsInSeconds": [30] * 10}
+        a_webhook_of(OTHERS, load, receiver.url, maxConcurrency=16, retryPolicy=steps)
+        _publish_many(run, load, events)
+        pause(run.pick(10.0, 300.0))
+        since = time.monotonic()
+        narrow.is_down = False
+        until = since + 3 * events / CAPACITY + 180
+        while len(narrow.taken) < events and time.monotonic() < until:
+            pause(0.2)
+        meanwhile = p99_ms(load, since)
+        _judge_herd(run, narrow, events, since, settles_s)
+        run.figure("the others, p99", f"{meanwhile:.0f} ms, before {usual:.0f} ms")
+        run.must(meanwhile < max(1.2 * usual, usual + 100), f"others waited {meanwhile:.0f} ms, before {usual:.0f} ms")
+        run.survived += 1
+
+
+def _judge_herd(run: Run, narrow: _Narrow, events: int, since: float, settles_s: float) -> None:
+    run.must(len(narrow.taken) >= events, f"only {len(narrow.taken):,} of {events:,} that waited were delivered")
+    first = next((at for at, status in narrow.answers if at >= since and status == 200), since)
+    last = narrow.answers[-1][0]
+    run.figure(
+        "drained",
+        f"{len(narrow.taken):,} in {last - first:.0f} s after the first was taken, {first - since:.0f} s after it was back; "
+        f"ideal {events / CAPACITY:.0f} s",
+    )
+    settled = [(at, status) for at, status in narrow.answers if at >= first + settles_s]
+    offered = Counter(int(at - first) for at, _ in settled)
+    peak = max(offered.values(), default=0)
+    refused = sum(status == 429 for _, status in settled) / max(1, len(settled))
+    run.figure(
+        f"offered later than {settles_s:.0f} s after that", f"{peak} in a second at most, {refused:.1%} answered 429"
+    )
+    run.must(bool(settled), "it drained before anything could be seen")
+    run.must(peak <= OFFERED_AT_MOST * CAPACITY, f"{peak} requests in a second, with room for {CAPACITY:.0f}")
+    run.must(refused < REFUSED_AT_MOST, f"{refused:.0%} of the requests were answered 429")

@@ -69,7 +69,7 @@ def kill_one_of_three(run: Run) -> None:
 def kill_at_points(run: Run) -> None:
     for kind in ("sqlite", "postgres"):
         with under_load(run, kind, rate=60) as load:
-            points = [point for point in POINTS if not point.startswith("mid_migration")]
+            points = [point for point in POINTS if not point.startswith("mid_")]
             for point in points if kind == "sqlite" else run.pick(run.choose.sample(points, 2), points):
                 for _ in range(run.pick(1, 20)):
                     _die_at(run, load, f"crash:{point}:{run.choose.randint(1, 12)}")

@@ -4,9 +4,13 @@ import shutil
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from dockbell.store.database import open_database
 from tests.faults.altered import altered
+from tests.faults.cluster import DATABASE, Cluster, a_cluster
 from tests.faults.kills import integrity
 from tests.faults.load import Load, under_load
 from tests.faults.processes import ALTERED, DOCKBELL, Server, pause
@@ -116,7 +120,7 @@ def _migrate(run: Run, load: Load, kind: str) -> None:
 
 @scenario(
     "T25",
-    "backup while running, restored elsewhere, SQLite",
+    "backup while running, restored elsewhere",
     holds="the copy is sound, and has every event that was answered before it began",
     short=True,
 )
@@ -125,40 +129,59 @@ def back_up(run: Run) -> None:
         copy = run.folder / "none"
         for _ in range(run.pick(2, 20)):
             pause(2.0)
-            answered = {event for sent in load.publishers.sent for one in list(sent) for event in one.event_ids}
-            below = run.below("restored")
-            copy = below / "dockbell.sqlite"
-            began = time.monotonic()
-            with sqlite3.connect(load.database) as source:
-                source.execute("VACUUM INTO ?", [str(copy)])
-            source.close()
-            run.figure("a copy took", f"{time.monotonic() - began:.2f} s")
+            copy = run.below("restored") / "dockbell.sqlite"
+            _copy(run, load, str(copy), lambda copy=copy: _in_place(load, copy))  # type: ignore[misc]
             run.must(integrity(copy) == "ok", "the copy is sound")
-            there = _events_in(copy)
-            missing = answered - there
-            run.must(not missing, f"{len(missing)} events that were answered before the backup are not in it")
-            run.survived += 1
-        _restore(run, load, copy)
+        _restore(run, load, str(copy))
+    with a_cluster() as cluster, under_load(run, "postgres", address=cluster.url) as dumped:
+        url = cluster.url
+        for number in range(run.pick(2, 20)):
+            pause(2.0)
+            name = f"restored_{number}"
+            url = cluster.url.replace(f"/{DATABASE}?", f"/{name}?")
+            _copy(run, dumped, url, lambda name=name, url=url: _dump(cluster, name, url))  # type: ignore[misc]
+        _restore(run, dumped, url)
 
 
-def _events_in(copy: Path) -> set[int]:
-    with sqlite3.connect(str(copy)) as reading:
-        found = {int(row[0]) for row in reading.execute("SELECT id FROM events")}
-    reading.close()
-    return found
+def _copy(run: Run, load: Load, copy: str, make: Callable[[], None]) -> None:
+    answered = {event for sent in load.publishers.sent for one in list(sent) for event in one.event_ids}
+    began = time.monotonic()
+    make()
+    run.figure(f"a copy took, {'PostgreSQL' if '://' in copy else 'SQLite'}", f"{time.monotonic() - began:.2f} s")
+    missing = answered - _events_in(copy)
+    run.must(not missing, f"{len(missing)} events that were answered before the backup are not in it")
+    run.survived += 1
 
 
-def _restore(run: Run, load: Load, copy: Path) -> None:
+def _in_place(load: Load, copy: Path) -> None:
+    with sqlite3.connect(load.database) as source:
+        source.execute("VACUUM INTO ?", [str(copy)])
+    source.close()
+
+
+def _dump(cluster: Cluster, name: str, url: str) -> None:
+    file = cluster.directory / f"{name}.dump"
+    cluster.program("pg_dump", "--format=custom", f"--file={file}", f"--dbname={cluster.url}")
+    cluster.execute(f"CREATE DATABASE {name}")
+    cluster.program("pg_restore", f"--dbname={url}", file)
+
+
+def _events_in(copy: str) -> set[int]:
+    with closing(open_database(copy)) as database:
+        return {int(row["id"]) for row in database.submit_read(lambda tx: tx.all("SELECT id FROM events")).result()}
+
+
+def _restore(run: Run, load: Load, copy: str) -> None:
     """A node starts on the copy with the key; one without the key does not."""
     folder = run.below("node")
-    keyless = Server(str(copy), folder, program=DOCKBELL)
+    keyless = Server(copy, folder, program=DOCKBELL)
     keyless.launch()
     code = keyless.wait(20)
     keyless.stop()
     run.must(code not in (0, None), "a copy without its key file is not served")
     shutil.copy(load.folder / "dockbell.key", folder / "dockbell.key")
     # It knows the receivers of the one that lives on, and must reach none of them.
-    restored = Server(str(copy), folder, DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS="false")
+    restored = Server(copy, folder, DOCKBELL_EGRESS__ALLOW_LOOPBACK_FOR_TESTS="false")
     try:
         took_s = restored.start()
         run.figure("start on the copy", f"{took_s:.1f} s")

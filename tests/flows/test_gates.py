@@ -1,11 +1,18 @@
 """A receiver that ails is left alone and comes back gently; nobody else waits for it, and no retry is spent on waiting."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered, Unanswered
 from dockbell.store import deliveries, events
 from dockbell.store.database import Database, Transaction
+from dockbell.store.events import EventRow
 from dockbell.testing.clock import ManualClock
 from tests.support.node import FJORD, TEA, Node, a_node, an_event
 from tests.support.rows import an_event_row
@@ -42,6 +49,31 @@ async def test_r5_a_receiver_that_is_down_gets_a_probe_now_and_then_and_no_retry
         made = node.rows("SELECT sum(attempts) AS n, max(attempts) AS most FROM deliveries")[0]
         assert made["n"] == sent_to(node, webhook)
         assert {row["status"] for row in node.rows("SELECT DISTINCT status FROM deliveries")} == {"pending"}
+
+
+async def test_r5_what_had_a_place_when_the_breaker_opened_waits_with_the_rest(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        number = node.make_webhook(retryPolicy=EVERY_SECOND).webhook["id"]
+        await node.index.refresh(database)
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slowly(tx: Transaction, rows: Sequence[EventRow]) -> set[int]:
+            begun.set()
+            go_on.wait(20)
+            return events.insert(tx, rows)
+
+        monkeypatch.setattr("dockbell.actions.commit.events", SimpleNamespace(insert=slowly))
+        async with asyncio.TaskGroup() as publishing:
+            publishing.create_task(node.publish_many(*[an_event() for _ in range(20)]))
+            await asyncio.to_thread(begun.wait)
+            for _ in range(10):
+                node.worker._gates.note(node.index.state.webhooks[number], DOWN)
+            go_on.set()
+        await node.worker.quiet()
+        assert node.sender.requests == []
+        assert node.rows("SELECT DISTINCT status, failures FROM deliveries") == [{"status": "pending", "failures": 0}]
 
 
 async def test_r6_a_receiver_that_is_back_gets_everything_beginning_with_one_at_a_time(

@@ -94,3 +94,80 @@ async def test_events_that_cannot_be_planned_leave_no_place_behind(
         with pytest.raises(Unavailable):
             await node.journal.accept([good, good])
         assert node.worker._places == 0
+
+
+async def test_a_repeat_in_the_same_commit_is_told_the_deliveries_of_the_first(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        await node.index.refresh(node.database)
+        store = SlowStore(monkeypatch)
+        ahead = asyncio.create_task(node.publish())
+        await asyncio.to_thread(store.begun.wait)
+        event = node.judged(node.event_bytes(id="same"))
+        twice = [asyncio.create_task(node.journal.accept([event])) for _ in range(2)]
+        await node.until(lambda: len(node.journal._requests) == 2)
+        store.go_on.set()
+        await ahead
+        [[first], [again]] = await asyncio.gather(*twice)
+        assert isinstance(first, Accepted)
+        assert isinstance(again, Accepted)
+        assert (first.event_id, first.deliveries, first.repeated) == (again.event_id, 1, False)
+        assert (again.deliveries, again.repeated) == (1, True)
+        await node.rest()
+        assert node.worker._places == 0
+
+
+async def test_a_store_that_goes_away_while_events_are_matched_again_refuses_them_and_the_journal_goes_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        event = node.judged(node.event_bytes())
+        node.make_webhook()  # which the index does not know yet
+
+        async def away(_: object) -> None:
+            raise Unavailable("The database is away.")
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(node.index, "refresh", away)
+            with pytest.raises(Unavailable, match="is away"):
+                await node.journal.accept([event])
+        [verdict] = await node.journal.accept([event])
+        assert isinstance(verdict, Accepted)
+        assert verdict.deliveries == 1
+
+
+async def test_a_journal_that_breaks_tells_all_who_wait_and_begins_nothing_more(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path, working=False) as node:
+        store = SlowStore(monkeypatch)
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("on purpose")
+
+        monkeypatch.setattr(node.worker, "take", broken)
+        first = asyncio.create_task(node.publish())
+        await asyncio.to_thread(store.begun.wait)
+        second = asyncio.create_task(node.journal.accept([node.judged(node.event_bytes())]))
+        await node.until(lambda: node.journal._requests)
+        store.go_on.set()
+        assert isinstance(await first, Accepted), "it was stored before anything broke"
+        with pytest.raises(Unavailable, match="not known"):
+            await second
+
+
+async def test_a_store_that_can_start_no_thread_refuses_and_takes_the_next(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+
+        def refuse(_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(database, "submit_write", refuse)
+            with pytest.raises(Unavailable, match="start new thread"):
+                await node.journal.accept([node.judged(node.event_bytes())])
+        assert isinstance(await node.publish(), Accepted)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
 from dockbell.actions.index import State
 from dockbell.actions.publish import Accepted, repeated
@@ -19,6 +20,8 @@ from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
 from dockbell.store.webhook_hours import COUNTED_TO
 
+log = structlog.get_logger()
+LEFT_OUT = "What came of this attempt could not be stored and is left out:"
 GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
 
 Verdict = Accepted | DockbellError
@@ -48,6 +51,19 @@ class Request(msgspec.Struct, gc=False):
     """Deliveries that found no room in memory."""
     jobs: list[Job]
     """Those that did: they are born leased."""
+
+    def tell(self, told: Told) -> None:
+        """Answer whoever waits; only the first answer counts."""
+        answer, self.answer = self.answer, _nobody
+        try:
+            answer(told)
+        except Exception:
+            # One connection that cannot be written to must not keep the answers of all others from being given.
+            log.exception("journal.not_told")
+
+
+def _nobody(_: Told) -> None:
+    """Whoever asked was told."""
 
 
 class Commit(msgspec.Struct, gc=False):
@@ -83,15 +99,16 @@ def _write_events(tx: Transaction, commit: Commit, node: int) -> None:
     leases = [job.lease for request in commit.requests for job in request.jobs]
     stored = events.insert(tx, rows)
     if len(stored) < len(rows):
-        sources = [new for request in commit.requests for new in request.events]
-        for row, new in zip(rows, sources, strict=True):
-            if row.id not in stored:
-                commit.repeats[row.id] = _repeat_verdict(tx, new)
         waiting = [one for one in waiting if one[0] in stored]
         leases = [lease for lease in leases if lease.event_id in stored]
     deliveries.insert(tx, waiting, leases=leases, node=node)
     if waiting:
         tx.wake(deliveries.TOPIC)
+    if len(stored) < len(rows):  # a repeat may be of an event of this very commit: its deliveries count
+        sources = [new for request in commit.requests for new in request.events]
+        for row, new in zip(rows, sources, strict=True):
+            if row.id not in stored:
+                commit.repeats[row.id] = _repeat_verdict(tx, new)
 
 
 def _repeat_verdict(tx: Transaction, event: NewEvent) -> Verdict:
@@ -109,3 +126,13 @@ def verdicts(request: Request, commit: Commit) -> list[Verdict]:
         counts = Counter(job.lease.event_id for job in request.jobs)
         counts.update(waiting[0] for waiting in request.waiting)
     return [commit.repeats.get(row.id) or Accepted(row.id, counts[row.id]) for row in request.rows]
+
+
+def without_words(closing: Closing, error: BaseException) -> Closing | None:
+    """The outcome with nothing in it that came from outside; what is next for the delivery stays. None if it is that already."""
+    if closing.detail.startswith(LEFT_OUT):
+        return None
+    return msgspec.structs.replace(
+        closing, detail=f"{LEFT_OUT} {type(error).__name__}.", address="", request_headers="", response_headers="",
+        response_body="", response_cut=False, deactivate_webhook=False,
+    )  # fmt: skip

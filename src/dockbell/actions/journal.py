@@ -13,17 +13,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-import msgspec
 import structlog
 
-from dockbell.actions.commit import Commit, Job, Request, Stale, Told, Verdict, verdicts, write
+from dockbell.actions.commit import Commit, Job, Request, Stale, Told, Verdict, verdicts, without_words, write
 from dockbell.actions.index import Index
 from dockbell.actions.publish import Publisher, matching
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, Moment
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.webhook import Webhook
-from dockbell.errors import DockbellError, Unavailable
+from dockbell.errors import DockbellError, StorageFull, Unavailable
 from dockbell.store.database import Database
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
@@ -36,7 +35,7 @@ PAUSE_AFTER_FAILURE_S = 0.5
 PATIENCE_S = 5.0
 """So long a publisher waits for its answer."""
 
-LEFT_OUT = "What came of this attempt could not be stored and is left out:"
+NOT_KNOWN = "The store does not answer; whether the events were stored is not known."
 SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 
 
@@ -84,7 +83,6 @@ class Journal:
         self._node = node
         self._loop: asyncio.AbstractEventLoop
         self._begins_soon = False
-        self._ended: deque[tuple[Commit, BaseException | None]] = deque()
         self._news = asyncio.Event()
         self._stopping = False
         # What the store's thread takes when its next commit begins. Both threads hold the lock for it.
@@ -96,6 +94,9 @@ class Journal:
         self._is_busy = False
         """A commit is with the store, or one that failed is not dealt with yet."""
         self._commit: Commit | None = None
+        self._ended: deque[tuple[Commit, BaseException | None]] = deque()
+        """Commits that nobody was told of yet, and what they failed with."""
+        self._is_broken = False
 
     async def accept(self, new: Sequence[NewEvent], *, test_of: Webhook | None = None) -> list[Verdict]:
         """Store events and their deliveries; returns after the commit, one verdict each.
@@ -122,7 +123,7 @@ class Journal:
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
-            raise Unavailable("The store does not keep up; nothing was accepted.", hint="Try again in a few seconds.")
+            raise _too_slow("unavailable")
         self._need_room()
         self._loop = asyncio.get_running_loop()
         request = self._planned(new, answer, test_of, self._loop.time())
@@ -148,18 +149,16 @@ class Journal:
 
     async def run(self) -> None:
         """Tell what came of each commit until `stop` was called and nothing is left."""
-        while not (self._stopping and self._has_nothing()):
-            await self._news.wait()
-            self._news.clear()
-            while self._ended:
-                commit, error = self._ended.popleft()
-                if error is None:
-                    self._answer(commit)
-                elif isinstance(error, Stale):
-                    await self._index.refresh(self._database)
-                    self._plan_again(commit)
-                else:
-                    await self._fail(commit, error)
+        try:
+            while not (self._stopping and self._has_nothing()):
+                await self._news.wait()
+                self._news.clear()
+                while self._ended:
+                    await self._hear(*self._ended[0])
+                    self._ended.popleft()
+        except Exception:
+            self._break_off()
+            raise
 
     def stop(self) -> None:
         """Accept nothing more; what was taken is still written."""
@@ -222,18 +221,9 @@ class Journal:
             being_written = self._commit.requests if self._commit is not None else []
         for request in queued:
             self._give_back(request)
-            _tell(
-                request,
-                Unavailable(
-                    "The store does not keep up; nothing was accepted.",
-                    code="store_slow",
-                    hint="Try again in a few seconds.",
-                ),
-            )
+            request.tell(_too_slow("store_slow"))
         for request in [request for request in being_written if request.since <= late]:
-            text = "The store does not answer; whether the events were stored is not known."
-            _tell(request, Unavailable(text, code="store_unknown", hint=SAME_ID))
-            request.answer = _nobody
+            request.tell(Unavailable(NOT_KNOWN, code="store_unknown", hint=SAME_ID))
         waiting = self._requests or being_written
         self._watch = self._loop.call_later(self._patience_s / 5, self._lose_patience) if waiting else None
 
@@ -242,12 +232,16 @@ class Journal:
     def _begin(self) -> None:
         """Give the store its next commit, unless it has one or there is nothing to write. In any thread."""
         with self._lock:
-            if self._is_busy or not (self._requests or self._closings):
+            if self._is_broken or self._is_busy or not (self._requests or self._closings):
                 return
             self._is_busy = True
-        writing = self._database.submit_write(
-            lambda tx: write(tx, self._taken(), webhooks=self._webhooks, node=self._node)
-        )
+        try:
+            writing = self._database.submit_write(
+                lambda tx: write(tx, self._taken(), webhooks=self._webhooks, node=self._node)
+            )
+        except RuntimeError as refused:  # no thread can be started
+            writing = Future()
+            writing.set_exception(Unavailable(f"The store takes nothing: {refused}"))
         writing.add_done_callback(self._written)
 
     def _taken(self) -> Commit:
@@ -276,23 +270,36 @@ class Journal:
         """The store goes on with what has come meanwhile, before anyone hears of what it wrote."""
         error = done.exception()
         commit = self._taken()  # if it failed before it began, that is for all who wait
+        with self._lock:
+            self._ended.append((commit, error))
+            if error is None:
+                self._commit, self._is_busy = None, False
         if error is None:
-            self._go_on()
+            self._begin()
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hear, commit, error)
+            self._loop.call_soon_threadsafe(self._news.set)
 
     # After the commit, on the loop's thread.
 
-    def _hear(self, commit: Commit, error: BaseException | None) -> None:
-        self._ended.append((commit, error))
-        self._news.set()
+    async def _hear(self, commit: Commit, error: BaseException | None) -> None:
+        if error is None:
+            self._answer(commit)
+        elif isinstance(error, Stale):
+            try:
+                await self._index.refresh(self._database)
+            except Exception as away:  # noqa: BLE001 - as when the commit itself fails
+                await self._fail(commit, away, by_outcomes=False)
+            else:
+                self._plan_again(commit)
+        else:
+            await self._fail(commit, error, by_outcomes=not isinstance(error, Unavailable | StorageFull))
 
     def _answer(self, commit: Commit) -> None:
         """Tell the publishers, and hand the deliveries on."""
         self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
         born: list[Job] = []
         for request in commit.requests:
-            _tell(request, verdicts(request, commit))
+            request.tell(verdicts(request, commit))
             born += request.jobs
         if commit.repeats:
             for job in born:
@@ -311,7 +318,7 @@ class Journal:
             try:
                 again.append(self._planned(request.events, request.answer, request.test_of, request.since))
             except DockbellError as error:
-                _tell(request, error)
+                request.tell(error)
         with self._lock:
             self._requests[:0] = again
             self._queued += sum(len(request.events) for request in again)
@@ -320,25 +327,26 @@ class Journal:
 
     def _without_words(self, closing: Closing, error: BaseException) -> list[Closing]:
         """An outcome that the store refuses, once without what came from outside, and then not at all."""
-        if not closing.detail.startswith(LEFT_OUT):
-            return [_says_nothing(closing, error)]
+        if (bare := without_words(closing, error)) is not None:
+            return [bare]
         lease = closing.lease
         log.error("attempt.not_closed", event_id=lease.event_id, webhook_id=lease.webhook_id, error=str(error))
         self._dispatcher.closed([closing])
         return []
 
-    async def _fail(self, commit: Commit, error: BaseException) -> None:
-        """Refuse the events (nothing of them is stored) and keep the outcomes for the next commit."""
-        log.error(
-            "journal.commit_failed", error=str(error), requests=len(commit.requests), closings=len(commit.closings)
-        )
-        requests, commit.requests = commit.requests, []
+    async def _fail(self, commit: Commit, error: BaseException, *, by_outcomes: bool) -> None:
+        """Refuse the events (nothing of them is stored) and keep the outcomes for the next commit.
+
+        `by_outcomes`: one of the outcomes may be what the store refuses, and is looked for.
+        """
+        requests, closings = commit.requests, commit.closings
+        log.error("journal.commit_failed", error=str(error), requests=len(requests), closings=len(closings))
+        commit.requests = []
         for request in requests:
             self._give_back(request)
-            _tell(request, _shown(error))
-        closings = commit.closings
+            request.tell(_shown(error))
         if closings:
-            if not isinstance(error, DockbellError):  # not away or full: there is something it refuses
+            if by_outcomes:
                 self._closings_a_commit = max(1, len(closings) // 2)
                 if len(closings) == 1 and not requests:
                     closings = self._without_words(closings[0], error)
@@ -346,6 +354,15 @@ class Journal:
         with self._lock:
             self._closings[:0] = closings
         self._go_on()
+
+    def _break_off(self) -> None:
+        """The journal ends by a mistake: nothing more is written, and whoever waits hears that nothing is known."""
+        with self._lock:
+            self._is_broken = True
+            under_way = [commit for commit, _ in self._ended] + ([self._commit] if self._commit is not None else [])
+            waiting, self._requests = self._requests, []
+        for request in [request for commit in under_way for request in commit.requests] + waiting:
+            request.tell(Unavailable(NOT_KNOWN, code="store_unknown", hint=SAME_ID))
 
     def _go_on(self) -> None:
         """The commit is dealt with: begin the next. In any thread."""
@@ -359,25 +376,16 @@ class Journal:
             return not (self._is_busy or self._requests or self._closings or self._ended)
 
 
-def _says_nothing(closing: Closing, error: BaseException) -> Closing:
-    """The outcome with nothing in it that came from outside; what is next for the delivery stays."""
-    return msgspec.structs.replace(
-        closing, detail=f"{LEFT_OUT} {type(error).__name__}.", address="", request_headers="", response_headers="",
-        response_body="", response_cut=False,
-    )  # fmt: skip
-
-
 def _shown(error: BaseException) -> DockbellError:
-    return error if isinstance(error, DockbellError) else Unavailable("The store failed; nothing was accepted.")
+    """What publishers are told. What the store calls away may have been stored in the moment it went."""
+    if isinstance(error, StorageFull):
+        return error
+    if isinstance(error, Unavailable):
+        return Unavailable(error.message, hint=SAME_ID)
+    return Unavailable("The store failed; nothing was accepted.", hint=SAME_ID)
 
 
-def _nobody(_: Told) -> None:
-    """Whoever asked was told."""
-
-
-def _tell(request: Request, told: Told) -> None:
-    try:
-        request.answer(told)
-    except Exception:
-        # One connection that cannot be written to must not keep the answers of all others from being given.
-        log.exception("journal.not_told")
+def _too_slow(code: str) -> Unavailable:
+    return Unavailable(
+        "The store does not keep up; nothing was accepted.", code=code, hint="Try again in a few seconds."
+    )

@@ -33,6 +33,11 @@ class Gates:
             return NO_LIMIT
         return breaker.room(self._clock.monotonic(), busy)
 
+    def is_shut(self, webhook_id: int) -> bool:
+        """True while no attempt is to be made, not even a probe."""
+        held = self._breakers[webhook_id].held() if webhook_id in self._breakers else None
+        return held is not None and held.probe_at is not None and self._clock.monotonic() < held.probe_at
+
     def take(self, webhook_id: int) -> None:
         """One attempt is about to begin."""
         if (breaker := self._breakers.get(webhook_id)) is not None:
@@ -63,7 +68,7 @@ class Gates:
         """Tell the store what changed since it was last told."""
         now = self._clock.monotonic()
         held: dict[int, Held] = {}
-        for webhook_id, breaker in self._breakers.items():
+        for webhook_id, breaker in list(self._breakers.items()):
             breaker.settle(now)
             if (one := breaker.held()) is not None:
                 held[webhook_id] = one

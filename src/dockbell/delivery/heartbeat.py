@@ -30,6 +30,8 @@ class Heartbeat:
         self._gates = gates
         self._ours = ours
         self._node = node
+        self._extended: dict[tuple[int, int, int], Moment] = {}
+        """How far those leases run that were extended: each is written again only when it comes to its end again."""
 
     async def run(self) -> None:
         next_round = self._clock.monotonic()
@@ -45,15 +47,23 @@ class Heartbeat:
 
     async def _beat(self, *, is_round: bool) -> None:
         now = self._clock.now()
-        ending = [lease for lease in self._ours() if lease.until < now + 2 * LEASE_MARGIN]
-        await self._database.write(lambda tx: self._look_at_leases(tx, now, ending, is_round=is_round))
+        ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
+        known = {key: until for key, until in self._extended.items() if key in ours}
+        ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + 2 * LEASE_MARGIN}
+        until = now + 4 * LEASE_MARGIN
+        await self._database.write(
+            lambda tx: self._look_at_leases(tx, now, list(ending.values()), until, is_round=is_round)
+        )
+        self._extended = known | dict.fromkeys(ending, until)
         if is_round:
             await self._gates.write(self._database)
             await statistics.roll_up(self._database, now=now)
             await bulk.take_up(self._database, self._clock)
 
-    def _look_at_leases(self, tx: Transaction, now: Moment, ending: list[Lease], *, is_round: bool) -> None:
-        deliveries.extend(tx, ending, until=now + 4 * LEASE_MARGIN)
+    def _look_at_leases(
+        self, tx: Transaction, now: Moment, ending: list[Lease], until: Moment, *, is_round: bool
+    ) -> None:
+        deliveries.extend(tx, ending, until=until)
         rescued = deliveries.rescue(tx, now=now)
         if rescued:
             log.warning("lease.expired", deliveries=rescued)

@@ -119,6 +119,7 @@ class Worker:
 
     def unreserve(self, webhook_id: int) -> None:
         self._take_place(self._lanes[webhook_id], -1)
+        self._tell_quiet()
 
     def take(self, jobs: Sequence[Job]) -> None:
         if self._stopping:  # they were leased in the moment it was asked to stop
@@ -128,6 +129,9 @@ class Worker:
             lane = self._lanes[job.webhook.id]
             if job.event.test:  # a person waits for its result
                 lane.waiting.appendleft(job)
+            elif self._gates.is_shut(job.webhook.id):  # since its place was given out
+                self._give_back([job], due_at=self._gates.opens_at(job.webhook.id))
+                continue
             else:
                 lane.waiting.append(job)
             self._start(lane)
@@ -191,7 +195,7 @@ class Worker:
         """Claim nothing more, let what is in flight end, give back what was never sent."""
         self._stopping = True
         self._look.set()
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):
             unsent = list(lane.waiting)
             lane.waiting.clear()
             self._give_back(unsent)
@@ -205,7 +209,7 @@ class Worker:
 
     async def quiet(self) -> None:
         """Returns when nothing is in flight or being claimed, and every outcome is on disk."""
-        while self._claiming or any(lane.places for lane in self._lanes.values()):
+        while self._claiming or any(lane.places for lane in list(self._lanes.values())):
             self._quiet.clear()
             await self._quiet.wait()
 
@@ -250,7 +254,7 @@ class Worker:
         if webhook.enabled or job.event.test:
             self._attempt(job, lane)
         else:
-            self._give_back([job])
+            self._give_back([job, *_taken_out(lane)])
 
     def _attempt(self, job: Job, lane: _Lane) -> None:
         now = self._clock.now()
@@ -276,9 +280,8 @@ class Worker:
 
     def _hold_back(self, lane: _Lane, webhook_id: int) -> None:
         """The receiver ails: what waits for it in memory waits in the store, and no retry is spent on waiting."""
-        waiting, lane.waiting = lane.waiting, deque(job for job in lane.waiting if job.event.test)
         self._behind.add(webhook_id)
-        self._give_back([job for job in waiting if not job.event.test], due_at=self._gates.opens_at(webhook_id))
+        self._give_back(_taken_out(lane), due_at=self._gates.opens_at(webhook_id))
 
     def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
         """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
@@ -359,7 +362,7 @@ class Worker:
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
                 behind.update(order[place:])
                 break
-            webhook, lane = webhooks[webhook_id], self._lanes[webhook_id]
+            webhook, lane = webhooks[webhook_id], self._lanes.get(webhook_id) or _Lane()  # the loop's to add to
             limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places))
             found = deliveries.claim_due(
                 tx,
@@ -368,7 +371,7 @@ class Worker:
                 lease_until=self._lease_end(webhook, now),
                 node=self._node,
                 limit=limit,
-                ahead=lane.ahead(),
+                ahead=lane.ahead() if lane.last_took else 0,  # nothing is known yet of a receiver that has not answered
             )
             leases += found
             # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
@@ -382,5 +385,11 @@ class Worker:
 
     def _ours(self) -> Iterator[Lease]:
         yield from (attempt.job.lease for attempt in self._in_flight.values())
-        yield from (job.lease for lane in self._lanes.values() for job in lane.waiting)
+        yield from (job.lease for lane in list(self._lanes.values()) for job in lane.waiting)
         yield from self._journal.unwritten()
+
+
+def _taken_out(lane: _Lane) -> list[Job]:
+    """What waits in the lane, but for tests: a person waits for theirs."""
+    waiting, lane.waiting = lane.waiting, deque(job for job in lane.waiting if job.event.test)
+    return [job for job in waiting if not job.event.test]

@@ -71,8 +71,10 @@ def _kinds(sql: str) -> list[type[Column]]:
 
 
 class PostgresTransaction:
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, goes_on: Callable[[], None] = lambda: None) -> None:
         self._connection = connection
+        self._goes_on = goes_on
+        """Called before and after each statement: whoever waits long between two waits for no server."""
 
     def all(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> list[Row]:
         if rows is not None and not rows:
@@ -106,10 +108,13 @@ class PostgresTransaction:
             need_keys(rows)
             columns = zip(_kinds(sql), zip(*rows, strict=True), strict=True)
             params = {f"column_{place}": kind(column) for place, (kind, column) in enumerate(columns)}
+        self._goes_on()
         try:
             return self._cursor().execute(for_postgres(sql), params)
         except psycopg.IntegrityError as error:
             raise ConstraintFailed(str(error)) from error
+        finally:
+            self._goes_on()
 
 
 class _Pooled(psycopg.Connection[Any]):
@@ -222,9 +227,11 @@ class PostgresDatabase:
         for attempt in range(1, TRIES + 1):
             try:
                 return self._once(work, read_only=read_only)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
                 if attempt == TRIES:
-                    raise
+                    raise Unavailable(f"The PostgreSQL database is too busy: {str(error).strip()}") from error
+            except (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege) as error:
+                raise Unavailable(f"The PostgreSQL database may not be written: {str(error).strip()}") from error
             except psycopg.errors.DiskFull as error:
                 raise StorageFull("The disk of the PostgreSQL server is full; nothing was stored.") from error
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
@@ -237,7 +244,7 @@ class PostgresDatabase:
             with self._watched(connection), connection.transaction():
                 if read_only:
                     connection.execute("SET TRANSACTION READ ONLY")
-                result = work(PostgresTransaction(connection))
+                result = work(PostgresTransaction(connection, goes_on=lambda: self._note_wait(connection)))
             connection.used_at = time.monotonic()
             spent = time.perf_counter() - began
             if spent > SLOW_S and not read_only:
@@ -252,12 +259,14 @@ class PostgresDatabase:
 
     @contextmanager
     def _watched(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        thread = threading.get_ident()
-        self._under_way[thread] = time.monotonic(), connection
+        self._note_wait(connection)
         try:
             yield
         finally:
-            del self._under_way[thread]
+            del self._under_way[threading.get_ident()]
+
+    def _note_wait(self, connection: psycopg.Connection[Any]) -> None:
+        self._under_way[threading.get_ident()] = time.monotonic(), connection
 
     def _cut_loop(self) -> None:
         """End connections whose transaction waits for a lock or a silent server: whoever asked hears 503 and asks again.

@@ -355,7 +355,14 @@ def _in_our_words(error: BaseException) -> BaseException:
                 "The disk that holds the database is full; nothing was stored.",
                 hint="Free space, or move the database; Dockbell goes on by itself.",
             )
-        case apsw.BusyError() | apsw.IOError() | apsw.CantOpenError() | apsw.ReadOnlyError():
+        case (
+            apsw.BusyError()
+            | apsw.IOError()
+            | apsw.CantOpenError()
+            | apsw.ReadOnlyError()
+            | apsw.CorruptError()
+            | apsw.NoMemError()
+        ):
             return Unavailable(f"The database cannot be written right now: {error}")
         case _:
             return error

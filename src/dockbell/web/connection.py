@@ -85,6 +85,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_is_there()
+        self._need_one_host()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -94,6 +95,14 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._message_is_there()
         super().on_message_complete()
+
+    def _need_one_host(self) -> None:
+        """RFC 9112, 3.2: without one, or with two, the request is answered 400."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and self.parser.get_http_version() == "1.1":
+            raise ValueError(
+                f"a request with {hosts} Host headers"
+            )  # which uvicorn answers as it does what it cannot read
 
     def _head_is_there(self) -> None:
         self._in_head, self._in_body, self._bears = False, True, True

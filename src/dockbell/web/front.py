@@ -114,6 +114,7 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
 
         def on_headers_complete(self) -> None:
             if self.url == url and self._is_usual():
+                self._need_one_host()
                 self._head_is_there()
                 self._turn = _Turn(self._nobody_waits, keep_alive=self.parser.should_keep_alive())
                 self.cycle = self._turn  # type: ignore[assignment]

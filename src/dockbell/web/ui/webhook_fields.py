@@ -60,7 +60,7 @@ def typed_in(form: Fields) -> Typed:
     for line in form.text("headerLines").split("\n"):
         if line.strip():
             name, colon, value = line.partition(":")
-            row = {"name": name.strip(), "value": value.strip(), "secret": False, "kept": False, "lacks": not colon}
+            row = {"name": name.lstrip(), "value": value.strip(), "secret": False, "kept": False, "lacks": not colon}
             headers.append(row)
     statuses = [
         {"from": left.strip(), "to": reached.strip()}
