@@ -270,3 +270,11 @@ def test_the_listed_neighbours_stand_on_both_sides_of_every_denied_ipv4_network(
         network = ip_network(text)
         assert str(ip_address(int(network.network_address) - 1)) in listed
         assert str(ip_address(int(network.broadcast_address) + 1)) in listed
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::808:808", "2600::5efe:808:808"])
+def test_e5_a_translated_form_of_this_machines_address_is_refused_too(address: str):
+    policy = AddressPolicy(nat64_prefixes=["64:ff9b::/96"])
+    assert policy.judge(address, 443, None) is None
+    policy.own_addresses = frozenset({ip_address("8.8.8.8")})
+    assert "this very machine" in str(policy.judge(address, 443, None))

@@ -109,3 +109,10 @@ def test_no_bytes_are_a_mistake_of_ours(raw: bytes, cuts: list[int]):
     except NotHttp:
         return
     assert len(answer.body) <= LIMIT
+
+
+def test_an_answer_in_thousands_of_tiny_chunks_is_broken_off():
+    answer = Answer(1 << 20)
+    assert not answer.feed(CHUNKED + b"1\r\na\r\n" * 4_000)
+    assert answer.feed(b"1\r\na\r\n" * 1_000)
+    assert (answer.cut, answer.is_last, len(answer.body)) == (True, True, 4_000)

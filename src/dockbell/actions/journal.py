@@ -35,7 +35,6 @@ PAUSE_AFTER_FAILURE_S = 0.5
 PATIENCE_S = 5.0
 """So long a publisher waits for its answer."""
 
-NOT_KNOWN = "The store does not answer; whether the events were stored is not known."
 SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 
 
@@ -123,7 +122,7 @@ class Journal:
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
-            raise _too_slow("unavailable")
+            raise _too_slow()
         self._need_room()
         self._loop = asyncio.get_running_loop()
         request = self._planned(new, answer, test_of, self._loop.time())
@@ -221,9 +220,9 @@ class Journal:
             being_written = self._commit.requests if self._commit is not None else []
         for request in queued:
             self._give_back(request)
-            request.tell(_too_slow("store_slow"))
+            request.tell(_too_slow())
         for request in [request for request in being_written if request.since <= late]:
-            request.tell(Unavailable(NOT_KNOWN, code="store_unknown", hint=SAME_ID))
+            request.tell(_not_known())
         waiting = self._requests or being_written
         self._watch = self._loop.call_later(self._patience_s / 5, self._lose_patience) if waiting else None
 
@@ -362,7 +361,7 @@ class Journal:
             under_way = [commit for commit, _ in self._ended] + ([self._commit] if self._commit is not None else [])
             waiting, self._requests = self._requests, []
         for request in [request for commit in under_way for request in commit.requests] + waiting:
-            request.tell(Unavailable(NOT_KNOWN, code="store_unknown", hint=SAME_ID))
+            request.tell(_not_known())
 
     def _go_on(self) -> None:
         """The commit is dealt with: begin the next. In any thread."""
@@ -385,7 +384,11 @@ def _shown(error: BaseException) -> DockbellError:
     return Unavailable("The store failed; nothing was accepted.", hint=SAME_ID)
 
 
-def _too_slow(code: str) -> Unavailable:
-    return Unavailable(
-        "The store does not keep up; nothing was accepted.", code=code, hint="Try again in a few seconds."
-    )
+def _too_slow() -> Unavailable:
+    text = "The store does not keep up; nothing was accepted."
+    return Unavailable(text, code="store_slow", hint="Try again in a few seconds.")
+
+
+def _not_known() -> Unavailable:
+    text = "The store does not answer; whether the events were stored is not known."
+    return Unavailable(text, code="store_unknown", hint=SAME_ID)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
@@ -103,17 +104,28 @@ class _Try:
 def _book(tx: Transaction, email: str, address: str, now: Moment) -> tuple[_Try, Row | None]:
     """Count the try, and find the user; raises TooMuch, counting nothing, where there were too many."""
     email = email.strip().lower()
+    place = _place(address)
     counters.locked(tx, counters.USER_ID)  # on PostgreSQL tries run side by side: each must see those before it
     tried = _Try(
-        f"account {email[:300]} {address}",
-        f"address {address}",
+        f"account {email[:300]} {place}",
+        f"address {place}",
         # Of one address no two tries have the same moment: each can be taken back by itself.
-        max(now, users.last_failed_sign_in(tx, f"address {address}") + 1),
+        max(now, users.last_failed_sign_in(tx, f"address {place}") + 1),
         address,
     )
     _unless_locked(tx, tried, now)
     users.failed_sign_in(tx, [tried.account, tried.address], now=tried.at)
     return tried, users.find_by_email(tx, email)
+
+
+def _place(address: str) -> str:
+    """Who has one IPv6 address has all of its /64."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    whole = parsed.version == 4 or parsed.ipv4_mapped is not None
+    return address if whole else str(ip_network((address, 64), strict=False))
 
 
 def _forgive(tx: Transaction, tried: _Try, now: Moment) -> None:

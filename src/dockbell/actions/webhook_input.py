@@ -7,7 +7,7 @@ settings and secrets that are stored.
 import json
 import secrets as random
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 from pydantic.alias_generators import to_camel
@@ -24,6 +24,10 @@ from dockbell.errors import InvalidInput, Problem
 LARGEST_CONCURRENCY = 64
 MOST_LISTED = 200
 MOST_CONDITIONS = 20
+MOST_IN_A_LIST, MOST_OWNERS = 1_000, 10_000
+"""Far above what the rules allow: a longer list is refused as one, and not for each of its entries."""
+T = TypeVar("T")
+Listed = Annotated[list[T], Field(max_length=MOST_IN_A_LIST)]
 # What pydantic puts into a place besides names and numbers: which alternative it tried.
 _ALTERNATIVES = ("none", "basic", "token", "int", "float")
 
@@ -75,18 +79,18 @@ class ConditionInput(_Input):
 
 
 class FiltersInput(_Input):
-    transporters: list[StrictStr] = []
-    order_types: list[StrictStr] = []
-    statuses: list[StatusInput] = []
+    transporters: Listed[StrictStr] = []
+    order_types: Listed[StrictStr] = []
+    statuses: Listed[StatusInput] = []
     fire_when_purchase_order_is_created: StrictBool = False
-    conditions: list[ConditionInput] = []
+    conditions: Listed[ConditionInput] = []
 
 
 class RetryPolicyInput(_Input):
     """`none`, `one-day`, `standard`, or `own` with the waits after each failed attempt."""
 
     name: Literal["none", "one-day", "standard", "own"]
-    steps_in_seconds: list[Any] | None = None
+    steps_in_seconds: Listed[Any] | None = None
 
 
 class WebhookInput(_Input):
@@ -94,7 +98,7 @@ class WebhookInput(_Input):
     kind: Literal["regular", "automation"] = Field(default="regular", description="of one goods owner, or of several")
     event_type: StrictStr = Field(description="key of an event type, for example order.picked")
     goods_owner_ids: list[StrictInt] | None = Field(
-        default=None, description="null: every goods owner (automation only)"
+        default=None, max_length=MOST_OWNERS, description="null: every goods owner (automation only)"
     )
     target_url: StrictStr = Field(description="where its events are posted to")
     email: StrictStr | None = Field(default=None, description="told before it is disabled because it fails, and when")
@@ -102,7 +106,7 @@ class WebhookInput(_Input):
     authentication: Annotated[
         NoAuthentication | BasicAuthentication | TokenAuthentication, Field(discriminator="type")
     ] = NoAuthentication(type="none")
-    headers: list[HeaderInput] = []
+    headers: Listed[HeaderInput] = []
     filters: FiltersInput = FiltersInput()
     retry_policy: RetryPolicyInput = RetryPolicyInput(name=ONE_DAY.name)  # type: ignore[arg-type]
     timeout_in_seconds: StrictInt | StrictFloat = Field(default=15, description="of a whole attempt")
@@ -119,6 +123,7 @@ _MESSAGES = {
     "string_type": "This must be a text.",
     "bool_type": "This must be true or false.",
     "list_type": "This must be a list.",
+    "too_long": "This list is too long.",
 }
 
 
@@ -153,7 +158,7 @@ def checked_settings(
         WebhookInput.model_validate(document)
     except ValidationError as error:
         problems += problems_from(error)
-        failed = {str(complaint["loc"][0]) for complaint in error.errors()}
+        failed = {str(complaint["loc"][0]) for complaint in error.errors(include_url=False, include_input=False)}
     sound = {name: value for name, value in document.items() if name not in failed}
     event_type = state.catalog.get(sound["eventType"]) if "eventType" in sound else None
     problems += _problems_with_basics(sound, state)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -103,14 +104,22 @@ def state_of(enabled: bool, figures: Statistics, held: int) -> str:
 def history(
     tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """Its versions, the newest first: who made each, when, and which settings differ from the one before."""
+    """Its versions, the newest first: who made each, when, and which settings differ from the one before.
+
+    From when on it was for nobody but goods owners that the actor sees: what it was before is others' business.
+    """
     store.get(tx, actor, webhook_id)
     noted = {entry["at"]: entry for entry in audit.page(tx, actor, about=f"webhook/{webhook_id}", limit=2 * limit)}
-    rows = webhooks.versions(tx, webhook_id, limit=limit + 1)
+    rows = list(takewhile(lambda row: _is_all_theirs(actor, row), webhooks.versions(tx, webhook_id, limit=limit + 1)))
     return [
         _version(row, rows[place + 1] if place + 1 < len(rows) else None, noted.get(to_text(row["since"])))
         for place, row in enumerate(rows[:limit])
     ]
+
+
+def _is_all_theirs(actor: Actor, row: Row) -> bool:
+    owners = json.loads(row["settings"])["goodsOwnerIds"]
+    return actor.goods_owners is None or (owners is not None and all(map(actor.sees, owners)))
 
 
 def _summary(row: Row, counts: Mapping[str, int], figures: Statistics, type_names: Mapping[str, str]) -> dict[str, Any]:

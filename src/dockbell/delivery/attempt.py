@@ -8,7 +8,17 @@ from typing import Protocol
 from dockbell.actions.commit import Job
 from dockbell.actions.index import State
 from dockbell.clock import Moment
-from dockbell.domain.delivery import NO_FAILURE, Answered, NotSent, Outcome, TryAgain, Unanswered, code_of, decide
+from dockbell.domain.delivery import (
+    HEAD_KEPT,
+    NO_FAILURE,
+    Answered,
+    NotSent,
+    Outcome,
+    TryAgain,
+    Unanswered,
+    code_of,
+    decide,
+)
 from dockbell.domain.request import OutgoingRequest, build_request
 from dockbell.domain.retry_policy import NONE
 from dockbell.domain.webhook import MASK, SHORTEST_MASKED
@@ -78,7 +88,7 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
         first_byte_us=timings.first_byte,
         total_us=timings.total,
         request_headers=shown_headers,
-        response_headers=_as_text(answer.headers, secret_texts, cut=False) if answer else "",
+        response_headers=_as_text(answer.headers, secret_texts, cut=len(answer.headers) >= HEAD_KEPT) if answer else "",
         response_body=_as_text(answer.body, secret_texts, cut=answer.body_cut) if answer else "",
         response_cut=bool(answer and answer.body_cut),
         next_status=next_status,
@@ -111,11 +121,34 @@ def masked(text: str, secret_texts: Sequence[str], *, cut: bool) -> str:
         if secret in text or secret.lower() in folded:  # looked for first: a pattern without case is slow
             text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
     for secret in secret_texts if cut else ():
-        for length in range(len(secret) - 1, SHORTEST_MASKED - 1, -1):
-            if text[-length:].lower() == secret[:length].lower():
-                text = text[:-length] + MASK
-                break
+        begun = _begun_at_the_end(text, secret)
+        if begun >= SHORTEST_MASKED:
+            text = text[:-begun] + MASK
     return text
+
+
+def _begun_at_the_end(text: str, secret: str) -> int:
+    """How many of the text's last characters are the secret's first, in whatever case; not all of it.
+
+    By Knuth, Morris and Pratt, in one walk over both: whoever sets long secrets must not be able to slow a node down.
+    """
+    start, end = secret.lower(), text[-len(secret) + 1 :].lower()
+    if start[:SHORTEST_MASKED] not in end:
+        return 0
+    borders = [0] * len(start)
+    """Of each beginning of the secret, the longest that is also its end."""
+    same = 0
+    for place in range(1, len(start)):
+        while same and start[place] != start[same]:
+            same = borders[same - 1]
+        same += start[place] == start[same]
+        borders[place] = same
+    same = 0
+    for character in end:
+        while same and (same == len(start) or character != start[same]):
+            same = borders[same - 1]
+        same += character == start[same]
+    return same
 
 
 def storable(text: str) -> str:

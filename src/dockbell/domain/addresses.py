@@ -110,6 +110,10 @@ def _parse(address: str | Address) -> Address | str:
     return parsed
 
 
+_ISATAP = 0x00005EFE
+"""RFC 5214, section 6.1: an interface id of 0000:5efe or 0200:5efe carries an IPv4 address to be reached."""
+
+
 def _refusal(address: Address, nat64_prefixes: Sequence[IPv6Network]) -> _Denied | None:
     number = int(address)
     if isinstance(address, IPv4Address):
@@ -120,8 +124,7 @@ def _refusal(address: Address, nat64_prefixes: Sequence[IPv6Network]) -> _Denied
     for row in _DENIED_V6:
         if row.first <= number <= row.last:
             return row
-    # RFC 5214, section 6.1: an interface id of 0000:5efe or 0200:5efe carries an IPv4 address to be reached.
-    if (number >> 32) & 0xFCFFFFFF == 0x00005EFE:
+    if (number >> 32) & 0xFCFFFFFF == _ISATAP:
         inner = _refusal(IPv4Address(number & 0xFFFFFFFF), ())
         if inner is not None:
             return inner._replace(what=f"an ISATAP address for {inner.what}", kind="never")
@@ -133,19 +136,34 @@ def _refusal_behind_nat64(number: int, prefix: IPv6Network) -> _Denied | None:
 
     It is never opened by a rule: a rule names what this machine reaches itself, not what a translator reaches.
     """
-    if prefix.prefixlen == 96:
-        inner, rest = number & 0xFFFFFFFF, 0
-    else:
-        # Bits 64 to 71 are skipped and must be zero, as must everything after the address.
-        low = number & ((1 << (128 - prefix.prefixlen)) - 1)
-        above = 64 - prefix.prefixlen
-        skipped = (low >> 56) & 0xFF
-        bits = ((low >> 64) << 56) | (low & ((1 << 56) - 1))
-        inner, rest = bits >> (24 + above), (bits & ((1 << (24 + above)) - 1)) | skipped
+    inner, rest = _behind_nat64(number, prefix)
     if rest:
         return _row(str(prefix), "not a proper NAT64 address")
     found = _refusal(IPv4Address(inner), ())
     return None if found is None else found._replace(what=f"a NAT64 address for {found.what}", kind="never")
+
+
+def _behind_nat64(number: int, prefix: IPv6Network) -> tuple[int, int]:
+    """The IPv4 address, and what must be zero."""
+    if prefix.prefixlen == 96:
+        return number & 0xFFFFFFFF, 0
+    # Bits 64 to 71 are skipped and must be zero, as must everything after the address.
+    low = number & ((1 << (128 - prefix.prefixlen)) - 1)
+    above = 64 - prefix.prefixlen
+    skipped = (low >> 56) & 0xFF
+    bits = ((low >> 64) << 56) | (low & ((1 << 56) - 1))
+    return bits >> (24 + above), (bits & ((1 << (24 + above)) - 1)) | skipped
+
+
+def _reached_by(address: Address, nat64_prefixes: Sequence[IPv6Network]) -> set[Address]:
+    """The address, and the IPv4 address that a translator or a tunnel makes of it."""
+    reached: set[Address] = {address}
+    if isinstance(address, IPv6Address):
+        number = int(address)
+        reached |= {IPv4Address(_behind_nat64(number, prefix)[0]) for prefix in nat64_prefixes if address in prefix}
+        if (number >> 32) & 0xFCFFFFFF == _ISATAP:
+            reached.add(IPv4Address(number & 0xFFFFFFFF))
+    return reached
 
 
 def _reason(address: Address, row: _Denied) -> str:
@@ -201,12 +219,13 @@ class AddressPolicy:
         parsed = _parse(address)
         if isinstance(parsed, str):
             return parsed
-        if port in self.own_ports and (parsed.is_loopback or parsed in self.own_addresses):
+        is_ours = not self.own_addresses.isdisjoint(_reached_by(parsed, self.nat64_prefixes))
+        if port in self.own_ports and (parsed.is_loopback or is_ours):
             return f"{parsed} with port {port} is Dockbell itself"
         row = _refusal(parsed, self.nat64_prefixes)
         if row is None:
             # Through its public address a machine reaches what the firewall before it keeps the world from.
-            return f"{parsed} is an address of this very machine" if parsed in self.own_addresses else None
+            return f"{parsed} is an address of this very machine" if is_ours else None
         if row.kind == "loopback" and self.allow_loopback:
             return None
         if row.kind == "private":

@@ -13,6 +13,8 @@ from dockbell.domain.retry_policy import RetryPolicy
 
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER = 2 * HOUR
+HEAD_KEPT = 16 * 1024
+"""Bytes of an answer's head that are kept."""
 
 NO_FAILURE = frozenset({"interrupted", "connection_ended"})
 """What says nothing about the receiver, who may have the event or not: it is sent again at once, whatever the policy."""

@@ -6,6 +6,7 @@ store keeps; secrets are a document of their own, sealed in the store.
 """
 
 import base64
+import html
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -154,10 +155,14 @@ def secret_texts(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tup
 
 
 def _written(secret: str) -> tuple[str, ...]:
-    plain = secret.encode()
+    plain, as_json = secret.encode(), json.dumps(secret)[1:-1]
     return (
         secret,
-        json.dumps(secret)[1:-1],
+        as_json,
+        as_json.replace("/", "\\/"),  # PHP
+        "".join(f"\\u{ord(each):04x}" if each in "+&'<>`" else each for each in as_json),  # .NET
+        html.escape(secret),
+        html.escape(secret).replace("&#x27;", "&#39;"),
         json.dumps(secret, ensure_ascii=False)[1:-1],
         quote(secret),
         quote(secret, safe=""),

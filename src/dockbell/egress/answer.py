@@ -134,10 +134,13 @@ class Answer:
         return self.cut
 
 
+MOST_CHUNKS = 4_096
+
+
 class _Chunks:
     """Takes a body of chunks apart. Raises ValueError when it is none."""
 
-    __slots__ = ("_after_chunk", "_in_trailers", "_left", "_line", "_trailer_bytes", "ended", "has_more")
+    __slots__ = ("_after_chunk", "_chunks", "_in_trailers", "_left", "_line", "_trailer_bytes", "ended", "has_more")
 
     def __init__(self) -> None:
         self.ended = False
@@ -145,7 +148,7 @@ class _Chunks:
         """Something came after the end."""
         self._left = 0
         self._after_chunk = self._in_trailers = False
-        self._trailer_bytes = 0
+        self._trailer_bytes = self._chunks = 0
         self._line = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -185,6 +188,9 @@ class _Chunks:
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
                 raise ValueError("no size of a chunk")
+            self._chunks += 1
+            if self._chunks > MOST_CHUNKS:  # each costs as much as a long one
+                raise ValueError("too many chunks")
             self._left = int(size[1], 16)
             self._after_chunk = self._left > 0
             self._in_trailers = not self._left

@@ -7,12 +7,11 @@ from typing import Protocol, cast
 
 import msgspec
 
-from dockbell.domain.delivery import Answered, Outcome, Timings, Unanswered
+from dockbell.domain.delivery import HEAD_KEPT, Answered, Outcome, Timings, Unanswered
 from dockbell.domain.request import OutgoingRequest
 from dockbell.egress import outcomes
 from dockbell.egress.answer import Answer, NotHttp
 
-HEAD_KEPT = 16 * 1024
 # A connection that is idle longer, or older, is not used again: names move.
 IDLE_S = 60
 LIFETIME_S = 300

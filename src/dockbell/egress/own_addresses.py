@@ -9,7 +9,7 @@ from dockbell.domain.addresses import AddressPolicy
 
 READ_EVERY_S = 300.0
 Address = IPv4Address | IPv6Address
-PROC = Path("/proc/net")
+PROC = Path("/proc/self/net")  # also where only processes are to be seen in /proc
 
 
 def own_addresses(proc: Path = PROC) -> frozenset[Address]:

@@ -161,7 +161,12 @@ class Sender:
         if connection is None:
             self._open_for(job, pool, now)
         else:
+            self._settle_at(job, connection)
             connection.carry(job, now)
+
+    def _settle_at(self, job: Job, connection: Connection) -> None:
+        for next_job in self._slots.settle(job, connection.address):
+            self._loop.call_soon(self._begin, next_job)
 
     def _pool_of(self, request: OutgoingRequest) -> Pool:
         url = request.url
@@ -179,7 +184,10 @@ class Sender:
             request = job.request
             if connection.is_usable(now) and (
                 connection.address in job.addresses
-                or self._guard.may_connect(connection.address, request.url.port, request.goods_owners)
+                or (
+                    self._slots.has_room(connection.address)
+                    and self._guard.may_connect(connection.address, request.url.port, request.goods_owners)
+                )
             ):
                 return connection
             connection.close()
@@ -197,6 +205,7 @@ class Sender:
             connection = await connect(job, connection_to, self._tls, self._guard.may_connect)
             job.connecting = None
             if isinstance(connection, Connection):
+                self._settle_at(job, connection)
                 connection.carry(job, time.monotonic())
             else:
                 self.ended(job, connection)

@@ -28,6 +28,9 @@ Here = Annotated[Parts, Depends(parts_of)]
 async def actor_of(parts: Parts, scope: Scope) -> Actor:
     """Raises NotSignedIn, NotAllowed (a cookie on an unsafe method) or Malformed (two Authorization headers)."""
     authorization = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    if scope["method"] not in SAFE and (b"sec-fetch-site", b"cross-site") in scope["headers"]:
+        # A browser that was once asked for name and password (Basic) sends them along by itself.
+        raise NotAllowed("Another site made a browser ask this.", code="csrf", hint="Ask from a program of your own.")
     if not authorization and scope["method"] not in SAFE and any(name == b"cookie" for name, _ in scope["headers"]):
         raise NotAllowed(
             "A cookie is no credential here.",
@@ -39,7 +42,10 @@ async def actor_of(parts: Parts, scope: Scope) -> Actor:
 
 def address_of(request: Request, *, behind_proxy: bool) -> str:
     """The client's address. Of X-Forwarded-For only the last entry is the proxy's own word; the others anyone writes."""
-    if behind_proxy and (last := request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()):
+    said = ",".join(
+        request.headers.getlist("x-forwarded-for")
+    )  # some proxies add a line of their own after the client's
+    if behind_proxy and (last := said.rpartition(",")[2].strip()):
         return last[:64]
     return request.client.host if request.client is not None else ""
 

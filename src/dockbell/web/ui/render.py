@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -55,6 +56,11 @@ def environment() -> jinja2.Environment:
     return made
 
 
+DEEPEST_LAID_OUT = 32
+"""Deeper JSON is shown as it came: indented it would be hundreds of times as long."""
+_BRACKETS = re.compile(r"[\[\]{}]")
+
+
 def moment(at: str | Moment | None) -> Markup | str:
     """A time: in UTC without JavaScript, in the viewer's zone with it, the exact one on hover."""
     if at is None:
@@ -69,10 +75,27 @@ def laid_out(value: object) -> str:
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
-            return str(value)
-    return json.dumps(value, indent=2, ensure_ascii=False)
+            document = json.loads(value) if _depth(value) <= DEEPEST_LAID_OUT else value
+        except (ValueError, RecursionError):
+            document = value
+        if document is value:
+            return _showable(value)
+        value = document
+    return _showable(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _depth(text: str) -> int:
+    """How deep its brackets go, at least: those in strings count too."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _showable(text: str) -> str:
+    """Half surrogate pairs, which JSON can name, are no characters that a page can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def milliseconds(value: float | None) -> str:

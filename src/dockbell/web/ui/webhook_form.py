@@ -243,7 +243,11 @@ def _in_words(offset: int) -> str:
 def _warnings(visit: Visit, document: Mapping[str, Any]) -> list[str]:
     if not document["targetUrl"]:
         return []
+    # Which private networks are open for others is nobody's to find out.
+    owners = document["goodsOwnerIds"]
+    if visit.actor.goods_owners is not None:
+        owners = [owner for owner in owners or () if visit.actor.sees(owner)]
     try:
-        return visit.parts.webhooks.warnings_of(document)
+        return visit.parts.webhooks.warnings_of({**document, "goodsOwnerIds": owners})
     except DockbellError as error:
         return [error.message]
