@@ -17,6 +17,7 @@ import functools
 import hashlib
 import json
 import re
+import resource
 import signal
 import ssl
 import sys
@@ -221,5 +222,7 @@ async def main(order: Order) -> None:
 
 
 if __name__ == "__main__":
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # some senders open a connection a thread and receiver
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main(msgspec.json.decode(sys.argv[1], type=Order)))
