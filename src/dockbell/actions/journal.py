@@ -385,8 +385,9 @@ def _shown(error: BaseException) -> DockbellError:
 
 
 def _too_slow() -> Unavailable:
-    text = "The store does not keep up; nothing was accepted."
-    return Unavailable(text, code="store_slow", hint="Try again in a few seconds.")
+    return Unavailable(
+        "The store does not keep up; nothing was accepted.", code="store_slow", hint="Try again in a few seconds."
+    )
 
 
 def _not_known() -> Unavailable:
