@@ -212,7 +212,6 @@ class _Narrow:
         f"after a while at most {OFFERED_AT_MOST} times its room is offered, {REFUSED_AT_MOST:.0%} of it answered 429; "
         "all of it drains; the others' p99 at most 1.2 times as long, or 100 ms more"
     ),
-    short=True,
 )
 def herd(run: Run) -> None:
     events, settles_s = run.pick(1_500, 50_000), run.pick(15.0, 60.0)

@@ -30,7 +30,6 @@ DELETED_WITHIN_S = 600.0
     "T18",
     "old rows are deleted under load, SQLite",
     holds="publishers' and deliveries' p99 at most twice as long, or 100 ms more; nothing that is live goes; the log stays small",
-    short=True,
 )
 def retention(run: Run) -> None:
     with under_load(run, "sqlite", rate=60, DOCKBELL_RETENTION__DAYS="0") as load:
