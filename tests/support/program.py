@@ -104,6 +104,7 @@ class Node(Program):
 
     def __init__(self, folder: Path, database: str, *, program: Sequence[str] = PROGRAM, **variables: str) -> None:
         self.port = free_port()
+        self._clients: list[Client] = []
         super().__init__(
             folder,
             "serve",
@@ -124,7 +125,14 @@ class Node(Program):
             raise
 
     def client(self, key: str) -> Client:
-        return Client(f"http://127.0.0.1:{self.port}", key)
+        """Closed with the node, also when the test fails: a socket left open is blamed on the test that runs next."""
+        self._clients.append(Client(f"http://127.0.0.1:{self.port}", key))
+        return self._clients[-1]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for client in self._clients:
+            client.close()
+        super().__exit__(kind, error, at)
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, self.output

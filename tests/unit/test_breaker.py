@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter, deque
 
 import pytest
 from hypothesis import given
@@ -145,6 +146,31 @@ def test_r6_a_receiver_with_a_limit_is_met_at_its_limit():
             good, refused = good + taken, refused + (not taken)
     assert refused < 0.1 * (good + refused)
     assert good > 0.6 * 50 * 180
+
+
+def test_r6_a_herd_that_waited_for_a_receiver_does_not_trample_it():
+    """Down with 503 for a minute; then it takes fifty a second, and answers each within a hundredth of one."""
+    breaker, cap, down_until = Breaker(0.0), 16, 60.0
+    tokens, answers = 50.0, deque[tuple[float, bool]]()
+    offered = Counter[int]()
+    good = refused = 0
+    for tick in range(24_000):
+        now = tick / 100
+        tokens = min(50.0, tokens + 0.5)
+        while answers and answers[0][0] <= now:
+            well = answers.popleft()[1]
+            breaker.note(GOOD if well else BUSY if now > down_until else Answered(503), now, cap=cap)
+        for _ in range(min(cap - len(answers), breaker.room(now, len(answers)))):
+            breaker.take()
+            well = now > down_until and tokens >= 1
+            tokens -= well
+            answers.append((now + 0.01, well))
+            if now > 120:
+                offered[int(now)] += 1
+                good, refused = good + well, refused + (not well)
+    assert max(offered.values()) <= 1.5 * 50
+    assert refused < 0.1 * (good + refused)
+    assert good > 0.6 * 50 * 120
 
 
 def test_r6_what_is_not_used_for_minutes_is_at_full_rate_again():

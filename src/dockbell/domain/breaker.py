@@ -5,7 +5,8 @@
 - **Ramping**: then one attempt is made as a probe. If it is answered well, 2 may be under way at once, then 4, and so on
   up to the webhook's own cap. One failure meanwhile opens it again.
 - **Slowed**: an answer that asks for patience (429, 502, 503, 504) halves the rate of attempts, once a second at most;
-  while none comes the rate grows again by a twentieth a second.
+  the first one starts from the rate that was answered well. While none comes the rate grows again by a twentieth a
+  second, and the limit is lifted only well beyond where it began: a receiver that is full is felt for, and not flooded.
 
 What is refused by us, or broken off by us, says nothing about the receiver and counts as nothing.
 """
@@ -22,6 +23,8 @@ NO_LIMIT = 1 << 30
 SLOWEST_A_S = 0.1
 GROWTH_A_S = 1.05
 HALVED_EVERY_S = 1.0
+LIFTED_AT = 4.0
+"""Times the rate it was slowed down at: what a receiver has room for lies below, or it would have asked for patience."""
 SMALLEST_FULL_RATE = 4.0
 """Below so many attempts a second a receiver is not slowed down by what else comes."""
 KNOWN_FOR_S = 300.0
@@ -94,7 +97,7 @@ class Breaker:
         quiet = now - max(self._rate_at, self._halved_at + HALVED_EVERY_S)
         rate *= GROWTH_A_S ** max(0.0, min(quiet, KNOWN_FOR_S))
         self._rate_at = now
-        if rate >= self._full_rate or passed >= KNOWN_FOR_S:
+        if rate >= LIFTED_AT * self._full_rate or passed >= KNOWN_FOR_S:
             self._rate = None
             if self._held is not None and self._held.state == "slowed":
                 self._held = None
@@ -111,7 +114,7 @@ class Breaker:
         if isinstance(outcome, NotSent) or (isinstance(outcome, Unanswered) and outcome.reason in OUR_OWN):
             return False
         status = outcome.status if isinstance(outcome, Answered) else 0
-        self._count(now)
+        self._count(now, is_well=200 <= status <= 299)
         self._noted_at = now
         slowed = status in SLOW_DOWN and self._slow_down(outcome, now)
         if 200 <= status <= 299:
@@ -169,11 +172,12 @@ class Breaker:
         self._last.clear()
         return True
 
-    def _count(self, now: float) -> None:
+    def _count(self, now: float, *, is_well: bool) -> None:
+        """How many were answered well in the second that ended, and in the one that goes on."""
         if now - self._counted_since >= 1:
             self._counted_before = int(self._counted / (now - self._counted_since))
             self._counted, self._counted_since = 0, now
-        self._counted += 1
+        self._counted += is_well
 
     def _slow_down(self, outcome: Outcome, now: float) -> bool:
         if self._rate is not None and now - self._halved_at < HALVED_EVERY_S:
