@@ -41,6 +41,7 @@ KEPT_ANSWERS_S = 10.5
     short=True,
 )
 def misbehave(run: Run) -> None:
+    need_root("a look at what a process has open: Dockbell shows that to no other")
     authority = trustme.CA()
     ca_file = run.folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))

@@ -8,7 +8,7 @@ from tests.faults.fairness import a_webhook_of, hanging
 from tests.faults.hostile import resident_mib
 from tests.faults.load import Load, under_load
 from tests.faults.processes import pause
-from tests.faults.scenario import Run, scenario
+from tests.faults.scenario import Run, need_root, scenario
 
 MINUTES = 120.0
 KILLED_EVERY_MIN = 10.0
@@ -25,6 +25,7 @@ MEASURED_FOR_MIN = 30.0
     holds=f"memory grows by less than {MOST_MIB_PER_HOUR:.0f} MiB an hour between kills; files and threads stay",
 )
 def soak(run: Run) -> None:
+    need_root("a look at what a process has open: Dockbell shows that to no other")
     minutes = run.minutes or MINUTES
     with under_load(run, "sqlite", rate=60) as load, ExitStack() as until:
         dead = a_webhook_of(900, load, hanging(until))
