@@ -73,7 +73,7 @@ async def test_a_commit_that_fails_takes_nobody_along_who_came_meanwhile(
         assert verdict.deliveries == 1
         assert store.inserted == [1, 1]
         await node.rest()
-        assert node.worker._places == 0, "the place of the event that was refused is free again"
+        assert node.worker._lanes.places == 0, "the place of the event that was refused is free again"
 
 
 async def test_events_that_cannot_be_planned_leave_no_place_behind(
@@ -93,7 +93,7 @@ async def test_events_that_cannot_be_planned_leave_no_place_behind(
         monkeypatch.setattr(node.publisher, "row", once)
         with pytest.raises(Unavailable):
             await node.journal.accept([good, good])
-        assert node.worker._places == 0
+        assert node.worker._lanes.places == 0
 
 
 async def test_a_repeat_in_the_same_commit_is_told_the_deliveries_of_the_first(
@@ -116,7 +116,7 @@ async def test_a_repeat_in_the_same_commit_is_told_the_deliveries_of_the_first(
         assert (first.event_id, first.deliveries, first.repeated) == (again.event_id, 1, False)
         assert (again.deliveries, again.repeated) == (1, True)
         await node.rest()
-        assert node.worker._places == 0
+        assert node.worker._lanes.places == 0
 
 
 async def test_a_store_that_goes_away_while_events_are_matched_again_refuses_them_and_the_journal_goes_on(
@@ -171,3 +171,36 @@ async def test_a_store_that_can_start_no_thread_refuses_and_takes_the_next(
             with pytest.raises(Unavailable, match="start new thread"):
                 await node.journal.accept([node.judged(node.event_bytes())])
         assert isinstance(await node.publish(), Accepted)
+
+
+async def test_an_answer_that_is_held_back_holds_no_delivery_back(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        asked: list[set[int]] = []
+
+        def later(wanted_by: set[int]) -> float:
+            asked.append(wanted_by)
+            return 30.0 if len(asked) == 1 else 0.0
+
+        monkeypatch.setattr(node.worker, "answer_after", later)
+        first = asyncio.create_task(node.publish())
+        await node.until(lambda: node.rows("SELECT 1 AS x FROM deliveries WHERE status = 'delivered'"))
+        assert not first.done()
+        assert isinstance(await node.publish(), Accepted), "others are answered meanwhile"
+        assert asked == [{webhook}, {webhook}]
+        first.cancel()
+
+
+async def test_a_test_event_is_answered_whoever_keeps_the_node_busy(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path) as node:
+        made = node.make_webhook().webhook["id"]
+        monkeypatch.setattr(node.worker, "answer_after", lambda wanted_by: 30.0 if wanted_by else 0.0)
+        await node.index.refresh(database)
+        webhook = node.index.state.webhooks[made]
+        answering = node.journal.accept([node.judged(node.event_bytes())], test_of=webhook)
+        [verdict] = await asyncio.wait_for(answering, 10)
+        assert isinstance(verdict, Accepted)

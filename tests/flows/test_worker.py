@@ -8,7 +8,7 @@ import pytest
 
 from dockbell.actions.commit import Job
 from dockbell.clock import HOUR, MINUTE, SECOND
-from dockbell.delivery import worker as worker_module
+from dockbell.delivery import lanes as lanes_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
 from dockbell.store.database import Database
@@ -79,7 +79,7 @@ async def test_one_slow_receiver_keeps_no_one_else_waiting(database: Database, t
 async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_order(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
 ):
-    monkeypatch.setattr(worker_module, bound, 16)
+    monkeypatch.setattr(lanes_module, bound, 16)
     async with a_node(database, tmp_path) as node:
         node.make_webhook(maxConcurrency=1)
         events = [(await node.publish()).event_id for _ in range(120)]

@@ -41,6 +41,9 @@ class Idle:
 
     def unreserve(self, webhook_id: int) -> None: ...
 
+    def answer_after(self, webhook_ids: Iterable[int]) -> float:
+        return 0.0
+
     def take(self, jobs: Sequence[Job]) -> None:
         assert self.journal is not None
         for job in jobs:

@@ -52,6 +52,12 @@ class Request(msgspec.Struct, gc=False):
     jobs: list[Job]
     """Those that did: they are born leased."""
 
+    def wanted_by(self) -> set[int]:
+        """The webhooks that have to be sent something of it; none for a test, whose result a person waits for."""
+        if self.test_of is not None:
+            return set()
+        return {job.webhook.id for job in self.jobs}.union(webhook for _, webhook, _, _ in self.waiting)
+
     def tell(self, told: Told) -> None:
         """Answer whoever waits; only the first answer counts."""
         answer, self.answer = self.answer, _nobody

@@ -9,7 +9,7 @@ the dispatcher in memory: the usual delivery is never looked up in the database 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -48,6 +48,9 @@ class Dispatcher(Protocol):
         """
 
     def unreserve(self, webhook_id: int) -> None: ...
+
+    def answer_after(self, webhook_ids: Iterable[int]) -> float:
+        """How many seconds later to answer whoever published for these webhooks; not 0 while they keep the node behind."""
 
     def take(self, jobs: Sequence[Job]) -> None:
         """Attempt these; each has a place."""
@@ -98,10 +101,7 @@ class Journal:
         self._is_broken = False
 
     async def accept(self, new: Sequence[NewEvent], *, test_of: Webhook | None = None) -> list[Verdict]:
-        """Store events and their deliveries; returns after the commit, one verdict each.
-
-        With `test_of` the event goes to that webhook alone, marked as a test.
-        """
+        """Store events, with `test_of` as tests for that webhook alone; one verdict each, after the commit."""
         answer: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
 
         def tell(told: Told) -> None:
@@ -298,7 +298,11 @@ class Journal:
         self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
         born: list[Job] = []
         for request in commit.requests:
-            request.tell(verdicts(request, commit))
+            told = verdicts(request, commit)
+            if after_s := self._dispatcher.answer_after(request.wanted_by()):
+                self._loop.call_later(after_s, request.tell, told)
+            else:
+                request.tell(told)
             born += request.jobs
         if commit.repeats:
             for job in born:

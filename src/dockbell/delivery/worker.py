@@ -7,9 +7,9 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 
 import asyncio
 import random
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,8 +17,10 @@ from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
+from dockbell.delivery.brake import Brake
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
+from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
@@ -28,11 +30,6 @@ from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.deliveries import Closing, Lease
 
 log = structlog.get_logger()
-AHEAD = 256
-"""Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
-MOST_IN_MEMORY = 8_192
-"""Deliveries of all webhooks together, in flight or waiting; some 3 kB each. What finds no place waits in the store."""
-QUICK = SECOND
 WEBHOOKS_A_ROUND = 1_000
 CLAIM_AT_ONCE = 32
 WEBHOOKS_A_CLAIM = 8
@@ -45,21 +42,6 @@ BUSY_NAP_S = 1.0
 class _Attempt:
     job: Job
     shown_headers: str
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One webhook's share: what waits in memory, what is in flight, how quick its receiver was."""
-
-    waiting: deque[Job] = field(default_factory=deque)
-    places: int = 0
-    in_flight: int = 0
-    last_took: int = 0
-    stands_in_line: bool = False
-
-    def ahead(self) -> int:
-        """How many may wait in memory behind those in flight."""
-        return AHEAD if self.last_took < QUICK else 0
 
 
 class Worker:
@@ -83,9 +65,9 @@ class Worker:
         self._jitter = jitter
         self._gates = Gates(clock, node)
         self._turns = Turns()
-        self._lanes: dict[int, _Lane] = defaultdict(_Lane)
-        self._places = 0
-        self._in_line: deque[_Lane] = deque()
+        self._lanes = Lanes()
+        self._brake = Brake(self._lanes)
+        self._in_line: deque[Lane] = deque()
         """Lanes whose next attempt only waits for one of the node's slots, in turn."""
         self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
@@ -108,18 +90,21 @@ class Worker:
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         lane = self._lanes[webhook.id]
         room = webhook.max_concurrency + lane.ahead()
-        full = webhook.id in self._behind or lane.places >= room or self._places >= MOST_IN_MEMORY
+        full = webhook.id in self._behind or lane.places >= room or self._lanes.are_full()
         if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._behind.add(webhook.id)
             self._waits()
             return None
         self._gates.take(webhook.id)
-        self._take_place(lane, 1)
+        self._lanes.take_place(lane, 1)
         return self._lease_end(webhook, now)
 
     def unreserve(self, webhook_id: int) -> None:
-        self._take_place(self._lanes[webhook_id], -1)
+        self._lanes.take_place(self._lanes[webhook_id], -1)
         self._tell_quiet()
+
+    def answer_after(self, webhook_ids: Iterable[int]) -> float:
+        return 0.0 if self._stopping else self._brake.seconds(webhook_ids)
 
     def take(self, jobs: Sequence[Job]) -> None:
         if self._stopping:  # they were leased in the moment it was asked to stop
@@ -139,11 +124,12 @@ class Worker:
     def closed(self, closings: Sequence[Closing]) -> None:
         for closing in closings:
             lane = self._lanes[closing.lease.webhook_id]
-            self._take_place(lane, -1)
+            self._lanes.take_place(lane, -1)
             if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
                 self._look.set()
             if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
                 del self._lanes[closing.lease.webhook_id]
+        self._brake.ended(len(closings))
         self._tell_quiet()
 
     # The sender's side, called on the loop thread.
@@ -213,11 +199,7 @@ class Worker:
             self._quiet.clear()
             await self._quiet.wait()
 
-    def _take_place(self, lane: _Lane, count: int) -> None:
-        lane.places += count
-        self._places += count
-
-    def _start(self, lane: _Lane) -> None:
+    def _start(self, lane: Lane) -> None:
         """Begin what the lane may; where others wait for one of the node's slots, it stands in line behind them."""
         while self._may_start(lane):
             full = self._in_line or len(self._in_flight) >= self._slots
@@ -236,16 +218,16 @@ class Worker:
             if self._may_start(lane):
                 self._stand_in_line(lane)
 
-    def _stand_in_line(self, lane: _Lane) -> None:
+    def _stand_in_line(self, lane: Lane) -> None:
         if not lane.stands_in_line:
             lane.stands_in_line = True
             self._in_line.append(lane)
 
-    def _may_start(self, lane: _Lane) -> bool:
+    def _may_start(self, lane: Lane) -> bool:
         waiting = lane.waiting
         return bool(waiting) and lane.in_flight < waiting[0].webhook.max_concurrency and not self._stopping
 
-    def _start_one(self, lane: _Lane) -> None:
+    def _start_one(self, lane: Lane) -> None:
         job = lane.waiting.popleft()
         # An attempt goes to where the webhook points now, not to where it did when the event came.
         webhook = self._index.state.webhooks.get(job.webhook.id, job.webhook)
@@ -254,9 +236,9 @@ class Worker:
         if webhook.enabled or job.event.test:
             self._attempt(job, lane)
         else:
-            self._give_back([job, *_taken_out(lane)])
+            self._give_back([job, *lane.take_out()])
 
-    def _attempt(self, job: Job, lane: _Lane) -> None:
+    def _attempt(self, job: Job, lane: Lane) -> None:
         now = self._clock.now()
         try:
             request, shown = request_for(job, self._index.state, now)
@@ -278,10 +260,10 @@ class Worker:
             close_attempt(job, outcome, shown_headers, node=self._node, now=now, jitter=self._jitter()),
         )
 
-    def _hold_back(self, lane: _Lane, webhook_id: int) -> None:
+    def _hold_back(self, lane: Lane, webhook_id: int) -> None:
         """The receiver ails: what waits for it in memory waits in the store, and no retry is spent on waiting."""
         self._behind.add(webhook_id)
-        self._give_back(_taken_out(lane), due_at=self._gates.opens_at(webhook_id))
+        self._give_back(lane.take_out(), due_at=self._gates.opens_at(webhook_id))
 
     def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
         """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
@@ -297,7 +279,7 @@ class Worker:
         except Exception as error:
             log.error("worker.release_failed", error=str(error), hint="They are taken up again when their leases end.")
         for lease in leases:
-            self._take_place(self._lanes[lease.webhook_id], -1)
+            self._lanes.take_place(self._lanes[lease.webhook_id], -1)
         self._tell_quiet()
 
     def _woken(self) -> None:
@@ -325,7 +307,7 @@ class Worker:
         """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
         now = self._clock.now()
         # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
-        room = max(self._slots - len(self._in_flight), CLAIM_AT_ONCE) if self._places < MOST_IN_MEMORY else 0
+        room = max(self._slots - len(self._in_flight), CLAIM_AT_ONCE) if not self._lanes.are_full() else 0
         if room <= 0:
             return 0, BUSY_NAP_S
         try:
@@ -343,7 +325,7 @@ class Worker:
                 row["test_of"] is not None,
             )  # fmt: skip
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
-            self._take_place(self._lanes[lease.webhook_id], 1)
+            self._lanes.take_place(self._lanes[lease.webhook_id], 1)
             self._gates.take(lease.webhook_id)
         self.take(jobs)
         if next_due is None:
@@ -362,7 +344,7 @@ class Worker:
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
                 behind.update(order[place:])
                 break
-            webhook, lane = webhooks[webhook_id], self._lanes.get(webhook_id) or _Lane()  # the loop's to add to
+            webhook, lane = webhooks[webhook_id], self._lanes.get(webhook_id) or Lane()  # the loop's to add to
             limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places))
             found = deliveries.claim_due(
                 tx,
@@ -387,9 +369,3 @@ class Worker:
         yield from (attempt.job.lease for attempt in self._in_flight.values())
         yield from (job.lease for lane in list(self._lanes.values()) for job in lane.waiting)
         yield from self._journal.unwritten()
-
-
-def _taken_out(lane: _Lane) -> list[Job]:
-    """What waits in the lane, but for tests: a person waits for theirs."""
-    waiting, lane.waiting = lane.waiting, deque(job for job in lane.waiting if job.event.test)
-    return [job for job in waiting if not job.event.test]

@@ -1,0 +1,61 @@
+"""Lanes: what one node holds in memory for each webhook, waiting or in flight, and how much that is of all it may hold."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from dockbell.actions.commit import Job
+from dockbell.clock import SECOND
+
+AHEAD = 256
+"""Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
+MOST_IN_MEMORY = 8_192
+"""Deliveries of all webhooks together, in flight or waiting; some 3 kB each. What finds no place waits in the store."""
+QUICK = SECOND
+
+
+@dataclass(slots=True)
+class Lane:
+    """One webhook's share: what waits in memory, what is in flight, how quick its receiver was."""
+
+    waiting: deque[Job] = field(default_factory=deque)
+    places: int = 0
+    in_flight: int = 0
+    last_took: int = 0
+    stands_in_line: bool = False
+
+    def is_quick(self) -> bool:
+        return self.last_took < QUICK
+
+    def ahead(self) -> int:
+        """How many may wait in memory behind those in flight."""
+        return AHEAD if self.is_quick() else 0
+
+    def take_out(self) -> list[Job]:
+        """What waits, but for tests: a person waits for theirs."""
+        waiting, self.waiting = self.waiting, deque(job for job in self.waiting if job.event.test)
+        return [job for job in waiting if not job.event.test]
+
+
+class Lanes(dict[int, Lane]):
+    """By webhook; one that is asked for is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = 0
+        """Of all lanes together."""
+        self.in_use = 0
+        """Lanes with a place taken."""
+
+    def __missing__(self, webhook_id: int) -> Lane:
+        self[webhook_id] = lane = Lane()
+        return lane
+
+    def take_place(self, lane: Lane, count: int) -> None:
+        """`count` is negative where places are given back."""
+        had = lane.places
+        lane.places += count
+        self.places += count
+        self.in_use += (lane.places > 0) - (had > 0)
+
+    def are_full(self) -> bool:
+        return self.places >= MOST_IN_MEMORY
