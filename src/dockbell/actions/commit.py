@@ -13,7 +13,7 @@ from dockbell.clock import Moment
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.webhook import Webhook
-from dockbell.errors import Conflict, DockbellError
+from dockbell.errors import Conflict, DockbellError, StorageFull, Unavailable
 from dockbell.store import counters, deliveries, events
 from dockbell.store.database import Transaction
 from dockbell.store.deliveries import Closing, Lease
@@ -22,6 +22,7 @@ from dockbell.store.webhook_hours import COUNTED_TO
 
 log = structlog.get_logger()
 LEFT_OUT = "What came of this attempt could not be stored and is left out:"
+SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 GONE = "The receiver answered 410 Gone, which asks for no more webhooks."
 
 Verdict = Accepted | DockbellError
@@ -142,3 +143,23 @@ def without_words(closing: Closing, error: BaseException) -> Closing | None:
         closing, detail=f"{LEFT_OUT} {type(error).__name__}.", address="", request_headers="", response_headers="",
         response_body="", response_cut=False, deactivate_webhook=False,
     )  # fmt: skip
+
+
+def as_told(error: BaseException) -> DockbellError:
+    """What publishers are told. What the store calls away may have been stored in the moment it went."""
+    if isinstance(error, StorageFull):
+        return error
+    if isinstance(error, Unavailable):
+        return Unavailable(error.message, hint=SAME_ID)
+    return Unavailable("The store failed; nothing was accepted.", hint=SAME_ID)
+
+
+def too_slow() -> Unavailable:
+    return Unavailable(
+        "The store does not keep up; nothing was accepted.", code="store_slow", hint="Try again in a few seconds."
+    )
+
+
+def not_known() -> Unavailable:
+    text = "The store does not answer; whether the events were stored is not known."
+    return Unavailable(text, code="store_unknown", hint=SAME_ID)

@@ -1,13 +1,14 @@
 """The journal: collects accepted events and closed attempts and writes both in one commit.
 
 The next commit begins as soon as the last one returned, so under load hundreds of requests and
-attempts share one fsync, and at rest a single event does not wait for company. An event's answer is
-given only after the commit. Deliveries that find a free slot are born leased to this node and handed to
+attempts share one fsync. If little waits then, it waits a moment for company; at rest a single event
+does not. An event's answer is given only after the commit. Deliveries that find a free slot are born leased to this node and handed to
 the dispatcher in memory: the usual delivery is never looked up in the database again.
 """
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -15,7 +16,20 @@ from typing import Protocol
 
 import structlog
 
-from dockbell.actions.commit import Commit, Job, Request, Stale, Told, Verdict, verdicts, without_words, write
+from dockbell.actions.commit import (
+    Commit,
+    Job,
+    Request,
+    Stale,
+    Told,
+    Verdict,
+    as_told,
+    not_known,
+    too_slow,
+    verdicts,
+    without_words,
+    write,
+)
 from dockbell.actions.index import Index
 from dockbell.actions.publish import Publisher, matching
 from dockbell.actions.webhooks import Webhooks
@@ -30,12 +44,13 @@ from dockbell.store.events import EventRow
 log = structlog.get_logger()
 EVENTS_A_COMMIT = 500
 CLOSINGS_A_COMMIT = 1_000
+FEW = 16
+COMPANY_S = 0.001
+"""So long a commit after another waits for more, if it has few requests and outcomes: each costs what ten events do."""
 LONGEST_QUEUE = 20_000
 PAUSE_AFTER_FAILURE_S = 0.5
 PATIENCE_S = 5.0
 """So long a publisher waits for its answer."""
-
-SAME_ID = "Send them again with the same id or Idempotency-Key: what was stored is not stored twice."
 
 
 class Dispatcher(Protocol):
@@ -98,6 +113,8 @@ class Journal:
         self._commit: Commit | None = None
         self._ended: deque[tuple[Commit, BaseException | None]] = deque()
         """Commits that nobody was told of yet, and what they failed with."""
+        self._written_at = 0.0
+        self._never = threading.Event()
         self._is_broken = False
 
     async def accept(self, new: Sequence[NewEvent], *, test_of: Webhook | None = None) -> list[Verdict]:
@@ -122,7 +139,7 @@ class Journal:
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
-            raise _too_slow()
+            raise too_slow()
         self._need_room()
         self._loop = asyncio.get_running_loop()
         request = self._planned(new, answer, test_of, self._loop.time())
@@ -180,7 +197,7 @@ class Journal:
         except Exception as error:
             self._give_back(request)
             log.exception("journal.not_planned")
-            raise _shown(error) from error
+            raise as_told(error) from error
         return request
 
     def _plan_deliveries(self, request: Request, row: EventRow, wanted: list[Webhook], now: Moment) -> None:
@@ -220,9 +237,9 @@ class Journal:
             being_written = self._commit.requests if self._commit is not None else []
         for request in queued:
             self._give_back(request)
-            request.tell(_too_slow())
+            request.tell(too_slow())
         for request in [request for request in being_written if request.since <= late]:
-            request.tell(_not_known())
+            request.tell(not_known())
         waiting = self._requests or being_written
         self._watch = self._loop.call_later(self._patience_s / 5, self._lose_patience) if waiting else None
 
@@ -245,6 +262,9 @@ class Journal:
 
     def _taken(self) -> Commit:
         """What waits now: taken when the store begins, so that as much as possible shares the commit."""
+        just_written = time.monotonic() - self._written_at < COMPANY_S
+        if just_written and self._commit is None and len(self._requests) + len(self._closings) < FEW:
+            self._never.wait(COMPANY_S)
         with self._lock:
             if self._commit is None:  # the store may begin anew with the same
                 # While it is looked for what the store refuses among the outcomes, nobody's events are refused along with it.
@@ -269,6 +289,7 @@ class Journal:
         """The store goes on with what has come meanwhile, before anyone hears of what it wrote."""
         error = done.exception()
         commit = self._taken()  # if it failed before it began, that is for all who wait
+        self._written_at = time.monotonic()
         with self._lock:
             self._ended.append((commit, error))
             if error is None:
@@ -347,7 +368,7 @@ class Journal:
         commit.requests = []
         for request in requests:
             self._give_back(request)
-            request.tell(_shown(error))
+            request.tell(as_told(error))
         if closings:
             if by_outcomes:
                 self._closings_a_commit = max(1, len(closings) // 2)
@@ -365,7 +386,7 @@ class Journal:
             under_way = [commit for commit, _ in self._ended] + ([self._commit] if self._commit is not None else [])
             waiting, self._requests = self._requests, []
         for request in [request for commit in under_way for request in commit.requests] + waiting:
-            request.tell(_not_known())
+            request.tell(not_known())
 
     def _go_on(self) -> None:
         """The commit is dealt with: begin the next. In any thread."""
@@ -377,23 +398,3 @@ class Journal:
     def _has_nothing(self) -> bool:
         with self._lock:
             return not (self._is_busy or self._requests or self._closings or self._ended)
-
-
-def _shown(error: BaseException) -> DockbellError:
-    """What publishers are told. What the store calls away may have been stored in the moment it went."""
-    if isinstance(error, StorageFull):
-        return error
-    if isinstance(error, Unavailable):
-        return Unavailable(error.message, hint=SAME_ID)
-    return Unavailable("The store failed; nothing was accepted.", hint=SAME_ID)
-
-
-def _too_slow() -> Unavailable:
-    return Unavailable(
-        "The store does not keep up; nothing was accepted.", code="store_slow", hint="Try again in a few seconds."
-    )
-
-
-def _not_known() -> Unavailable:
-    text = "The store does not answer; whether the events were stored is not known."
-    return Unavailable(text, code="store_unknown", hint=SAME_ID)
