@@ -18,7 +18,7 @@ from dockbell.errors import Conflict, InvalidInput, NotFound
 from dockbell.store import delivery_log, webhooks
 from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
-from tests.support.node import FJORD, TEA, Node, a_node, a_webhook
+from tests.support.node import FJORD, TEA, Node, a_node, a_webhook, an_event
 
 TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
 
@@ -76,6 +76,20 @@ async def test_what_waits_in_memory_is_held_when_the_webhook_is_disabled(databas
         await node.worker.quiet()
         node.sender.let_go()
         await node.until(lambda: len(node.sender.requests) >= 2)
+
+
+async def test_a_lowered_cap_holds_for_what_waits_in_memory_too(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=4).webhook["id"]
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(12)])
+        await node.until(lambda: node.sender.held() == 4)
+        await node.change_webhook(webhook, maxConcurrency=1)
+        node.sender.answer_held()
+        assert node.sender.held() == 1
+        node.sender.let_go()
+        await node.rest()
+        assert {row["status"] for row in node.rows("SELECT status FROM deliveries")} == {"delivered"}
 
 
 async def test_deleting_cancels_what_waits_for_all_to_see(database: Database, tmp_path: Path):

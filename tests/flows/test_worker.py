@@ -164,6 +164,26 @@ async def test_an_event_accepted_in_the_moment_of_stopping_is_given_back_too(dat
         assert node.sender.requests == []
 
 
+async def test_what_is_in_flight_when_a_node_stops_keeps_its_lease_until_it_ends(database: Database, tmp_path: Path):
+    """Or another node would take it up while it is still being sent, in a grace that is longer than a lease."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        node.make_webhook(timeoutInSeconds=5)
+        node.sender.hold()
+        await node.publish()
+        await node.until(lambda: node.sender.held() == 1)
+        await node.napping()
+        stopping = asyncio.ensure_future(node.worker.stop(grace_s=120))
+        await node.until(lambda: node.worker._stopping and clock.sleepers() >= 1)
+        began = clock.now()
+        await node.passing(lambda: clock.now() >= began + MINUTE, step=SECOND)
+        assert [row["status"] for row in node.rows("SELECT status FROM deliveries")] == ["sending"]
+        assert node.rows("SELECT lease_until FROM deliveries")[0]["lease_until"] > clock.now()
+        node.sender.let_go()
+        await stopping
+        assert [row["status"] for row in node.rows("SELECT status FROM deliveries")] == ["delivered"]
+
+
 async def test_the_grace_of_a_stop_ends_and_what_was_cut_short_is_made_again(database: Database, tmp_path: Path):
     clock = ManualClock()
     async with a_node(database, tmp_path, clock=clock) as node:

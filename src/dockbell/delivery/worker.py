@@ -158,7 +158,7 @@ class Worker:
     # The worker's own life.
 
     async def run(self) -> None:
-        """Claim what is due until stopped."""
+        """Claim what is due until stopped, and keep the leases of what is in flight then until it has ended."""
         self._loop = asyncio.get_running_loop()
         self._database.listen(deliveries.TOPIC, self._woken)
         heartbeat = Heartbeat(self._database, self._clock, self._gates, self._ours, node=self._node)
@@ -174,6 +174,7 @@ class Worker:
                     self._tell_quiet()
                 if not claimed:
                     await self._nap(nap_s)
+            await self.quiet()
         finally:
             beating.cancel()
 
@@ -224,8 +225,10 @@ class Worker:
             self._in_line.append(lane)
 
     def _may_start(self, lane: Lane) -> bool:
-        waiting = lane.waiting
-        return bool(waiting) and lane.in_flight < waiting[0].webhook.max_concurrency and not self._stopping
+        if not lane.waiting or self._stopping:
+            return False
+        webhook = lane.waiting[0].webhook
+        return lane.in_flight < self._index.state.webhooks.get(webhook.id, webhook).max_concurrency
 
     def _start_one(self, lane: Lane) -> None:
         job = lane.waiting.popleft()
