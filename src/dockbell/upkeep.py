@@ -79,4 +79,5 @@ def installation_of(settings: Settings) -> Installation:
         ballast_bytes=0 if file is None else settings.disk.ballast_mib * MIB,
         key_file=None if settings.secret_keys is not None else str(settings.key_path()),
         database_file=None if file is None else str(file),
+        has_mail_server=settings.smtp.host is not None,
     )

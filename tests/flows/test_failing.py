@@ -13,11 +13,12 @@ import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from dockbell.actions import audit, statistics
+from dockbell.actions import audit, doctor, statistics
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND, to_text
 from dockbell.delivery.postman import Postman
 from dockbell.domain.delivery import Answered
 from dockbell.domain.failing import stage_of
+from dockbell.domain.findings import Installation
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.mail import MailServer, NotMailed
 from dockbell.store import webhook_hours
@@ -77,6 +78,9 @@ class House:
         await self.node.database.write(
             lambda tx: webhook_hours._put_health(tx, {webhook: Health(now, delivered_at, since)})
         )
+
+    async def doctors_codes(self) -> set[str]:
+        return {finding.code for finding in await doctor.findings(self.node.database, Installation(), self.clock)}
 
     async def hours(self, count: int, webhook: int, *, since: int) -> None:
         """Let hours pass in which each attempt fails; the postman looks each quarter of an hour."""
@@ -218,11 +222,13 @@ async def test_u14_a_mail_waits_for_a_server_that_is_away_and_is_given_up_where_
         for _ in range(3):
             await house.postman.round()
         assert [row["tries"] for row in house.node.rows("SELECT tries FROM mails")] == [1]  # not before a minute
+        assert "mail_not_sent" in await house.doctors_codes()
         box.refusing = None
         house.clock.advance(MINUTE)
         await house.postman.round()
         assert len(box.mails) == 1
         assert house.node.rows("SELECT 1 AS one FROM mails") == []
+        assert "mail_not_sent" not in await house.doctors_codes()
         box.refusing = "550 no such user"
         await house.fails(webhook, since=house.clock.now() - 4 * DAY)
         house.clock.advance(2 * HOUR)

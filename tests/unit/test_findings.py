@@ -41,6 +41,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("key_file_open", {"key_mode": 0o604}),
     ("no_node", {"nodes_alive": 0}),
     ("backlog", {"oldest_due_s": 901.0}),
+    ("mail_not_sent", {"unsent_mails": 1}),
 ]
 RISKY: list[tuple[str, dict[str, Any]]] = [
     ("ballast", {"ballast_bytes": 64 * MIB - 1}),
@@ -61,6 +62,12 @@ def test_what_breaks_a_promise_is_wrong(code, changed):
 def test_what_may_be_meant_so_is_a_risk(code, changed):
     [finding] = judge(SOUND, replace(WELL, **changed))
     assert (finding.code, finding.level) == (code, "risk")
+
+
+def test_nobody_is_told_of_what_fails_where_there_is_no_mail_server():
+    silent, failing = replace(SOUND, has_mail_server=False), replace(WELL, failing=[(12, "ERP", 7200.0)])
+    assert codes(silent) == []
+    assert codes(silent, failing) == ["webhook_failing", "no_mail_server"]
 
 
 @pytest.mark.parametrize("version", [(3, 51, 3), (3, 54, 1), (3, 50, 7), (3, 44, 6), (4, 0, 0)])

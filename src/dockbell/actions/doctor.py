@@ -8,7 +8,7 @@ from pathlib import Path
 from dockbell.clock import HOUR, SECOND, Clock, Moment
 from dockbell.domain.findings import Facts, Finding, Installation, judge
 from dockbell.errors import ConfigError
-from dockbell.store import ballast, migrate, people, system, vault
+from dockbell.store import ballast, failing, migrate, people, system, vault
 from dockbell.store.database import Database, Transaction
 
 FAILING_FOR = HOUR
@@ -34,6 +34,7 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
     if found != known:
         return Facts(known_schema=known, schema=found)
     due, oldest = system.due(tx, now=now)
+    unsent = failing.unsent_mails(tx)
     nodes = [row for row in people.nodes(tx) if row["seen_at"]]
     alive = [row for row in nodes if row["seen_at"] > now - people.NODE_GONE_AFTER]
     return Facts(
@@ -50,6 +51,8 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
         oldest_due_s=0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
         nodes_alive=len(alive),
         nodes_gone=[f"{row['number']} ({row['name']})" for row in nodes if row not in alive],
+        unsent_mails=unsent["n"],
+        oldest_mail_s=0.0 if unsent["oldest"] is None else max(0.0, (now - unsent["oldest"]) / SECOND),
         failing=[
             (row["id"], row["name"], (now - row["failing_since"]) / SECOND)
             for row in system.failing_webhooks(tx, since=now - FAILING_FOR, limit=MOST_WEBHOOKS)

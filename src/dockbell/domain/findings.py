@@ -42,6 +42,7 @@ class Installation:
     """None: the keys come from the environment."""
     database_file: str | None = None
     """None: PostgreSQL."""
+    has_mail_server: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,21 @@ class Facts:
     """Webhooks that only fail: id, name, seconds since the first failure."""
     disabled: Sequence[tuple[int, str, str]] = ()
     """Webhooks that were disabled by Dockbell: id, name, why."""
+    unsent_mails: int = 0
+    """Mails that the mail server did not take so far."""
+    oldest_mail_s: float = 0.0
 
 
 def judge(here: Installation, facts: Facts) -> list[Finding]:
     """Everything that is wrong, then what is risky."""
-    found = [*_store(here, facts), *_secrets(here, facts), *_work(facts), *_doors(here), *_kept(here)]
+    found = [
+        *_store(here, facts),
+        *_secrets(here, facts),
+        *_work(facts),
+        *_mails(here, facts),
+        *_doors(here),
+        *_kept(here),
+    ]
     return sorted(found, key=lambda finding: finding.level == "risk")
 
 
@@ -185,6 +196,24 @@ def _work(facts: Facts) -> Iterator[Finding]:
             "risk",
             f"Webhook {webhook_id}, {name}, is disabled: {why}",
             "Mend the reason and enable it; what was held is delivered then.",
+        )
+
+
+def _mails(here: Installation, facts: Facts) -> Iterator[Finding]:
+    if facts.unsent_mails:
+        yield Finding(
+            "mail_not_sent",
+            "wrong",
+            f"The mail server takes no mails about failing webhooks: {facts.unsent_mails} wait, the oldest for "
+            f"{facts.oldest_mail_s / 60:.0f} minutes.",
+            "A node's log has its answer as mail.not_sent; mend smtp.host, smtp.username and what belongs to them.",
+        )
+    if facts.failing and not here.has_mail_server:
+        yield Finding(
+            "no_mail_server",
+            "risk",
+            "Webhooks fail and nobody is told: there is no mail server (smtp.host).",
+            "Set smtp.host and smtp.sender; the webhook's own e-mail address gets the mails.",
         )
 
 

@@ -103,6 +103,13 @@ def claim_mails(tx: Transaction, *, now: Moment, lease_until: Moment, limit: int
     )
 
 
+def unsent_mails(tx: Transaction) -> Row:
+    """How many were tried and not taken so far, and when the oldest was made."""
+    row = tx.one("SELECT count(*) AS n, min(made_at) AS oldest FROM mails WHERE tries > 0 AND lease_until = 0")
+    assert row is not None
+    return row
+
+
 def end_mails(tx: Transaction, done: Sequence[int], again: Sequence[tuple[int, Moment]]) -> None:
     """Remove those that went out, or never will; the others are due again."""
     for mail_id in done:
