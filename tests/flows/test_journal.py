@@ -3,19 +3,20 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from dockbell.actions import journal as journal_module
 from dockbell.actions.publish import Accepted
 from dockbell.errors import Unavailable
 from dockbell.store import events
 from dockbell.store.database import Database, Transaction
 from dockbell.store.events import EventRow
-from tests.support.node import a_node
+from tests.support.node import a_node, an_event
 
 
 class SlowStore:
@@ -180,8 +181,8 @@ async def test_an_answer_that_is_held_back_holds_no_delivery_back(
         webhook = node.make_webhook().webhook["id"]
         asked: list[set[int]] = []
 
-        def later(wanted_by: set[int]) -> float:
-            asked.append(wanted_by)
+        def later(wanted_by: Iterable[int]) -> float:
+            asked.append(set(wanted_by))
             return 30.0 if len(asked) == 1 else 0.0
 
         monkeypatch.setattr(node.worker, "answer_after", later)
@@ -198,9 +199,34 @@ async def test_a_test_event_is_answered_whoever_keeps_the_node_busy(
 ):
     async with a_node(database, tmp_path) as node:
         made = node.make_webhook().webhook["id"]
-        monkeypatch.setattr(node.worker, "answer_after", lambda wanted_by: 30.0 if wanted_by else 0.0)
+        monkeypatch.setattr(node.worker, "answer_after", lambda wanted_by: 30.0)
         await node.index.refresh(database)
         webhook = node.index.state.webhooks[made]
         answering = node.journal.accept([node.judged(node.event_bytes())], test_of=webhook)
         [verdict] = await asyncio.wait_for(answering, 10)
         assert isinstance(verdict, Accepted)
+
+
+async def test_a_small_commit_right_after_another_waits_for_company(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(journal_module, "COMPANY_S", 5.0)
+    async with a_node(database, tmp_path, working=False) as node:
+        store = SlowStore(monkeypatch)
+        store.go_on.set()
+        began = asyncio.get_running_loop().time()
+        assert isinstance(await node.publish(), Accepted)
+        assert asyncio.get_running_loop().time() - began < 5, "who comes alone waits for nothing"
+        together = [asyncio.create_task(node.publish())]
+        await node.until(lambda: node.journal._is_busy)
+        together += [asyncio.create_task(node.publish()) for _ in range(3)]
+        assert all(isinstance(one, Accepted) for one in await asyncio.gather(*together))
+        assert store.inserted == [1, 4]
+
+
+async def test_a_commit_of_many_waits_for_nobody(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(journal_module, "COMPANY_S", 30.0)
+    async with a_node(database, tmp_path, working=False) as node:
+        assert isinstance(await node.publish(), Accepted)
+        many = node.publish_many(*[an_event() for _ in range(journal_module.FEW)])
+        assert all(isinstance(one, Accepted) for one in await asyncio.wait_for(many, 20))

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from dockbell.actions.commit import Job
+from dockbell.actions.publish import Accepted
 from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.delivery import brake as brake_module
 from dockbell.delivery import lanes as lanes_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
@@ -368,3 +370,33 @@ async def test_r4_a_receiver_that_ends_one_kept_connection_after_the_other_has_f
         shown = await node.delivery(event, webhook)
         assert [attempt["code"] for attempt in shown["attemptList"]] == ["connection_ended"] * 3 + ["connection_reset"]
         assert shown["status"] == "failed"
+
+
+# The brake.
+
+
+async def test_publishers_are_held_back_while_the_node_is_behind_and_then_no_more(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The real brake behind the real worker; only what it takes for much, and for busy, is less here."""
+    for name, value in {"ENOUGH": 20, "BUSY": 0.0, "LOOKED_EVERY_S": 0.0, "LONGEST_S": 30.0}.items():
+        monkeypatch.setattr(brake_module, name, value)
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook(maxConcurrency=64)
+        node.make_webhook(goodsOwnerIds=[FJORD])
+        await node.publish_many(an_event(), an_event(goodsOwnerId=FJORD))
+        await node.rest()
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(150)])
+        await node.until(lambda: node.sender.held() == 64)
+        await node.publish(goodsOwnerId=FJORD)  # which ends a commit, so that the brake looks
+        waiting = asyncio.create_task(node.publish())
+        stored = "SELECT count(*) AS n FROM events"
+        await node.until(lambda: node.rows(stored)[0]["n"] == 154)
+        for _ in range(2):
+            assert isinstance(await node.publish(goodsOwnerId=FJORD), Accepted), "who has less does not wait"
+        assert not waiting.done(), "it is on disk, and not answered yet"
+        node.sender.let_go()
+        await node.rest()
+        assert isinstance(await asyncio.wait_for(node.publish(), 10), Accepted)
+        waiting.cancel()

@@ -1,12 +1,11 @@
 """What one commit of the journal stores, and how: events, their deliveries, outcomes of attempts."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import structlog
 
-from dockbell.actions.index import State
 from dockbell.actions.publish import Accepted, repeated
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Moment
@@ -45,19 +44,20 @@ class Request(msgspec.Struct, gc=False):
     answer: Callable[[Told], None]
     test_of: Webhook | None
     since: float
-    state: State
-    """The webhooks they were matched with."""
-    rows: list[EventRow]
-    waiting: list[tuple[int, int, int, Moment]]
+    at_once: bool
+    """Whether the answer is given as soon as it is known, however far behind the node is."""
+    webhooks_no: int = 0
+    """Of the webhooks that they were matched with."""
+    rows: list[EventRow] = []
+    waiting: list[tuple[int, int, int, Moment]] = []
     """Deliveries that found no room in memory."""
-    jobs: list[Job]
+    jobs: list[Job] = []
     """Those that did: they are born leased."""
 
-    def wanted_by(self) -> set[int]:
-        """The webhooks that have to be sent something of it; none for a test, whose result a person waits for."""
-        if self.test_of is not None:
-            return set()
-        return {job.webhook.id for job in self.jobs}.union(webhook for _, webhook, _, _ in self.waiting)
+    def wanted_by(self) -> Iterator[int]:
+        """The webhooks that have to be sent something of it."""
+        yield from (job.webhook.id for job in self.jobs)
+        yield from (webhook_id for _, webhook_id, _, _ in self.waiting)
 
     def tell(self, told: Told) -> None:
         """Answer whoever waits; only the first answer counts."""
@@ -90,7 +90,7 @@ def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int) -> 
     commit.repeats.clear()
     pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if commit.requests else ()), COUNTED_TO)
     if commit.requests:
-        if any(request.state.webhooks_no != pinned[counters.WEBHOOKS_CHANGED] for request in commit.requests):
+        if any(request.webhooks_no != pinned[counters.WEBHOOKS_CHANGED] for request in commit.requests):
             raise Stale
         _write_events(tx, commit, node)
     if commit.closings:

@@ -10,9 +10,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol
 
 import structlog
 
@@ -30,6 +29,7 @@ from dockbell.actions.commit import (
     without_words,
     write,
 )
+from dockbell.actions.dispatcher import Dispatcher
 from dockbell.actions.index import Index
 from dockbell.actions.publish import Publisher, matching
 from dockbell.actions.webhooks import Webhooks
@@ -37,7 +37,7 @@ from dockbell.clock import Clock, Moment
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import DockbellError, StorageFull, Unavailable
-from dockbell.store.database import Database
+from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
 
@@ -46,32 +46,12 @@ EVENTS_A_COMMIT = 500
 CLOSINGS_A_COMMIT = 1_000
 FEW = 16
 COMPANY_S = 0.001
-"""So long a commit after another waits for more, if it has few requests and outcomes: each costs what ten events do."""
+"""A commit costs what ten events do: right after another, one of fewer than FEW events and outcomes waits so long for more. On
+SQLite other writers wait along."""
 LONGEST_QUEUE = 20_000
 PAUSE_AFTER_FAILURE_S = 0.5
 PATIENCE_S = 5.0
 """So long a publisher waits for its answer."""
-
-
-class Dispatcher(Protocol):
-    """Who makes the attempts; all calls on the loop thread."""
-
-    def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
-        """A place for one attempt, as the lease's end; None if the delivery must wait in the store.
-
-        `at_once` (a person waits for a test's result) always gets one.
-        """
-
-    def unreserve(self, webhook_id: int) -> None: ...
-
-    def answer_after(self, webhook_ids: Iterable[int]) -> float:
-        """How many seconds later to answer whoever published for these webhooks; not 0 while they keep the node behind."""
-
-    def take(self, jobs: Sequence[Job]) -> None:
-        """Attempt these; each has a place."""
-
-    def closed(self, closings: Sequence[Closing]) -> None:
-        """The outcomes are on disk."""
 
 
 class Journal:
@@ -114,10 +94,12 @@ class Journal:
         self._ended: deque[tuple[Commit, BaseException | None]] = deque()
         """Commits that nobody was told of yet, and what they failed with."""
         self._written_at = 0.0
-        self._never = threading.Event()
+        self._never_set = threading.Event()
         self._is_broken = False
 
-    async def accept(self, new: Sequence[NewEvent], *, test_of: Webhook | None = None) -> list[Verdict]:
+    async def accept(
+        self, new: Sequence[NewEvent], *, test_of: Webhook | None = None, at_once: bool = False
+    ) -> list[Verdict]:
         """Store events, with `test_of` as tests for that webhook alone; one verdict each, after the commit."""
         answer: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
 
@@ -129,20 +111,25 @@ class Journal:
             else:
                 answer.set_result(told)
 
-        self.submit(new, tell, test_of=test_of)
+        self.submit(new, tell, test_of=test_of, at_once=at_once or test_of is not None)
         return await answer
 
     def submit(
-        self, new: Sequence[NewEvent], answer: Callable[[Told], None], *, test_of: Webhook | None = None
+        self,
+        new: Sequence[NewEvent],
+        answer: Callable[[Told], None],
+        *,
+        test_of: Webhook | None = None,
+        at_once: bool = False,
     ) -> None:
-        """Store events and their deliveries; `answer` is called after the commit. Raises Unavailable."""
+        """Store events and their deliveries; `answer` is called after the commit, or `at_once` after it. Raises Unavailable."""
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:
             raise too_slow()
         self._need_room()
         self._loop = asyncio.get_running_loop()
-        request = self._planned(new, answer, test_of, self._loop.time())
+        request = self._planned(Request(new, answer, test_of, self._loop.time(), at_once))
         with self._lock:
             self._requests.append(request)
             self._queued += len(new)
@@ -183,14 +170,13 @@ class Journal:
 
     # From request to commit, on the loop's thread.
 
-    def _planned(
-        self, new: Sequence[NewEvent], answer: Callable[[Told], None], test_of: Webhook | None, since: float
-    ) -> Request:
-        """The request with its rows, and a place or a row for each delivery."""
-        state, now = self._index.state, self._clock.now()
-        request = Request(new, answer, test_of, since, state, [], [], [])
+    def _planned(self, request: Request) -> Request:
+        """With its rows, and a place or a row for each delivery."""
+        state, now, test_of = self._index.state, self._clock.now(), request.test_of
+        request.webhooks_no = state.webhooks_no
+        request.rows, request.waiting, request.jobs = [], [], []
         try:
-            for event in new:
+            for event in request.events:
                 row = self._publisher.row(event, now=now, test_of=test_of.id if test_of else None)
                 request.rows.append(row)
                 self._plan_deliveries(request, row, [test_of] if test_of else matching(event, state), now)
@@ -252,19 +238,20 @@ class Journal:
                 return
             self._is_busy = True
         try:
-            writing = self._database.submit_write(
-                lambda tx: write(tx, self._taken(), webhooks=self._webhooks, node=self._node)
-            )
+            writing = self._database.submit_write(self._write)
         except RuntimeError as refused:  # no thread can be started
             writing = Future()
             writing.set_exception(Unavailable(f"The store takes nothing: {refused}"))
         writing.add_done_callback(self._written)
 
+    def _write(self, tx: Transaction) -> None:
+        just_written = time.monotonic() - self._written_at < COMPANY_S
+        if just_written and self._commit is None and self._queued + len(self._closings) < FEW:
+            self._never_set.wait(COMPANY_S)
+        write(tx, self._taken(), webhooks=self._webhooks, node=self._node)
+
     def _taken(self) -> Commit:
         """What waits now: taken when the store begins, so that as much as possible shares the commit."""
-        just_written = time.monotonic() - self._written_at < COMPANY_S
-        if just_written and self._commit is None and len(self._requests) + len(self._closings) < FEW:
-            self._never.wait(COMPANY_S)
         with self._lock:
             if self._commit is None:  # the store may begin anew with the same
                 # While it is looked for what the store refuses among the outcomes, nobody's events are refused along with it.
@@ -317,10 +304,11 @@ class Journal:
     def _answer(self, commit: Commit) -> None:
         """Tell the publishers, and hand the deliveries on."""
         self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
+        self._dispatcher.closed(commit.closings)  # first: their places are free
         born: list[Job] = []
         for request in commit.requests:
             told = verdicts(request, commit)
-            if after_s := self._dispatcher.answer_after(request.wanted_by()):
+            if not request.at_once and (after_s := self._dispatcher.answer_after(request.wanted_by())):
                 self._loop.call_later(after_s, request.tell, told)
             else:
                 request.tell(told)
@@ -331,7 +319,6 @@ class Journal:
                     self._dispatcher.unreserve(job.webhook.id)
             born = [job for job in born if job.lease.event_id not in commit.repeats]
         self._dispatcher.take(born)
-        self._dispatcher.closed(commit.closings)
 
     def _plan_again(self, commit: Commit) -> None:
         """Match the events with the webhooks as they are now, and let them be first in the next commit."""
@@ -340,7 +327,7 @@ class Journal:
         again = []
         for request in commit.requests:
             try:
-                again.append(self._planned(request.events, request.answer, request.test_of, request.since))
+                again.append(self._planned(request))
             except DockbellError as error:
                 request.tell(error)
         with self._lock:

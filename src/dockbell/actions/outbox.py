@@ -120,7 +120,7 @@ class Drain:
         self._publisher.pass_by(newest)
         judged = [_judged(row, state) for row in rows]
         sound = [one for one in judged if isinstance(one, NewEvent)]
-        accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound), self._loop)
+        accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound, at_once=True), self._loop)
         verdicts = iter(accepting.result(ACCEPTED_WITHIN_S))
         return [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
 

@@ -4,7 +4,7 @@ Accepting an event costs less than delivering it, so publishers who send the nex
 than is delivered. Memory fills, what finds no place in it goes through the store twice, and that makes the node slower
 still. So while more waits in memory than keeps the sender busy, and the node computes rather than waits for receivers, an
 answer that is ready (the events are on disk) is given later, by the time it takes to deliver what is too much. That falls on
-those whose webhooks have more than their share of it. See docs/decisions/0012-brake.md.
+those whose webhooks have more than their share of it, the more of it the longer. See docs/decisions/0012-brake.md.
 """
 
 import time
@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from dockbell.delivery.lanes import Lanes
 
 ENOUGH = 2_000
-"""Deliveries in memory that keep the sender busy; more only wait longer."""
+"""Deliveries waiting in memory that keep the sender busy; more only wait longer."""
+SMALLEST_SHARE = 16
+"""Of one webhook. So much is nobody's fault, however many others there are."""
 LONGEST_S = 0.5
 LOOKED_EVERY_S = 0.1
 BUSY = 0.6
@@ -33,7 +35,10 @@ class Brake:
         self._looked_at, self._computed_before = clock(), computed()
         self._ended = 0
         self._ended_a_s = 0.0
-        """Zero while the node is not busy."""
+        self._is_on = False
+        self._not_behind = 0
+        """Places of what does not wait for the node: it waits for slow receivers, or is under way."""
+        self._share = 0
 
     def ended(self, count: int) -> None:
         """So many attempts ended, and are on disk."""
@@ -43,16 +48,24 @@ class Brake:
         if passed >= LOOKED_EVERY_S:
             computed = self._computed()
             is_busy = computed - self._computed_before >= BUSY * passed
-            self._ended_a_s = self._ended / passed if is_busy else 0.0
+            self._ended_a_s = max(1, self._ended) / passed
             self._looked_at, self._computed_before, self._ended = now, computed, 0
+            self._is_on = is_busy and self._lanes.places > ENOUGH
+            if self._is_on:
+                self._look_at_lanes()
+
+    def _look_at_lanes(self) -> None:
+        quick = [lane for lane in self._lanes.values() if lane.places and lane.is_quick()]
+        self._not_behind = self._lanes.places - sum(lane.places - lane.in_flight for lane in quick)
+        self._share = max(SMALLEST_SHARE, ENOUGH // max(1, len(quick)))
 
     def seconds(self, webhook_ids: Iterable[int]) -> float:
         """How much later to answer whoever published for these webhooks."""
-        too_many = self._lanes.places - ENOUGH
-        if too_many <= 0 or not self._ended_a_s:
+        too_many = self._lanes.places - self._not_behind - ENOUGH
+        if not self._is_on or too_many <= 0:
             return 0.0
-        share = ENOUGH // max(1, self._lanes.in_use)
         lanes = (self._lanes.get(webhook_id) for webhook_id in webhook_ids)
-        if not any(lane is not None and lane.is_quick() and lane.places > share for lane in lanes):
+        most = max((lane.places for lane in lanes if lane is not None and lane.is_quick()), default=0)
+        if most <= self._share:
             return 0.0
-        return min(LONGEST_S, too_many / self._ended_a_s)
+        return min(LONGEST_S, too_many / self._ended_a_s) * (1 - self._share / most)

@@ -5,19 +5,29 @@ one node learnt of a receiver the others learn by themselves, so with N nodes a 
 A webhook that is changed begins anew. What is held back is written to the store when it changes, so that every node's pages can tell of it.
 """
 
+import threading
+
 from dockbell.clock import SECOND, Clock, Moment
-from dockbell.domain.breaker import NO_LIMIT, Breaker, Held
+from dockbell.domain.breaker import NO_LIMIT, Breaker, Held, Meter
 from dockbell.domain.delivery import Answered, Outcome
 from dockbell.domain.webhook import Webhook
 from dockbell.store import breakers
 from dockbell.store.database import Database, Transaction
 
+MOST_METERS = 10_000
+
 
 class Gates:
+    """For two threads: what is due is claimed in the store's, everything else happens in the loop's."""
+
     def __init__(self, clock: Clock, node: int) -> None:
         self._clock = clock
         self._node = node
         self._breakers: dict[int, Breaker] = {}
+        self._lock = threading.RLock()
+        """Held for whatever is done with a breaker; not to find out that there is none."""
+        self._well: dict[int, Meter] = {}
+        """How many a second each receiver answers well, so that a breaker does not begin with nothing."""
         self._versions: dict[int, int] = {}
         """Of each breaker's webhook: whoever changed it may have mended what was wrong."""
         self._written: dict[int, Held] = {}
@@ -25,53 +35,61 @@ class Gates:
 
     def room(self, webhook: Webhook, busy: int) -> int:
         """How many attempts may begin, when `busy` are under way or about to be."""
-        breaker = self._breakers.get(webhook.id)
-        if breaker is None:
+        if webhook.id not in self._breakers:
             return NO_LIMIT
-        if webhook.version > self._versions[webhook.id]:
-            self._breakers.pop(webhook.id, None)
-            return NO_LIMIT
-        return breaker.room(self._clock.monotonic(), busy)
+        with self._lock:
+            breaker = self._breakers.get(webhook.id)
+            if breaker is None:
+                return NO_LIMIT
+            if webhook.version > self._versions[webhook.id]:
+                del self._breakers[webhook.id]
+                return NO_LIMIT
+            return breaker.room(self._clock.monotonic(), busy)
 
     def is_shut(self, webhook_id: int) -> bool:
         """True while no attempt is to be made, not even a probe."""
-        held = self._breakers[webhook_id].held() if webhook_id in self._breakers else None
+        held = self._held(webhook_id)
         return held is not None and held.probe_at is not None and self._clock.monotonic() < held.probe_at
 
     def take(self, webhook_id: int) -> None:
         """One attempt is about to begin."""
-        if (breaker := self._breakers.get(webhook_id)) is not None:
-            breaker.take()
+        if webhook_id in self._breakers:
+            with self._lock:
+                if (breaker := self._breakers.get(webhook_id)) is not None:
+                    breaker.take()
 
     def note(self, webhook: Webhook, outcome: Outcome) -> bool:
         """Hear of an attempt's outcome; True if what waits in memory must go back to the store."""
-        breaker = self._breakers.get(webhook.id)
-        if breaker is None:
-            if isinstance(outcome, Answered) and 200 <= outcome.status <= 299:
-                return False
-            breaker = self._breakers[webhook.id] = Breaker(self._clock.monotonic())
-            self._versions[webhook.id] = webhook.version
-        if webhook.version < self._versions[webhook.id]:
+        now = self._clock.monotonic()
+        if webhook.id not in self._breakers and isinstance(outcome, Answered) and 200 <= outcome.status <= 299:
+            self._meter(webhook.id, now).count(now)
             return False
-        held_back = breaker.note(outcome, self._clock.monotonic(), cap=webhook.max_concurrency)
-        if breaker.is_forgotten():
-            del self._breakers[webhook.id]
-        return held_back
+        with self._lock:
+            breaker = self._breakers.get(webhook.id)
+            if breaker is None:
+                breaker = self._breakers[webhook.id] = Breaker(now, self._meter(webhook.id, now))
+                self._versions[webhook.id] = webhook.version
+            if webhook.version < self._versions[webhook.id]:
+                return False
+            held_back = breaker.note(outcome, now, cap=webhook.max_concurrency)
+            if breaker.is_forgotten():
+                del self._breakers[webhook.id]
+            return held_back
 
     def opens_at(self, webhook_id: int) -> Moment:
         """When an attempt may be made again: now, unless the breaker is open."""
-        held = self._breakers[webhook_id].held() if webhook_id in self._breakers else None
-        now = self._clock.now()
+        held, now = self._held(webhook_id), self._clock.now()
         return now if held is None or held.probe_at is None else max(now, self._wall(held.probe_at))
 
     async def write(self, database: Database) -> None:
         """Tell the store what changed since it was last told."""
         now = self._clock.monotonic()
         held: dict[int, Held] = {}
-        for webhook_id, breaker in list(self._breakers.items()):
-            breaker.settle(now)
-            if (one := breaker.held()) is not None:
-                held[webhook_id] = one
+        with self._lock:
+            for webhook_id, breaker in self._breakers.items():
+                breaker.settle(now)
+                if (one := breaker.held()) is not None:
+                    held[webhook_id] = one
         if held == self._written and self._begun:
             return
         rows: list[breakers.HeldBack] = [
@@ -92,6 +110,22 @@ class Gates:
 
         await database.write(put)
         self._written, self._begun = held, True
+
+    def _held(self, webhook_id: int) -> Held | None:
+        if webhook_id not in self._breakers:
+            return None
+        with self._lock:
+            breaker = self._breakers.get(webhook_id)
+            return None if breaker is None else breaker.held()
+
+    def _meter(self, webhook_id: int, now: float) -> Meter:
+        """The loop's alone."""
+        meter = self._well.get(webhook_id)
+        if meter is None:
+            if len(self._well) >= MOST_METERS:
+                self._well.clear()
+            meter = self._well[webhook_id] = Meter(now)
+        return meter
 
     def _wall(self, seconds: float) -> Moment:
         return self._clock.now() + int((seconds - self._clock.monotonic()) * SECOND)

@@ -43,8 +43,6 @@ class Lanes(dict[int, Lane]):
         super().__init__()
         self.places = 0
         """Of all lanes together."""
-        self.in_use = 0
-        """Lanes with a place taken."""
 
     def __missing__(self, webhook_id: int) -> Lane:
         self[webhook_id] = lane = Lane()
@@ -52,10 +50,8 @@ class Lanes(dict[int, Lane]):
 
     def take_place(self, lane: Lane, count: int) -> None:
         """`count` is negative where places are given back."""
-        had = lane.places
         lane.places += count
         self.places += count
-        self.in_use += (lane.places > 0) - (had > 0)
 
     def are_full(self) -> bool:
         return self.places >= MOST_IN_MEMORY

@@ -104,7 +104,7 @@ class Worker:
         self._tell_quiet()
 
     def answer_after(self, webhook_ids: Iterable[int]) -> float:
-        return 0.0 if self._stopping else self._brake.seconds(webhook_ids)
+        return self._brake.seconds(webhook_ids)
 
     def take(self, jobs: Sequence[Job]) -> None:
         if self._stopping:  # they were leased in the moment it was asked to stop

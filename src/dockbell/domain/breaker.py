@@ -47,10 +47,33 @@ class Held(NamedTuple):
     """When the next attempt may be made; None unless it is open."""
 
 
+class Meter:
+    """How many a second, by the second that is over and the one that goes on."""
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._count = self._before = 0
+
+    def count(self, now: float) -> None:
+        self._turn(now)
+        self._count += 1
+
+    def a_s(self, now: float) -> int:
+        self._turn(now)
+        return max(self._before, self._count)
+
+    def _turn(self, now: float) -> None:
+        passed = now - self._since
+        if passed >= 1:
+            self._before, self._count, self._since = int(self._count / passed), 0, now
+
+
 class Breaker:
     """What one node knows of one webhook's receiver. `now` is in seconds that only ever grow."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, well: Meter | None = None) -> None:
+        """`well` has counted what was answered well before there was a breaker."""
+        self._well = well or Meter(now)
         self._in_a_row = 0
         self._last: deque[bool] = deque(maxlen=WATCHED)
         """True where the receiver was ill; what it refused but answered properly is no illness."""
@@ -62,8 +85,7 @@ class Breaker:
         self._full_rate = 0.0
         self._tokens = 0.0
         self._rate_at = self._halved_at = now
-        self._counted_since = self._noted_at = now
-        self._counted = self._counted_before = 0
+        self._noted_at = now
 
     def held(self) -> Held | None:
         return self._held
@@ -114,17 +136,17 @@ class Breaker:
         if isinstance(outcome, NotSent) or (isinstance(outcome, Unanswered) and outcome.reason in OUR_OWN):
             return False
         status = outcome.status if isinstance(outcome, Answered) else 0
-        self._count(now, is_well=200 <= status <= 299)
         self._noted_at = now
         slowed = status in SLOW_DOWN and self._slow_down(outcome, now)
         if 200 <= status <= 299:
-            self._well(now, cap)
+            self._well.count(now)
+            self._get_well(now, cap)
             return False
         if status == 429:  # it is there, and only asks for patience
             return slowed
         return self._failed(outcome, now, ill=status in {0, 408} or status >= 500) or slowed
 
-    def _well(self, now: float, cap: int) -> None:
+    def _get_well(self, now: float, cap: int) -> None:
         self._in_a_row = 0
         self._last.append(False)
         held = self._held
@@ -172,18 +194,11 @@ class Breaker:
         self._last.clear()
         return True
 
-    def _count(self, now: float, *, is_well: bool) -> None:
-        """How many were answered well in the second that ended, and in the one that goes on."""
-        if now - self._counted_since >= 1:
-            self._counted_before = int(self._counted / (now - self._counted_since))
-            self._counted, self._counted_since = 0, now
-        self._counted += is_well
-
     def _slow_down(self, outcome: Outcome, now: float) -> bool:
         if self._rate is not None and now - self._halved_at < HALVED_EVERY_S:
             return False
         if self._rate is None:
-            self._full_rate = max(SMALLEST_FULL_RATE, self._counted_before, self._counted)
+            self._full_rate = max(SMALLEST_FULL_RATE, self._well.a_s(now))
         self._rate = max(SLOWEST_A_S, (self._full_rate if self._rate is None else self._rate) / 2)
         self._tokens = 0.0
         self._rate_at = self._halved_at = now
