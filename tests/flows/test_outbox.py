@@ -171,11 +171,11 @@ class AwayOnce:
         self._node = node
         self._away = True
 
-    async def accept(self, new: Sequence[NewEvent]) -> list[Verdict]:
+    async def accept(self, new: Sequence[NewEvent], *, at_once: bool) -> list[Verdict]:
         if self._away:
             self._away = False
             raise Unavailable("The store does not answer.")
-        return await self._node.journal.accept(new)
+        return await self._node.journal.accept(new, at_once=at_once)
 
 
 async def test_a_store_that_is_away_refuses_nothing(database: Database, address: str, wms: Wms, tmp_path: Path):
