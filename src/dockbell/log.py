@@ -59,6 +59,8 @@ def set_up(*, level: str = "info", to_terminal: bool | None = None) -> None:
     """Configure the program's log once, on standard error."""
     terminal = sys.stderr.isatty() if to_terminal is None else to_terminal
     render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    # What a client did wrong, it is told; a line for each would let anybody fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -31,7 +31,7 @@ async def test_a_node_never_has_more_in_flight_than_it_has_slots_and_serves_all_
 ):
     async with a_node(database, tmp_path) as node:
         webhooks = [node.make_webhook(name=f"number {n}").webhook["id"] for n in range(6)]
-        node.worker._slots = 3
+        node.worker._slots.count = 3
         node.sender.hold()
         await node.publish_many(*[an_event() for _ in range(10)])
         served: list[int] = []
@@ -75,6 +75,31 @@ async def test_one_slow_receiver_keeps_no_one_else_waiting(database: Database, t
         assert in_flight(node, slow) == 4
         node.sender.let_go()
         await node.rest()
+
+
+async def test_r5_one_goods_owners_hanging_receivers_leave_slots_and_memory_to_the_others(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Forty webhooks with sixteen attempts each would fill a node of 64 slots, and a memory of 200 places, many times over."""
+    monkeypatch.setattr(lanes_module, "MOST_IN_MEMORY", 200)
+    async with a_node(database, tmp_path) as node:
+        node.worker._slots.count = 64
+        greedy = {node.make_webhook(name=f"hangs {n}", maxConcurrency=16).webhook["id"] for n in range(40)}
+        well = node.make_webhook(name="well", goodsOwnerIds=[FJORD]).webhook["id"]
+        node.sender.hold(lambda request: request.pool[0] in greedy)
+        await node.publish_many(*[an_event() for _ in range(20)])
+        await node.until(lambda: node.sender.held() >= 48)
+        await node.napping()
+        assert node.sender.held() == 48
+        assert node.worker._lanes.places <= 150
+        for _ in range(3):
+            await node.publish_many(*[an_event(goodsOwnerId=FJORD) for _ in range(10)])
+        done = "SELECT count(*) AS n FROM deliveries WHERE webhook_id = :w AND status = 'delivered'"
+        await node.until(lambda: node.rows(done, w=well)[0]["n"] == 30, what="the other goods owner to be served")
+        assert node.sender.held() == 48
+        node.sender.let_go()
+        await node.rest()
+        assert {row["status"] for row in node.rows("SELECT status FROM deliveries")} == {"delivered"}
 
 
 @pytest.mark.parametrize("bound", ["AHEAD", "MOST_IN_MEMORY"])

@@ -10,7 +10,7 @@ from dockbell.domain.addresses import parse_allow_rules
 from dockbell.store.database import Database
 from dockbell.web.actor import address_of
 from tests.support.browser_like import a_browser
-from tests.support.parts import a_server
+from tests.support.parts import a_server, an_event
 from tests.support.rows import FJORD, TEA
 
 WEBHOOKS = "/api/v1/webhooks"
@@ -26,16 +26,40 @@ async def test_a_list_without_end_is_refused_as_one(database: Database, tmp_path
         assert len(told) < 10
 
 
+FOREIGN = [
+    [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
+    [("sec-fetch-site", "same-site")],
+    [("origin", "https://evil.example")],
+    [("origin", "null")],
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 async def test_another_site_changes_nothing_with_what_a_browser_sends_along(
-    database: Database, tmp_path: Path, method: str
+    database: Database, tmp_path: Path, method: str, headers: list[tuple[str, str]]
 ):
     async with a_server(database, tmp_path) as server:
         made = await server.make_webhook()
         target = WEBHOOKS if method == "POST" else f"{WEBHOOKS}/{made['id']}"
-        headers = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")]
         reply = await server.admin.ask(method, target, {"name": "x"}, headers=headers)
         assert (reply.status, reply.code) == (403, "csrf")
+        assert (await server.admin.ask("GET", f"{WEBHOOKS}/{made['id']}", headers=headers)).status == 200
+
+
+async def test_an_encoded_slash_is_no_way_around_a_proxys_rules(database: Database, tmp_path: Path):
+    async with a_server(database, tmp_path) as server:
+        reply = await server.admin.get("/api%2Fv1%2fwebhooks")
+        assert (reply.status, reply.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["GoodsOwnerId", "goodsownerid", "WEBHOOKEVENTID", "ſystem", "timeſtamp"])
+async def test_data_cannot_hold_what_dockbell_writes_in_other_letters(database: Database, tmp_path: Path, name: str):
+    """Readers that do not tell upper from lower case would take the last one for ours."""
+    async with a_server(database, tmp_path) as server:
+        reply = await server.admin.post("/api/v1/events", an_event(data={**an_event()["data"], name: 207}))
+        assert reply.status == 422
+        assert [problem["field"] for problem in reply.document["problems"]] == [f"data.{name}"] * 2
 
 
 async def test_what_a_webhook_was_for_another_goods_owner_is_not_in_its_history(database: Database, tmp_path: Path):

@@ -186,6 +186,19 @@ async def test_an_edit_keeps_secrets_that_were_left_empty_and_shows_none(tmp_pat
     assert len(after["headers"]) == 1
 
 
+async def test_a_form_that_says_what_no_page_offers_shows_no_secret_and_forgets_no_password(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(f"{NEW}?eventType=order.picked")
+        reply = await browser.submit(NEW, typed(authentication="basicx"))
+        assert reply.status == 422
+        assert reply.status == (await browser.submit(NEW, typed(authentication="Basic"))).status
+        await browser.submit(NEW, typed(headerKind=["other", "secret", "shown"]))
+        assert browser.last.status == 200
+        headers = (await server.admin.get("/api/v1/webhooks/1")).document["headers"]
+        assert {each["name"]: each["secret"] for each in headers}["X-Company-Id"] is True
+
+
 async def test_who_edits_an_older_version_is_told_before_anything_is_overwritten(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser = admin(server)

@@ -1,6 +1,7 @@
 """Speaks to the warehouse's API without a socket, with any key."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -39,12 +40,20 @@ class Caller:
         return str(self.floor.write(make))
 
     async def __call__(
-        self, method: str, target: str, body: Any = None, *, authorization: str | None = None, root_path: str = ""
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        authorization: str | None = None,
+        root_path: str = "",
+        more: Sequence[tuple[bytes, bytes]] = (),
     ) -> Answer:
         path, _, query = target.partition("?")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         given = f"Bearer {self.admin}" if authorization is None else authorization
         headers = [(b"content-type", b"application/json")] + ([(b"authorization", given.encode())] if given else [])
+        headers += more
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": root_path,

@@ -373,3 +373,22 @@ async def test_the_openapi_document_names_every_path(call: Caller):
     document = (await call("GET", "/api/v1/warehouse/openapi.json")).body
     assert "/api/v1/orders/{orderId}" in document["paths"]
     assert "/api/v1/warehouse/orders/{orderId}/pick" in document["paths"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(b"sec-fetch-site", b"cross-site"), (b"sec-fetch-site", b"same-site"), (b"origin", b"https://evil.example")],
+)
+async def test_another_site_moves_nothing_with_what_a_browser_sends_along(
+    call: Caller, said: tuple[bytes, bytes]
+) -> None:
+    order_id = (await call("PUT", "/api/v1/orders", an_order())).body["orderId"]
+    answer = await call("POST", f"/api/v1/warehouse/orders/{order_id}/allocate", more=[said])
+    refused(answer, 403)
+    assert (await call("GET", f"/api/v1/orders/{order_id}", more=[said])).status == 200
+
+
+async def test_no_answer_is_kept_or_read_as_something_else(call: Caller) -> None:
+    put = await call("PUT", "/api/v1/orders", an_order())
+    for answer in (put, await call("GET", "/api/v1/orders/1", authorization="")):
+        assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")

@@ -120,8 +120,7 @@ def judge(raw: bytes, actor: Actor, state: State, *, idempotency_key: str | None
         if problems:  # data without problems has none of these names either
             problems += [
                 Problem(f"data.{name}", "data_reserved", f"{name} is written by Dockbell itself; leave it out of data.")
-                for name in event_type.header_fields
-                if name in document
+                for name in event_type.taken_names(document)
             ]
     occurred_at = None
     if envelope.occurredAt is not None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from dockbell.actions.commit import Job
 from dockbell.clock import SECOND
+from dockbell.delivery.shares import Owners, Shares
+from dockbell.domain.webhook import Webhook
 
 AHEAD = 256
 """Deliveries of one webhook that may wait in memory behind those in flight, while its receiver is quick."""
@@ -22,6 +24,7 @@ class Lane:
     in_flight: int = 0
     last_took: int = 0
     stands_in_line: bool = False
+    owners: Owners = None
 
     def is_quick(self) -> bool:
         return self.last_took < QUICK
@@ -37,21 +40,36 @@ class Lane:
 
 
 class Lanes(dict[int, Lane]):
-    """By webhook; one that is asked for is there."""
+    """By webhook."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places = 0
-        """Of all lanes together."""
+        self._shares = Shares(MOST_IN_MEMORY)
 
     def __missing__(self, webhook_id: int) -> Lane:
         self[webhook_id] = lane = Lane()
         return lane
 
+    def of(self, webhook: Webhook) -> Lane:
+        """The webhook's lane, made if there is none yet."""
+        lane = self.get(webhook.id)
+        if lane is None:
+            self[webhook.id] = lane = Lane(owners=webhook.goods_owners)
+        return lane
+
+    @property
+    def places(self) -> int:
+        """Of all lanes together."""
+        return self._shares.taken
+
+    def room(self, lane: Lane) -> int:
+        """How many more places it may have as far as the node's memory goes."""
+        return self._shares.room(lane.owners)
+
     def take_place(self, lane: Lane, count: int) -> None:
         """`count` is negative where places are given back."""
         lane.places += count
-        self.places += count
+        self._shares.take(lane.owners, count)
 
     def are_full(self) -> bool:
-        return self.places >= MOST_IN_MEMORY
+        return not self._shares.free()

@@ -7,7 +7,6 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,8 @@ from dockbell.delivery.brake import Brake
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
+from dockbell.delivery.line import Line
+from dockbell.delivery.shares import Shares
 from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
@@ -61,14 +62,13 @@ class Worker:
         self._index = index
         self._clock = clock
         self._node = node
-        self._slots = slots
+        self._slots = Shares(slots)
         self._jitter = jitter
         self._gates = Gates(clock, node)
         self._turns = Turns()
         self._lanes = Lanes()
         self._brake = Brake(self._lanes)
-        self._in_line: deque[Lane] = deque()
-        """Lanes whose next attempt only waits for one of the node's slots, in turn."""
+        self._line = Line(self._slots)
         self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
         self._look = asyncio.Event()
@@ -88,9 +88,9 @@ class Worker:
     # The dispatcher's side, called by the journal.
 
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
-        lane = self._lanes[webhook.id]
-        room = webhook.max_concurrency + lane.ahead()
-        full = webhook.id in self._behind or lane.places >= room or self._lanes.are_full()
+        lane = self._lanes.of(webhook)
+        room = min(webhook.max_concurrency + lane.ahead() - lane.places, self._lanes.room(lane))
+        full = webhook.id in self._behind or room <= 0
         if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._behind.add(webhook.id)
             self._waits()
@@ -111,7 +111,7 @@ class Worker:
             self._give_back(jobs)
             return
         for job in jobs:
-            lane = self._lanes[job.webhook.id]
+            lane = self._lanes.of(job.webhook)
             if job.event.test:  # a person waits for its result
                 lane.waiting.appendleft(job)
             elif self._gates.is_shut(job.webhook.id):  # since its place was given out
@@ -143,6 +143,7 @@ class Worker:
                 continue
             lane = self._lanes[attempt.job.webhook.id]
             lane.in_flight -= 1
+            self._slots.take(lane.owners, -1)
             lane.last_took = now - attempt.job.lease.started_at
             if not attempt.job.event.test and self._gates.note(attempt.job.webhook, outcome):
                 self._hold_back(lane, attempt.job.webhook.id)
@@ -201,28 +202,20 @@ class Worker:
             await self._quiet.wait()
 
     def _start(self, lane: Lane) -> None:
-        """Begin what the lane may; where others wait for one of the node's slots, it stands in line behind them."""
+        """Begin what the lane may; where there is no slot for it, it stands in line."""
         while self._may_start(lane):
-            full = self._in_line or len(self._in_flight) >= self._slots
-            if full and not lane.waiting[0].event.test:  # a person waits for a test's result
-                self._stand_in_line(lane)
+            if not self._line.may_pass(lane) and not lane.waiting[0].event.test:  # a person waits for a test's result
+                self._line.stand(lane)
                 return
             self._start_one(lane)
 
     def _start_next_in_line(self) -> None:
-        """One attempt each in turn, so that a webhook with much to do leaves slots to the others."""
-        while self._in_line and len(self._in_flight) < self._slots:
-            lane = self._in_line.popleft()
-            lane.stands_in_line = False
+        """One attempt each in turn, so that whoever has much to do leaves slots to the others."""
+        while (lane := self._line.next()) is not None:
             if self._may_start(lane):
                 self._start_one(lane)
             if self._may_start(lane):
-                self._stand_in_line(lane)
-
-    def _stand_in_line(self, lane: Lane) -> None:
-        if not lane.stands_in_line:
-            lane.stands_in_line = True
-            self._in_line.append(lane)
+                self._line.stand(lane)
 
     def _may_start(self, lane: Lane) -> bool:
         if not lane.waiting or self._stopping:
@@ -253,6 +246,7 @@ class Worker:
             self._end(job, request, shown, now)
             return
         lane.in_flight += 1
+        self._slots.take(lane.owners)
         # With the lease's number: a delivery whose lease was lost may be claimed here again while its first attempt still runs.
         token = (job.lease.event_id, job.lease.webhook_id, job.lease.lease_no)
         self._in_flight[token] = _Attempt(job, shown)
@@ -310,7 +304,7 @@ class Worker:
         """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
         now = self._clock.now()
         # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
-        room = max(self._slots - len(self._in_flight), CLAIM_AT_ONCE) if not self._lanes.are_full() else 0
+        room = 0 if self._lanes.are_full() else max(self._slots.free(), CLAIM_AT_ONCE)
         if room <= 0:
             return 0, BUSY_NAP_S
         try:
@@ -328,7 +322,7 @@ class Worker:
                 row["test_of"] is not None,
             )  # fmt: skip
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
-            self._lanes.take_place(self._lanes[lease.webhook_id], 1)
+            self._lanes.take_place(self._lanes.of(jobs[-1].webhook), 1)
             self._gates.take(lease.webhook_id)
         self.take(jobs)
         if next_due is None:
@@ -347,8 +341,11 @@ class Worker:
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
                 behind.update(order[place:])
                 break
-            webhook, lane = webhooks[webhook_id], self._lanes.get(webhook_id) or Lane()  # the loop's to add to
-            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places))
+            webhook = webhooks[webhook_id]
+            lane = self._lanes.get(webhook_id) or Lane(owners=webhook.goods_owners)  # the loop's to add to
+            limit = min(
+                CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places), self._lanes.room(lane)
+            )
             found = deliveries.claim_due(
                 tx,
                 webhook_id=webhook_id,

@@ -5,7 +5,7 @@ an `EventType` that contradicts itself cannot be made.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -70,7 +70,7 @@ class EventType:
 
     def __post_init__(self) -> None:
         problems = [*_own_problems(self), *schema_problems(self.schema)]
-        object.__setattr__(self, "_header", frozenset(self.header_fields))
+        object.__setattr__(self, "_header", frozenset(map(str.casefold, self.header_fields)))
         if not any(each.field.startswith("schema") for each in problems):
             object.__setattr__(self, "_validator", compiled(dict(self.schema)))
             problems += (
@@ -84,22 +84,26 @@ class EventType:
         """What keeps the data from being this type's: all of it, by path (`data.orderStatus.number`).
 
         The header is written before the data, unread; a second `goodsOwnerId` from the data would win in
-        most receivers, so names of the header are refused there.
+        most receivers, and `GoodsOwnerId` in those that do not tell them apart: names of the header are refused there.
         """
         if not isinstance(data, dict):
             return [Problem("data", "data_schema", "must be a JSON object")]
-        if self._header.isdisjoint(data):
+        if self._header.isdisjoint(map(str.casefold, data)):
             try:
                 if self._validator.is_valid(data):
                     return []
             except ValueError:
                 pass  # said in words below
-        taken = [name for name in self.header_fields if name in data]
+        taken = self.taken_names(data)
         message = "is written by Dockbell itself; leave it out of the data"
         return [
             *(Problem(f"data.{name}", "data_schema", message) for name in taken),
             *data_problems(self._validator, data),
         ]
+
+    def taken_names(self, data: Iterable[str]) -> list[str]:
+        """Those that Dockbell writes itself, in any case of their letters."""
+        return [name for name in data if name.casefold() in self._header]
 
     def key_of(self, data: Mapping[str, Any]) -> str | None:
         """The object the data is about, `order/50163`: what deliveries are searched and ordered by."""

@@ -169,6 +169,7 @@ def _written(secret: str) -> tuple[str, ...]:
         quote_plus(secret),
         plain.hex(),
         base64.b64encode(plain).decode().rstrip("="),
+        base64.urlsafe_b64encode(plain).decode().rstrip("="),
     )
 
 

@@ -28,9 +28,7 @@ Here = Annotated[Parts, Depends(parts_of)]
 async def actor_of(parts: Parts, scope: Scope) -> Actor:
     """Raises NotSignedIn, NotAllowed (a cookie on an unsafe method) or Malformed (two Authorization headers)."""
     authorization = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
-    if scope["method"] not in SAFE and (b"sec-fetch-site", b"cross-site") in scope["headers"]:
-        # A browser that was once asked for name and password (Basic) sends them along by itself.
-        raise NotAllowed("Another site made a browser ask this.", code="csrf", hint="Ask from a program of your own.")
+    need_no_other_site(scope)
     if not authorization and scope["method"] not in SAFE and any(name == b"cookie" for name, _ in scope["headers"]):
         raise NotAllowed(
             "A cookie is no credential here.",
@@ -38,6 +36,17 @@ async def actor_of(parts: Parts, scope: Scope) -> Actor:
             hint="Send an API key: “Authorization: Bearer whk_...”.",
         )
     return await parts.doorkeeper.actor_of(authorization, now=parts.clock.now())
+
+
+def need_no_other_site(scope: Scope) -> None:
+    """A browser that was once asked for name and password (Basic) sends them along by itself. Raises NotAllowed."""
+    if scope["method"] in SAFE:
+        return
+    said = {name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")}
+    site, origin = said.get(b"sec-fetch-site"), said.get(b"origin")
+    foreign = origin is not None and origin.partition(b"://")[2] != said.get(b"host")
+    if foreign or site not in (None, b"same-origin", b"none"):
+        raise NotAllowed("Another site made a browser ask this.", code="csrf", hint="Ask from a program of your own.")
 
 
 def address_of(request: Request, *, behind_proxy: bool) -> str:

@@ -7,6 +7,7 @@ that half-open ones keep nobody out. A request that arrives in one piece costs a
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,8 @@ class Connection(HttpToolsProtocol):
         self._bears = False
         self._in_head = False
         self._in_body = False
+        self._cycles = deque[Any]()
+        """Requests that are being answered or wait for that. uvicorn knows the newest alone."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,6 +61,9 @@ class Connection(HttpToolsProtocol):
         self._limits.waiting.pop(self, None)
         self._in_time()
         self.resume_writing()
+        for cycle in self._cycles:  # or the one that is being answered would write on, and fail
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +92,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_is_there()
         self._need_one_host()
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self._cycles.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._bears = True
@@ -97,12 +106,14 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _need_one_host(self) -> None:
-        """RFC 9112, 3.2: without one, or with two, the request is answered 400."""
+        """RFC 9112, 3.2 and 6.1: without one, with two, or in a version that has no such head, it is answered 400."""
+        version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts != 1 and self.parser.get_http_version() == "1.1":
-            raise ValueError(
-                f"a request with {hosts} Host headers"
-            )  # which uvicorn answers as it does what it cannot read
+        if version == "1.1" and hosts == 1:
+            return
+        if version != "1.0" or hosts > 1 or any(name == b"transfer-encoding" for name, _ in self.headers):
+            # which uvicorn answers as it does what it cannot read
+            raise ValueError(f"HTTP/{version} with {hosts} Host headers")
 
     def _head_is_there(self) -> None:
         self._in_head, self._in_body, self._bears = False, True, True
@@ -115,6 +126,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
+        if self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
         super().on_response_complete()
         if self.transport.is_closing():
             self._leave()

@@ -73,6 +73,9 @@ def build_app(
             if path == hot.PATH and scope["method"] == "POST":
                 await hot.publish(parts, scope, receive, sending)
                 return
+            if b"%2f" in (scope.get("raw_path") or b"").lower():  # a proxy that keeps paths apart reads it otherwise
+                await _refuse_slash(send)
+                return
             if len(scope.get("raw_path") or path) + len(scope["query_string"]) > LONGEST_TARGET_BYTES:
                 await _refuse_length(send)
                 return
@@ -93,6 +96,11 @@ def build_app(
 async def _refuse_host(send: Send) -> None:
     document = problem(421, "host", "This server does not go by that name.", hint="The operator sets server.hosts.")
     await send_bytes(send, 421, encode(document), PROBLEM_JSON)
+
+
+async def _refuse_slash(send: Send) -> None:
+    document = problem(404, "not_found", "No path here has an encoded slash (%2F) in it.", hint="Write it as “/”.")
+    await send_bytes(send, 404, encode(document), PROBLEM_JSON)
 
 
 async def _refuse_length(send: Send) -> None:

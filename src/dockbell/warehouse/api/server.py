@@ -18,6 +18,8 @@ from dockbell.warehouse.api import articles, files, floor, goods_in, invoices, o
 from dockbell.warehouse.api.desk import Desk, Parts
 from dockbell.warehouse.api.openapi import document_for
 from dockbell.warehouse.inputs.common import problems_from
+from dockbell.web.actor import need_no_other_site
+from dockbell.web.answers import SECURITY_HEADERS
 
 log = structlog.get_logger()
 LARGEST_BODY_BYTES = 1_048_576
@@ -70,13 +72,14 @@ class Gate:
             return
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         try:
+            need_no_other_site(scope)
             actor = await self._parts.doorkeeper.actor_of(given, now=self._parts.clock.now())
         except DockbellError as error:
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error)(scope, receive, _guarded(send))
             return
         # Routes are full paths: what a mount has consumed of the path is counted again.
         inner = {**scope, "root_path": "", "state": {**scope.get("state", {}), "actor": actor}}
-        await self._app(inner, _limited(receive), send)
+        await self._app(inner, _limited(receive), _guarded(send))
 
 
 def _limited(receive: Receive) -> Callable[[], Awaitable[Message]]:
@@ -91,6 +94,17 @@ def _limited(receive: Receive) -> Callable[[], Awaitable[Message]]:
         return message
 
     return receive_some
+
+
+def _guarded(send: Send) -> Send:
+    """With the headers that each answer of Dockbell's has."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS]}
+        await send(message)
+
+    return sending
 
 
 def problem_response(error: DockbellError) -> Response:

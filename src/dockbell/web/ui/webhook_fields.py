@@ -51,7 +51,7 @@ TICKS = ("enabled", "fireWhenPurchaseOrderIsCreated")
 def typed_in(form: Fields) -> Typed:
     """What the form says. Empty rows go; pasted `Name: value` lines become rows."""
     headers = [
-        {"name": name.strip(), "value": value, "secret": kind in ("secret", "kept"), "kept": kind == "kept"}
+        {"name": name.strip(), "value": value, "secret": kind != "shown", "kept": kind == "kept"}
         for name, value, kind in zip(
             form.all("headerName"), form.all("headerValue"), form.all("headerKind"), strict=False
         )
@@ -186,8 +186,8 @@ def _authentication(typed: Typed) -> dict[str, Any]:
             }
         case "token":
             return {"type": "token", "token": typed.text("token") or None}
-        case _:
-            return {"type": "none"}
+        case other:
+            return {"type": other or "none"}
 
 
 def _header(row: Mapping[str, Any]) -> dict[str, Any]:
