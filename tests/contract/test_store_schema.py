@@ -155,3 +155,10 @@ def test_the_named_numbers_of_webhooks_and_keys_begin_at_nought(database: Databa
         return [counters.current(tx, name) for name in names]
 
     assert read(database, all_of_them) == [0, 0, 0, 0]
+
+
+def test_the_table_of_deliveries_is_vacuumed_long_before_a_fifth_of_it_is_dead(database: Database) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite leaves no dead rows")
+    [row] = rows_of(database, "SELECT reloptions AS said FROM pg_class WHERE oid = 'deliveries'::regclass")
+    assert set(row["said"]) == {"autovacuum_vacuum_scale_factor=0.02", "autovacuum_vacuum_threshold=20000"}
