@@ -58,6 +58,7 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005
 """How soon a thread may take the GIL: the writer and the sender must not wait 5 ms for a busy event loop."""
 OUTBOX_END_S = 10
+JOURNAL_END_S = 20
 END_OF_TIME = 2**62
 
 
@@ -279,7 +280,9 @@ class App:
             task.cancel()
         await self.sender.close()
         self.journal.stop()
-        await asyncio.wait({self._journal_task})
+        if (await asyncio.wait({self._journal_task}, timeout=JOURNAL_END_S))[1]:
+            log.error("journal.cut_short", hint="The store is away: what was under way will show as interrupted.")
+            self._journal_task.cancel()
         self.store.close()
         log.info("server.stopped")
 

@@ -16,6 +16,7 @@ NAMES = {
     "server.stopped": "Everything taken was written; the program ends.",
     "server.broken": "A part of the node ended unasked: a bug. The program stops, so that it is started again.",
     "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
+    "journal.cut_short": "The store was away when the program stopped; outcomes of the last attempts are not in it.",
     "journal.not_told": "An answer could not be given to who had asked; its events are stored all the same.",
     "journal.not_planned": "A mistake met events before they were stored; they were refused.",
     "filter.failed": "A webhook's filter cannot judge an event; that webhook does not get it.",

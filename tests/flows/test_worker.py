@@ -102,6 +102,24 @@ async def test_r5_one_goods_owners_hanging_receivers_leave_slots_and_memory_to_t
         assert {row["status"] for row in node.rows("SELECT status FROM deliveries")} == {"delivered"}
 
 
+async def test_who_waits_for_a_slot_gets_one_though_others_never_run_out_of_work(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        node.worker._slots.count = 1
+        busy = node.make_webhook(name="busy", maxConcurrency=1).webhook["id"]
+        patient = node.make_webhook(name="patient", goodsOwnerIds=[FJORD]).webhook["id"]
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(100)])
+        await node.until(lambda: node.sender.held() == 1)
+        await node.publish(goodsOwnerId=FJORD)
+        await node.until(lambda: node.worker._lanes[patient].waiting)
+        for _ in range(3):
+            node.sender.answer_held()
+        assert [request.pool[0] for request in node.sender.requests].count(patient) == 1
+        assert [request.pool[0] for request in node.sender.requests].count(busy) >= 2
+        node.sender.let_go()
+        await node.rest()
+
+
 @pytest.mark.parametrize("bound", ["AHEAD", "MOST_IN_MEMORY"])
 async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_order(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str

@@ -5,6 +5,7 @@ import pytest
 from dockbell.clock import SECOND
 from dockbell.delivery.brake import ENOUGH, LONGEST_S, SMALLEST_SHARE, Brake
 from dockbell.delivery.lanes import Lanes
+from dockbell.delivery.shares import Shares
 
 BUSY, IDLE = 0.9, 0.1
 """Of a second, what the node computed in it."""
@@ -16,12 +17,12 @@ class Node:
 
     def __init__(self) -> None:
         self.now = self.computed = 0.0
-        self.lanes = Lanes()
+        self.lanes = Lanes(Shares(512))
         self.brake = Brake(self.lanes, lambda: self.now, lambda: self.computed)
 
     def hold(self, webhook: int, count: int, *, took: int = SECOND // 100, in_flight: int = 0) -> None:
         lane = self.lanes[webhook]
-        lane.last_took, lane.in_flight = took, in_flight
+        lane.answered_in, lane.in_flight = took, in_flight
         self.lanes.take_place(lane, count)
 
     def pass_a_second(self, computed: float = BUSY, ended: int = 2_000) -> None:
@@ -122,7 +123,7 @@ def test_between_two_looks_it_goes_by_the_last_one():
 
 
 def test_lanes_know_how_much_all_of_them_hold():
-    lanes = Lanes()
+    lanes = Lanes(Shares(512))
     lanes.take_place(lanes[1], 2)
     lanes.take_place(lanes[2], 1)
     lanes.take_place(lanes[1], -1)

@@ -1,9 +1,12 @@
 """How many of a node's slots one goods owner may have, when others have some or none."""
 
+from types import SimpleNamespace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockbell.delivery.lanes import Lane
+from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
 from dockbell.delivery.shares import Shares
 
@@ -71,15 +74,41 @@ def test_goods_owners_stand_in_line_in_turn_and_each_ones_lanes_in_turn():
     assert turns == ["a", "c", "b", "d", None]
 
 
-def test_who_comes_stands_behind_ones_own_and_not_behind_others():
+def test_who_comes_stands_behind_whoever_stands_and_is_not_kept_by_who_may_not_have_more():
     slots = Shares(8)
     line = Line(slots)
     slots.take(TEA, 6)
-    standing = Lane(owners=TEA)
-    assert not line.may_pass(standing)
-    line.stand(standing)
-    assert line.may_pass(Lane(owners=FJORD))
+    greedy_one, other = Lane(owners=TEA), Lane(owners=FJORD)
+    assert not line.may_pass(greedy_one)
+    line.stand(greedy_one)
+    assert not line.may_pass(other)
+    line.stand(other)
+    assert line.next() is other
+    assert line.next() is None, "they have six, and two are free"
     slots.take(TEA, -4)
-    assert not line.may_pass(Lane(owners=TEA)), "another of theirs was first"
-    assert line.next() is standing
-    assert line.may_pass(Lane(owners=TEA))
+    assert line.next() is greedy_one
+    assert line.may_pass(Lane(owners=FJORD))
+
+
+def test_a_webhook_that_is_anothers_now_counts_for_them():
+    slots = Shares(512)
+    lanes = Lanes(slots)
+    webhook: Any = SimpleNamespace(id=12, goods_owners=TEA)
+    lane = lanes.of(webhook)
+    lanes.take_place(lane, 5)
+    lane.in_flight = 2
+    slots.take(lane.owners, 2)
+    webhook.goods_owners = FJORD
+    assert lanes.of(webhook) is lane
+    assert slots.room(TEA) == 3 * 510
+    assert slots.room(FJORD) == 3 * 510 - 2
+    lanes.take_place(lane, -5)
+    slots.take(lane.owners, -2)
+    assert (lanes.places, slots.taken) == (0, 0)
+
+
+def test_equal_sets_of_goods_owners_are_one():
+    lanes = Lanes(Shares(512))
+    made: list[Any] = [SimpleNamespace(id=number, goods_owners=frozenset(range(500))) for number in (1, 2)]
+    first, second = map(lanes.of, made)
+    assert first.owners is second.owners

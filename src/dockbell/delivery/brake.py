@@ -65,7 +65,7 @@ class Brake:
         if not self._is_on or too_many <= 0:
             return 0.0
         lanes = (self._lanes.get(webhook_id) for webhook_id in webhook_ids)
-        most = max((lane.places for lane in lanes if lane is not None and lane.is_quick()), default=0)
+        most = max((lane.places - lane.in_flight for lane in lanes if lane is not None and lane.is_quick()), default=0)
         if most <= self._share:
             return 0.0
         return min(LONGEST_S, too_many / self._ended_a_s) * (1 - self._share / most)

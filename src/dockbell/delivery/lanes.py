@@ -19,19 +19,25 @@ QUICK = SECOND
 class Lane:
     """One webhook's share: what waits in memory, what is in flight, how quick its receiver was."""
 
+    owners: Owners = None
+    """Whose share of the node's it counts in."""
+    known_as: Owners = None
+    """The webhook's own set of them, as it was last seen."""
+
     waiting: deque[Job] = field(default_factory=deque)
     places: int = 0
     in_flight: int = 0
     last_took: int = 0
+    """From when the last delivery got its place until it was answered, and of that the receiver alone:"""
+    answered_in: int = 0
     stands_in_line: bool = False
-    owners: Owners = None
 
     def is_quick(self) -> bool:
-        return self.last_took < QUICK
+        return self.answered_in < QUICK
 
     def ahead(self) -> int:
         """How many may wait in memory behind those in flight."""
-        return AHEAD if self.is_quick() else 0
+        return AHEAD if self.last_took < QUICK else 0
 
     def take_out(self) -> list[Job]:
         """What waits, but for tests: a person waits for theirs."""
@@ -40,11 +46,14 @@ class Lane:
 
 
 class Lanes(dict[int, Lane]):
-    """By webhook."""
+    """By webhook, with the shares that goods owners have of memory and of the node's slots."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Shares) -> None:
         super().__init__()
+        self.slots = slots
         self._shares = Shares(MOST_IN_MEMORY)
+        self._same: dict[Owners, Owners] = {}
+        """One set for all that are equal: comparing long ones each time would be dear."""
 
     def __missing__(self, webhook_id: int) -> Lane:
         self[webhook_id] = lane = Lane()
@@ -54,8 +63,20 @@ class Lanes(dict[int, Lane]):
         """The webhook's lane, made if there is none yet."""
         lane = self.get(webhook.id)
         if lane is None:
-            self[webhook.id] = lane = Lane(owners=webhook.goods_owners)
+            self[webhook.id] = lane = Lane(self._same.setdefault(webhook.goods_owners, webhook.goods_owners))
+            lane.known_as = webhook.goods_owners
+        elif lane.known_as is not webhook.goods_owners and not lane.stands_in_line:
+            self._count_anew(lane, webhook.goods_owners)
         return lane
+
+    def _count_anew(self, lane: Lane, owners: Owners) -> None:
+        """The webhook was changed, and may be another goods owner's now."""
+        lane.known_as, owners = owners, self._same.setdefault(owners, owners)
+        if owners is not lane.owners:
+            for shares, count in ((self._shares, lane.places), (self.slots, lane.in_flight)):
+                shares.take(lane.owners, -count)
+                shares.take(owners, count)
+            lane.owners = owners
 
     @property
     def places(self) -> int:

@@ -12,8 +12,8 @@ class Line:
         self._standing: dict[Owners, deque[Lane]] = {}
 
     def may_pass(self, lane: Lane) -> bool:
-        """Whether it may begin an attempt without standing in line."""
-        return lane.owners not in self._standing and self._slots.room(lane.owners) > 0
+        """Whether it may begin an attempt without standing in line: not before others, who may have waited long."""
+        return not self._standing and self._slots.room(lane.owners) > 0
 
     def stand(self, lane: Lane) -> None:
         if not lane.stands_in_line:

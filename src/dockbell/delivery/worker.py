@@ -7,6 +7,7 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
-from dockbell.delivery.shares import Shares
+from dockbell.delivery.shares import OF_WHAT_IS_FREE, Owners, Shares
 from dockbell.delivery.turns import Turns
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
@@ -43,6 +44,7 @@ BUSY_NAP_S = 1.0
 class _Attempt:
     job: Job
     shown_headers: str
+    began: Moment
 
 
 class Worker:
@@ -66,7 +68,7 @@ class Worker:
         self._jitter = jitter
         self._gates = Gates(clock, node)
         self._turns = Turns()
-        self._lanes = Lanes()
+        self._lanes = Lanes(self._slots)
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
         self._in_flight: dict[object, _Attempt] = {}
@@ -120,6 +122,7 @@ class Worker:
             else:
                 lane.waiting.append(job)
             self._start(lane)
+        self._start_next_in_line()
 
     def closed(self, closings: Sequence[Closing]) -> None:
         for closing in closings:
@@ -144,7 +147,7 @@ class Worker:
             lane = self._lanes[attempt.job.webhook.id]
             lane.in_flight -= 1
             self._slots.take(lane.owners, -1)
-            lane.last_took = now - attempt.job.lease.started_at
+            lane.last_took, lane.answered_in = now - attempt.job.lease.started_at, now - attempt.began
             if not attempt.job.event.test and self._gates.note(attempt.job.webhook, outcome):
                 self._hold_back(lane, attempt.job.webhook.id)
             try:
@@ -249,7 +252,7 @@ class Worker:
         self._slots.take(lane.owners)
         # With the lease's number: a delivery whose lease was lost may be claimed here again while its first attempt still runs.
         token = (job.lease.event_id, job.lease.webhook_id, job.lease.lease_no)
-        self._in_flight[token] = _Attempt(job, shown)
+        self._in_flight[token] = _Attempt(job, shown, now)
         self._sender.submit(token, request)
 
     def _end(self, job: Job, outcome: Outcome, shown_headers: str, now: Moment) -> None:
@@ -335,7 +338,7 @@ class Worker:
         behind: set[int] = set()
         webhooks = self._index.state.webhooks
         due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_ROUND)
-        served = 0
+        served, claimed = 0, Counter[Owners]()
         order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND)
         for place, webhook_id in enumerate(order):
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
@@ -343,9 +346,11 @@ class Worker:
                 break
             webhook = webhooks[webhook_id]
             lane = self._lanes.get(webhook_id) or Lane(owners=webhook.goods_owners)  # the loop's to add to
-            limit = min(
-                CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places), self._lanes.room(lane)
-            )
+            of_memory = self._lanes.room(lane) - (1 + OF_WHAT_IS_FREE) * claimed[webhook.goods_owners]
+            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places), of_memory)
+            if limit <= 0 and webhook.enabled:
+                behind.add(webhook_id)
+                continue
             found = deliveries.claim_due(
                 tx,
                 webhook_id=webhook_id,
@@ -356,8 +361,9 @@ class Worker:
                 ahead=lane.ahead() if lane.last_took else 0,  # nothing is known yet of a receiver that has not answered
             )
             leases += found
+            claimed[webhook.goods_owners] += len(found)
             # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
-            if found or not limit or lane.places >= webhook.max_concurrency:
+            if found or lane.places >= webhook.max_concurrency:
                 behind.add(webhook_id)
             if found:
                 self._turns.served(webhook)

@@ -154,7 +154,7 @@ def _own_problems(it: EventType) -> Iterator[Problem]:
         empty = not text.strip() and (it.built_in or place != "firesWhen")
         if empty or len(text) > longest or not text.isprintable():
             yield Problem(place, "field_value", f"must be 1 to {longest} printable characters on one line")
-    if not _NAME.fullmatch(it.id_field) or it.id_field in COMMON_HEADER:
+    if not _NAME.fullmatch(it.id_field) or it.id_field.casefold() in map(str.casefold, COMMON_HEADER):
         yield Problem("idField", "field_value", f'is "{it.id_field}"; a name such as webhookOrdersId is needed')
     expected = tuple(name for name in COMMON_HEADER if name != "goodsOwnerName" or name in it.header_fields)
     if it.header_fields != (it.id_field, *expected):
@@ -163,8 +163,9 @@ def _own_problems(it: EventType) -> Iterator[Problem]:
     yield from _attribute_problems(it)
     yield from field_problems(it.fields)
     paths = {each.path: each for each in it.fields}
-    for name in it.header_fields:
-        if name in paths or f"{name}[]" in paths:
+    header = set(map(str.casefold, it.header_fields))
+    for name in dict.fromkeys(path.removesuffix("[]") for path in paths):
+        if name.casefold() in header:
             yield Problem(f"fields.{name}", "field_value", "belongs to the header, which Dockbell writes; remove it")
     if it.object_id or it.object_number or it.object_kind:
         if not _KIND.fullmatch(it.object_kind):

@@ -44,8 +44,9 @@ def need_no_other_site(scope: Scope) -> None:
         return
     said = {name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")}
     site, origin = said.get(b"sec-fetch-site"), said.get(b"origin")
+    # Where a browser says both, the first is surer: a proxy may have put another name into Host.
     foreign = origin is not None and origin.partition(b"://")[2] != said.get(b"host")
-    if foreign or site not in (None, b"same-origin", b"none"):
+    if site not in (b"same-origin", b"none") and (foreign or site is not None):
         raise NotAllowed("Another site made a browser ask this.", code="csrf", hint="Ask from a program of your own.")
 
 

@@ -70,11 +70,11 @@ def build_app(
             if path != f"{API}/health" and not is_called_by_name(scope["headers"], parts.hosts):
                 await _refuse_host(send)
                 return
-            if path == hot.PATH and scope["method"] == "POST":
-                await hot.publish(parts, scope, receive, sending)
-                return
             if b"%2f" in (scope.get("raw_path") or b"").lower():  # a proxy that keeps paths apart reads it otherwise
                 await _refuse_slash(send)
+                return
+            if path == hot.PATH and scope["method"] == "POST":
+                await hot.publish(parts, scope, receive, sending)
                 return
             if len(scope.get("raw_path") or path) + len(scope["query_string"]) > LONGEST_TARGET_BYTES:
                 await _refuse_length(send)

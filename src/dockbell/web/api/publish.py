@@ -87,7 +87,9 @@ def need_room(parts: Parts, actor: Actor, new: NewEvent) -> None:
     parts.rates.need(actor.id)
 
 
-_LOOKED_AT = frozenset({b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
+_LOOKED_AT = frozenset(
+    {b"authorization", b"content-type", b"content-encoding", b"idempotency-key", b"origin", b"sec-fetch-site"}
+)
 
 
 def _in_http(told: Told) -> tuple[int, bytes, bytes]:
