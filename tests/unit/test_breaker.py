@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from collections import Counter, deque
 from types import SimpleNamespace
 from typing import Any
@@ -98,7 +99,23 @@ def test_r6_a_failure_while_it_comes_back_opens_it_again_for_longer():
     at = probe(breaker, GOOD)
     breaker.note(DOWN, at + 1, cap=8)
     held = breaker.held()
+    assert held is not None and held.state == "ramping", "one of two"
+    breaker.note(DOWN, at + 1, cap=8)
+    held = breaker.held()
     assert held is not None and held.state == "open" and held.probe_at == pytest.approx(at + 1 + 60)
+
+
+def test_r6_five_failures_in_a_row_open_it_again_however_many_may_be_under_way():
+    breaker = after(*[DOWN] * 10, cap=64)
+    at = probe(breaker, GOOD, cap=64)
+    for _ in range(2 + 4 + 8):
+        breaker.note(GOOD, at, cap=64)
+    for _ in range(5):
+        held = breaker.held()
+        assert held is not None and held.state == "ramping"
+        breaker.note(DOWN, at, cap=64)
+    held = breaker.held()
+    assert held is not None and held.state == "open"
 
 
 def test_r6_the_next_illness_begins_with_half_a_minute_again():
@@ -208,6 +225,25 @@ def test_r6_one_stray_request_for_patience_hardly_slows_a_quick_receiver():
     usual = 16 * 100
     assert min(offered) >= 0.4 * usual
     assert offered[-1] >= 0.9 * usual
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.25])
+def test_r6_a_receiver_that_fails_now_and_then_gets_well_again(share: float):
+    """Opened by bad luck, it must not stay shut: with 15 % of failures no 63 in a row are ever good."""
+    chance = random.Random(4)
+    breaker, now = after(*[DOWN] * 10, cap=64), 0.0
+    well_at: list[float] = []
+    while now < 100_000 and len(well_at) < 20:
+        now += 0.01
+        for _ in range(min(8, breaker.room(now, 0))):
+            breaker.take()
+            breaker.note(Answered(500) if chance.random() < share else GOOD, now, cap=64)
+        if breaker.held() is None:
+            well_at.append(now)
+            for _ in range(10):
+                breaker.note(DOWN, now, cap=64)
+    assert len(well_at) == 20
+    assert now / 20 < 300, f"{now / 20:.0f} s for each time"
 
 
 def test_r6_what_is_not_used_for_minutes_is_at_full_rate_again():

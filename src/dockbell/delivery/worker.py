@@ -17,7 +17,7 @@ from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
-from dockbell.delivery.brake import Brake
+from dockbell.delivery.brake import ENOUGH, Brake
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
@@ -73,6 +73,9 @@ class Worker:
         self._line = Line(self._slots)
         self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
+        self._lacks_memory = False
+        """Something that is due was left in the store for want of a place: any place that is given back is for it."""
+        self._given_back = 0
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
         self._claiming = False
@@ -125,10 +128,11 @@ class Worker:
         self._start_next_in_line()
 
     def closed(self, closings: Sequence[Closing]) -> None:
+        self._given_back += len(closings)
         for closing in closings:
             lane = self._lanes[closing.lease.webhook_id]
             self._lanes.take_place(lane, -1)
-            if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
+            if closing.next_status == "pending" or self._lacks_memory or closing.lease.webhook_id in self._behind:
                 self._look.set()
             if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
                 del self._lanes[closing.lease.webhook_id]
@@ -309,7 +313,9 @@ class Worker:
         # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
         room = 0 if self._lanes.are_full() else max(self._slots.free(), CLAIM_AT_ONCE)
         if room <= 0:
+            self._lacks_memory = True
             return 0, BUSY_NAP_S
+        before = self._given_back
         try:
             await self._gates.write(self._database)
             await self._index.refresh(self._database)
@@ -327,6 +333,8 @@ class Worker:
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
             self._lanes.take_place(self._lanes.of(jobs[-1].webhook), 1)
             self._gates.take(lease.webhook_id)
+        if self._lacks_memory and self._given_back != before:  # while the claim did not know yet that it would lack any
+            self._look.set()
         self.take(jobs)
         if next_due is None:
             return len(jobs), LONGEST_NAP_S
@@ -338,7 +346,7 @@ class Worker:
         behind: set[int] = set()
         webhooks = self._index.state.webhooks
         due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_ROUND)
-        served, claimed = 0, Counter[Owners]()
+        served, claimed, lacking = 0, Counter[Owners](), False
         order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND)
         for place, webhook_id in enumerate(order):
             if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
@@ -348,7 +356,10 @@ class Worker:
             lane = self._lanes.get(webhook_id) or Lane(owners=webhook.goods_owners)  # the loop's to add to
             of_memory = self._lanes.room(lane) - (1 + OF_WHAT_IS_FREE) * claimed[webhook.goods_owners]
             limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places), of_memory)
-            if limit <= 0 and webhook.enabled:
+            # What waits in the store is not to be what keeps publishers waiting, nor to be asked for in vain.
+            is_enough = lane.places > 0 and self._lanes.places >= ENOUGH
+            if (limit <= 0 or is_enough) and webhook.enabled:
+                lacking = lacking or is_enough or of_memory <= 0
                 behind.add(webhook_id)
                 continue
             found = deliveries.claim_due(
@@ -368,7 +379,7 @@ class Worker:
             if found:
                 self._turns.served(webhook)
                 served += 1
-        self._behind = behind
+        self._behind, self._lacks_memory = behind, lacking
         return leases, events.for_sending(tx, [lease.event_id for lease in leases]), deliveries.next_due_at(tx)
 
     def _ours(self) -> Iterator[Lease]:

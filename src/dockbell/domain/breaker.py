@@ -3,7 +3,8 @@
 - **Open**: after ten failures in a row, or when half of the last twenty attempts met an ill receiver, nothing is sent
   for half a minute; each time it turns out still ill, twice as long, up to ten minutes.
 - **Ramping**: then one attempt is made as a probe. If it is answered well, 2 may be under way at once, then 4, and so on
-  up to the webhook's own cap. One failure meanwhile opens it again.
+  up to the webhook's own cap. Five failures in a row meanwhile, or most of those at once, open it again; a receiver that only
+  fails now and then gets well.
 - **Slowed**: an answer that asks for patience (429, 502, 503, 504) halves the rate of attempts, once a second at most;
   the first one starts from the rate that was answered well. While none comes the rate grows again by a twentieth a
   second, and the limit is lifted only well beyond where it began: a receiver that is full is felt for, and not flooded.
@@ -17,6 +18,7 @@ from typing import Literal, NamedTuple
 from dockbell.domain.delivery import NO_FAILURE, SLOW_DOWN, Answered, NotSent, Outcome, Unanswered, code_of
 
 IN_A_ROW = 10
+IN_A_ROW_RAMPING = 5
 WATCHED = 20
 FIRST_OPEN_S, LONGEST_OPEN_S = 30.0, 600.0
 NO_LIMIT = 1 << 30
@@ -80,7 +82,8 @@ class Breaker:
         self._held: Held | None = None
         self._open_s = 0.0
         self._at_once = 1
-        self._good_in_a_row = 0
+        self._good = self._bad = 0
+        """Of the attempts that this many at once are judged by."""
         self._rate: float | None = None
         self._full_rate = 0.0
         self._tokens = 0.0
@@ -144,7 +147,7 @@ class Breaker:
             return False
         if status == 429:  # it is there, and only asks for patience
             return slowed
-        return self._failed(outcome, now, ill=status in {0, 408} or status >= 500) or slowed
+        return self._failed(outcome, now, cap, ill=status in {0, 408} or status >= 500) or slowed
 
     def _get_well(self, now: float, cap: int) -> None:
         self._in_a_row = 0
@@ -156,13 +159,17 @@ class Breaker:
             if now < held.probe_at:  # of an attempt that began before: the probe will tell
                 return
             self._held = held._replace(state="ramping", probe_at=None)
-            self._at_once, self._good_in_a_row = 1, 0
+            self._at_once, self._good, self._bad = 1, 0, 0
         if self._held is not None and self._held.state == "ramping":
-            self._good_in_a_row += 1
-            if self._good_in_a_row >= self._at_once:
-                self._at_once, self._good_in_a_row = self._at_once * 2, 0
-            if self._at_once >= cap:
-                self._close()
+            self._good += 1
+            self._ramp(cap)
+
+    def _ramp(self, cap: int) -> None:
+        """Twice as many at once, when as many as there may be were judged."""
+        if self._good + self._bad >= self._at_once:
+            self._at_once, self._good, self._bad = self._at_once * 2, 0, 0
+        if self._at_once >= cap:
+            self._close()
 
     def _close(self) -> None:
         self._open_s = 0.0
@@ -171,7 +178,7 @@ class Breaker:
         if held is not None:
             self._held = None if self._rate is None else held._replace(state="slowed", reason="slow down")
 
-    def _failed(self, outcome: Outcome, now: float, *, ill: bool) -> bool:
+    def _failed(self, outcome: Outcome, now: float, cap: int, *, ill: bool) -> bool:
         self._in_a_row += 1
         self._last.append(ill)
         held = self._held
@@ -180,7 +187,11 @@ class Breaker:
                 return False
             return self._open(held.reason, outcome, now)
         if held is not None and held.state == "ramping":
-            return self._open(held.reason, outcome, now)
+            self._bad += 1
+            if 2 * self._bad > self._at_once or self._in_a_row >= IN_A_ROW_RAMPING:
+                return self._open(held.reason, outcome, now)
+            self._ramp(cap)
+            return False
         if self._in_a_row >= IN_A_ROW:
             return self._open("in a row", outcome, now)
         if len(self._last) == WATCHED and 2 * sum(self._last) >= WATCHED:
