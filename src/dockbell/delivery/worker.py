@@ -74,7 +74,7 @@ class Worker:
         self._in_flight: dict[object, _Attempt] = {}
         self._behind: set[int] = set()
         self._lacks_memory = False
-        """Something that is due was left in the store for want of a place: any place that is given back is for it."""
+        """Something that is due was left in the store for want of a place; it is looked for as places are given back."""
         self._given_back = 0
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -132,10 +132,11 @@ class Worker:
         for closing in closings:
             lane = self._lanes[closing.lease.webhook_id]
             self._lanes.take_place(lane, -1)
-            if closing.next_status == "pending" or self._lacks_memory or closing.lease.webhook_id in self._behind:
+            if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
                 self._look.set()
             if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
                 del self._lanes[closing.lease.webhook_id]
+        self._look_for_who_lacks_memory()
         self._brake.ended(len(closings))
         self._tell_quiet()
 
@@ -297,6 +298,10 @@ class Worker:
     def _lease_end(self, webhook: Webhook, now: Moment) -> Moment:
         return now + int(webhook.timeout_s * SECOND) + LEASE_MARGIN
 
+    def _look_for_who_lacks_memory(self) -> None:
+        if self._lacks_memory and self._lanes.places < ENOUGH:  # a look for each place would cost more than it gains
+            self._look.set()
+
     async def _nap(self, seconds: float) -> None:
         """Until something was woken, or `seconds` have passed."""
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -333,8 +338,8 @@ class Worker:
             jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
             self._lanes.take_place(self._lanes.of(jobs[-1].webhook), 1)
             self._gates.take(lease.webhook_id)
-        if self._lacks_memory and self._given_back != before:  # while the claim did not know yet that it would lack any
-            self._look.set()
+        if self._given_back != before:  # while the claim did not know yet that it would lack any
+            self._look_for_who_lacks_memory()
         self.take(jobs)
         if next_due is None:
             return len(jobs), LONGEST_NAP_S
