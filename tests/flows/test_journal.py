@@ -210,13 +210,13 @@ async def test_a_test_event_is_answered_whoever_keeps_the_node_busy(
 async def test_a_small_commit_right_after_another_waits_for_company(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(journal_module, "COMPANY_S", 5.0)
+    monkeypatch.setattr(journal_module, "COMPANY_S", 2.0)  # well below a publisher's patience
     async with a_node(database, tmp_path, working=False) as node:
         store = SlowStore(monkeypatch)
         store.go_on.set()
         began = asyncio.get_running_loop().time()
         assert isinstance(await node.publish(), Accepted)
-        assert asyncio.get_running_loop().time() - began < 5, "who comes alone waits for nothing"
+        assert asyncio.get_running_loop().time() - began < 2, "who comes alone waits for nothing"
         together = [asyncio.create_task(node.publish())]
         await node.until(lambda: node.journal._is_busy)
         together += [asyncio.create_task(node.publish()) for _ in range(3)]

@@ -223,7 +223,7 @@ async def test_what_is_in_flight_when_a_node_stops_keeps_its_lease_until_it_ends
         lease = "SELECT lease_until FROM deliveries WHERE status = 'sending'"
         for _ in range(12):  # a store that is slow must have written before time goes on
             began = clock.now()
-            await node.passing(lambda: clock.now() >= began + 5 * SECOND, step=SECOND)  # noqa: B023
+            await node.passing(lambda: clock.now() >= began + 5 * SECOND, step=SECOND)  # noqa: B023 - it ends in this turn
             await node.passing(
                 lambda: [row for row in node.rows(lease) if row["lease_until"] > clock.now() + 5 * SECOND],
                 step=SECOND // 10,

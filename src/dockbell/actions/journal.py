@@ -2,8 +2,9 @@
 
 The next commit begins as soon as the last one returned, so under load hundreds of requests and
 attempts share one fsync. If little waits then, it waits a moment for company; at rest a single event
-does not. An event's answer is given only after the commit. Deliveries that find a free slot are born leased to this node and handed to
-the dispatcher in memory: the usual delivery is never looked up in the database again.
+does not. An event's answer is given only after the commit, and later still while its webhooks keep the
+node behind. Deliveries that find a free slot are born leased to this node and handed to the dispatcher in
+memory: the usual delivery is never looked up in the database again.
 """
 
 import asyncio
@@ -94,7 +95,7 @@ class Journal:
         self._ended: deque[tuple[Commit, BaseException | None]] = deque()
         """Commits that nobody was told of yet, and what they failed with."""
         self._written_at = 0.0
-        self._never_set = threading.Event()
+        self._never_set = threading.Event()  # to wait in the store's thread by a clock that nobody sets
         self._is_broken = False
 
     async def accept(
@@ -122,7 +123,7 @@ class Journal:
         test_of: Webhook | None = None,
         at_once: bool = False,
     ) -> None:
-        """Store events and their deliveries; `answer` is called after the commit, or `at_once` after it. Raises Unavailable."""
+        """Store events and their deliveries; `answer` is called after the commit, `at_once` without being held back. Raises Unavailable."""
         if self._stopping:
             raise Unavailable("Dockbell is stopping; nothing is accepted any more.", hint="Try again in a few seconds.")
         if self._queued >= LONGEST_QUEUE:

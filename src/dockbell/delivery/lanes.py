@@ -23,7 +23,6 @@ class Lane:
     """Whose share of the node's it counts in."""
     known_as: Owners = None
     """The webhook's own set of them, as it was last seen."""
-
     waiting: deque[Job] = field(default_factory=deque)
     places: int = 0
     in_flight: int = 0
