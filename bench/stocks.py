@@ -6,6 +6,7 @@ made by the database itself, in SQL of the bench's own, with the indices put up 
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -216,6 +217,7 @@ def _bulk(url: str) -> Iterator[Bulk]:
     bulk: Bulk = PostgresBulk(url) if url.startswith("postgresql://") else SqliteBulk(url)
     yield bulk
     bulk.finish()
+    os.sync()  # or the first checkpoint measured would write all of this to the disk
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ one node learnt of a receiver the others learn by themselves, so with N nodes a 
 A webhook that is changed begins anew. What is held back is written to the store when it changes, so that every node's pages can tell of it.
 """
 
-import threading
-
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.domain.breaker import NO_LIMIT, Breaker, Held, Meter
 from dockbell.domain.delivery import Answered, Outcome
@@ -18,14 +16,10 @@ MOST_METERS = 10_000
 
 
 class Gates:
-    """For two threads: what is due is claimed in the store's, everything else happens in the loop's."""
-
     def __init__(self, clock: Clock, node: int) -> None:
         self._clock = clock
         self._node = node
         self._breakers: dict[int, Breaker] = {}
-        self._lock = threading.RLock()
-        """Held for whatever is done with a breaker; not to find out that there is none."""
         self._well: dict[int, Meter] = {}
         """How many a second each receiver answers well, so that a breaker does not begin with nothing."""
         self._versions: dict[int, int] = {}
@@ -35,16 +29,13 @@ class Gates:
 
     def room(self, webhook: Webhook, busy: int) -> int:
         """How many attempts may begin, when `busy` are under way or about to be."""
-        if webhook.id not in self._breakers:
+        breaker = self._breakers.get(webhook.id)
+        if breaker is None:
             return NO_LIMIT
-        with self._lock:
-            breaker = self._breakers.get(webhook.id)
-            if breaker is None:
-                return NO_LIMIT
-            if webhook.version > self._versions[webhook.id]:
-                del self._breakers[webhook.id]
-                return NO_LIMIT
-            return breaker.room(self._clock.monotonic(), busy)
+        if webhook.version > self._versions[webhook.id]:
+            del self._breakers[webhook.id]
+            return NO_LIMIT
+        return breaker.room(self._clock.monotonic(), busy)
 
     def is_shut(self, webhook_id: int) -> bool:
         """True while no attempt is to be made, not even a probe."""
@@ -53,10 +44,8 @@ class Gates:
 
     def take(self, webhook_id: int) -> None:
         """One attempt is about to begin."""
-        if webhook_id in self._breakers:
-            with self._lock:
-                if (breaker := self._breakers.get(webhook_id)) is not None:
-                    breaker.take()
+        if (breaker := self._breakers.get(webhook_id)) is not None:
+            breaker.take()
 
     def note(self, webhook: Webhook, outcome: Outcome) -> bool:
         """Hear of an attempt's outcome; True if what waits in memory must go back to the store."""
@@ -64,17 +53,16 @@ class Gates:
         if webhook.id not in self._breakers and isinstance(outcome, Answered) and 200 <= outcome.status <= 299:
             self._meter(webhook.id, now).count(now)
             return False
-        with self._lock:
-            breaker = self._breakers.get(webhook.id)
-            if breaker is None:
-                breaker = self._breakers[webhook.id] = Breaker(now, self._meter(webhook.id, now))
-                self._versions[webhook.id] = webhook.version
-            if webhook.version < self._versions[webhook.id]:
-                return False
-            held_back = breaker.note(outcome, now, cap=webhook.max_concurrency)
-            if breaker.is_forgotten():
-                del self._breakers[webhook.id]
-            return held_back
+        breaker = self._breakers.get(webhook.id)
+        if breaker is None:
+            breaker = self._breakers[webhook.id] = Breaker(now, self._meter(webhook.id, now))
+            self._versions[webhook.id] = webhook.version
+        if webhook.version < self._versions[webhook.id]:
+            return False
+        held_back = breaker.note(outcome, now, cap=webhook.max_concurrency)
+        if breaker.is_forgotten():
+            del self._breakers[webhook.id]
+        return held_back
 
     def opens_at(self, webhook_id: int) -> Moment:
         """When an attempt may be made again: now, unless the breaker is open."""
@@ -85,11 +73,10 @@ class Gates:
         """Tell the store what changed since it was last told."""
         now = self._clock.monotonic()
         held: dict[int, Held] = {}
-        with self._lock:
-            for webhook_id, breaker in self._breakers.items():
-                breaker.settle(now)
-                if (one := breaker.held()) is not None:
-                    held[webhook_id] = one
+        for webhook_id, breaker in self._breakers.items():
+            breaker.settle(now)
+            if (one := breaker.held()) is not None:
+                held[webhook_id] = one
         if held == self._written and self._begun:
             return
         rows: list[breakers.HeldBack] = [
@@ -112,14 +99,10 @@ class Gates:
         self._written, self._begun = held, True
 
     def _held(self, webhook_id: int) -> Held | None:
-        if webhook_id not in self._breakers:
-            return None
-        with self._lock:
-            breaker = self._breakers.get(webhook_id)
-            return None if breaker is None else breaker.held()
+        breaker = self._breakers.get(webhook_id)
+        return None if breaker is None else breaker.held()
 
     def _meter(self, webhook_id: int, now: float) -> Meter:
-        """The loop's alone."""
         meter = self._well.get(webhook_id)
         if meter is None:
             if len(self._well) >= MOST_METERS:

@@ -7,7 +7,6 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,25 +16,21 @@ from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
-from dockbell.delivery.brake import ENOUGH, Brake
+from dockbell.delivery.brake import Brake
+from dockbell.delivery.claims import Claims, lease_end
 from dockbell.delivery.gates import Gates
-from dockbell.delivery.heartbeat import LEASE_MARGIN, Heartbeat
+from dockbell.delivery.heartbeat import Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
-from dockbell.delivery.shares import OF_WHAT_IS_FREE, Owners, Shares
-from dockbell.delivery.turns import Turns
+from dockbell.delivery.shares import Shares
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
 from dockbell.domain.webhook import Webhook
-from dockbell.store import deliveries, events
-from dockbell.store.database import Database, Row, Transaction
+from dockbell.store import deliveries
+from dockbell.store.database import Database
 from dockbell.store.deliveries import Closing, Lease
 
 log = structlog.get_logger()
-WEBHOOKS_A_ROUND = 1_000
-CLAIM_AT_ONCE = 32
-WEBHOOKS_A_CLAIM = 8
-"""Webhooks served by one transaction: on SQLite every event waits for it."""
 LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
 
@@ -67,14 +62,11 @@ class Worker:
         self._slots = Shares(slots)
         self._jitter = jitter
         self._gates = Gates(clock, node)
-        self._turns = Turns()
         self._lanes = Lanes(self._slots)
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
+        self._claims = Claims(database, index, self._gates, self._lanes, self._slots, node=node)
         self._in_flight: dict[object, _Attempt] = {}
-        self._behind: set[int] = set()
-        self._lacks_memory = False
-        """Something that is due was left in the store for want of a place; it is looked for as places are given back."""
         self._given_back = 0
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -95,14 +87,15 @@ class Worker:
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         lane = self._lanes.of(webhook)
         room = min(webhook.max_concurrency + lane.ahead() - lane.places, self._lanes.room(lane))
-        full = webhook.id in self._behind or room <= 0
+        full = webhook.id in self._claims.behind or room <= 0
         if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
-            self._behind.add(webhook.id)
+            self._claims.behind.add(webhook.id)
             self._waits()
             return None
+        self._claims.published = True
         self._gates.take(webhook.id)
         self._lanes.take_place(lane, 1)
-        return self._lease_end(webhook, now)
+        return lease_end(webhook, now)
 
     def unreserve(self, webhook_id: int) -> None:
         self._lanes.take_place(self._lanes[webhook_id], -1)
@@ -132,7 +125,7 @@ class Worker:
         for closing in closings:
             lane = self._lanes[closing.lease.webhook_id]
             self._lanes.take_place(lane, -1)
-            if closing.next_status == "pending" or closing.lease.webhook_id in self._behind:
+            if closing.next_status == "pending" or closing.lease.webhook_id in self._claims.behind:
                 self._look.set()
             if lane.places == 0 and not lane.waiting and len(self._lanes) > 10_000:
                 del self._lanes[closing.lease.webhook_id]
@@ -267,7 +260,7 @@ class Worker:
 
     def _hold_back(self, lane: Lane, webhook_id: int) -> None:
         """The receiver ails: what waits for it in memory waits in the store, and no retry is spent on waiting."""
-        self._behind.add(webhook_id)
+        self._claims.behind.add(webhook_id)
         self._give_back(lane.take_out(), due_at=self._gates.opens_at(webhook_id))
 
     def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
@@ -295,11 +288,8 @@ class Worker:
     def _tell_quiet(self) -> None:
         self._quiet.set()
 
-    def _lease_end(self, webhook: Webhook, now: Moment) -> Moment:
-        return now + int(webhook.timeout_s * SECOND) + LEASE_MARGIN
-
     def _look_for_who_lacks_memory(self) -> None:
-        if self._lacks_memory and self._lanes.places < ENOUGH:  # a look for each place would cost more than it gains
+        if self._claims.is_worth_a_look():
             self._look.set()
 
     async def _nap(self, seconds: float) -> None:
@@ -314,17 +304,9 @@ class Worker:
 
     async def _claim_round(self) -> tuple[int, float]:
         """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
-        now = self._clock.now()
-        # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
-        room = 0 if self._lanes.are_full() else max(self._slots.free(), CLAIM_AT_ONCE)
-        if room <= 0:
-            self._lacks_memory = True
-            return 0, BUSY_NAP_S
-        before = self._given_back
+        now, before = self._clock.now(), self._given_back
         try:
-            await self._gates.write(self._database)
-            await self._index.refresh(self._database)
-            leases, rows, next_due = await self._database.write(lambda tx: self._claim(tx, now, room))
+            leases, rows, next_due = await self._claims.claim(now)
         except Exception as error:
             log.error("worker.claim_failed", error=str(error))
             return 0, BUSY_NAP_S
@@ -345,47 +327,6 @@ class Worker:
             return len(jobs), LONGEST_NAP_S
         wait_s = (next_due - self._clock.now()) / SECOND
         return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else BUSY_NAP_S
-
-    def _claim(self, tx: Transaction, now: Moment, room: int) -> tuple[list[Lease], dict[int, Row], Moment | None]:
-        leases: list[Lease] = []
-        behind: set[int] = set()
-        webhooks = self._index.state.webhooks
-        due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_ROUND)
-        served, claimed, lacking = 0, Counter[Owners](), False
-        order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_ROUND)
-        for place, webhook_id in enumerate(order):
-            if len(leases) >= room or served >= WEBHOOKS_A_CLAIM:
-                behind.update(order[place:])
-                break
-            webhook = webhooks[webhook_id]
-            lane = self._lanes.get(webhook_id) or Lane(owners=webhook.goods_owners)  # the loop's to add to
-            of_memory = self._lanes.room(lane) - (1 + OF_WHAT_IS_FREE) * claimed[webhook.goods_owners]
-            limit = min(CLAIM_AT_ONCE, room - len(leases), self._gates.room(webhook, lane.places), of_memory)
-            # What waits in the store is not to be what keeps publishers waiting, nor to be asked for in vain.
-            is_enough = lane.places > 0 and self._lanes.places >= ENOUGH
-            if (limit <= 0 or is_enough) and webhook.enabled:
-                lacking = lacking or is_enough or of_memory <= 0
-                behind.add(webhook_id)
-                continue
-            found = deliveries.claim_due(
-                tx,
-                webhook_id=webhook_id,
-                now=now,
-                lease_until=self._lease_end(webhook, now),
-                node=self._node,
-                limit=limit,
-                ahead=lane.ahead() if lane.last_took else 0,  # nothing is known yet of a receiver that has not answered
-            )
-            leases += found
-            claimed[webhook.goods_owners] += len(found)
-            # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
-            if found or lane.places >= webhook.max_concurrency:
-                behind.add(webhook_id)
-            if found:
-                self._turns.served(webhook)
-                served += 1
-        self._behind, self._lacks_memory = behind, lacking
-        return leases, events.for_sending(tx, [lease.event_id for lease in leases]), deliveries.next_due_at(tx)
 
     def _ours(self) -> Iterator[Lease]:
         yield from (attempt.job.lease for attempt in self._in_flight.values())

@@ -1,0 +1,92 @@
+"""What is due is claimed beside publishers: they wait for short claims, and for none where there is nothing to claim."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockbell.clock import HOUR
+from dockbell.delivery.claims import CLAIM_AT_ONCE, WEBHOOKS_A_CLAIM
+from dockbell.store import deliveries, events
+from dockbell.store.database import Database, Transaction, Work
+from dockbell.testing.clock import ManualClock
+from tests.support.node import TEA, Node, a_node
+from tests.support.rows import an_event_row
+
+
+async def with_due(node: Node, database: Database, clock: ManualClock, *, webhooks: int, each: int) -> list[int]:
+    """Webhooks with so many deliveries that are due each, oldest first."""
+    made = [node.make_webhook(name=f"number {n}", maxConcurrency=64).webhook["id"] for n in range(webhooks)]
+
+    def put(tx: Transaction) -> None:
+        events.insert(tx, [an_event_row(number) for number in range(1, each + 1)])
+        for webhook in made:
+            deliveries.insert(tx, [(number, webhook, TEA, clock.now() - HOUR) for number in range(1, each + 1)])
+
+    await database.write(put)
+    await node.index.refresh(database)
+    return made
+
+
+async def test_a_claim_serves_many_webhooks_and_only_one_while_publishers_wait_for_the_store(
+    database: Database, tmp_path: Path
+):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        other = node.make_webhook(name="other", eventType="inventory.performed").webhook["id"]
+        made = await with_due(node, database, clock, webhooks=10, each=100)
+        claims = node.worker._claims
+
+        leases, _, _ = await claims.claim(clock.now())
+        assert {lease.webhook_id for lease in leases} == set(made[:WEBHOOKS_A_CLAIM])
+
+        await node.publish(type="inventory.performed")
+        leases, _, _ = await claims.claim(clock.now())
+        assert [lease.webhook_id for lease in leases] == [made[WEBHOOKS_A_CLAIM]] * CLAIM_AT_ONCE
+
+        leases, _, _ = await claims.claim(clock.now())
+        assert len({lease.webhook_id for lease in leases}) > 1, "nobody published since the last claim"
+        assert other not in {lease.webhook_id for lease in leases}
+
+
+async def test_where_nothing_may_be_claimed_nothing_is_written(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        [webhook] = await with_due(node, database, clock, webhooks=1, each=5)
+        claims = node.worker._claims
+        await node.worker._gates.write(database)
+        submit, written = type(database).submit_write, 0
+
+        def counting(itself: Database, work: Work[Any]) -> Any:
+            nonlocal written
+            written += 1
+            return submit(itself, work)
+
+        monkeypatch.setattr(type(database), "submit_write", counting)
+        with monkeypatch.context() as shut:
+            shut.setattr(node.worker._gates, "room", lambda _webhook, _busy: 0)
+            for _ in range(3):
+                assert (await claims.claim(clock.now()))[0] == []
+        assert written == 0
+        leases, rows, _ = await claims.claim(clock.now())
+        assert [lease.webhook_id for lease in leases] == [webhook] * 5
+        assert sorted(rows) == [1, 2, 3, 4, 5]
+        assert written == 1
+
+
+async def test_fresh_events_do_not_wait_behind_what_another_node_holds(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        [webhook] = await with_due(node, database, clock, webhooks=1, each=70)
+        await database.write(
+            lambda tx: deliveries.claim_due(
+                tx, webhook_id=webhook, now=clock.now(), lease_until=clock.now() + HOUR, node=99, limit=64
+            )
+        )
+        leases, _, _ = await node.worker._claims.claim(clock.now())
+        assert leases == [], "the other node has all that the webhook's receiver is to get at once"
+        fresh = node.worker.reserve(node.index.state.webhooks[webhook], now=clock.now())
+        assert fresh is not None
+        node.worker.unreserve(webhook)
