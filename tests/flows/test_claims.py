@@ -28,9 +28,7 @@ async def with_due(node: Node, database: Database, clock: ManualClock, *, webhoo
     return made
 
 
-async def test_a_claim_serves_many_webhooks_and_only_one_while_publishers_wait_for_the_store(
-    database: Database, tmp_path: Path
-):
+async def test_a_claim_takes_little_while_publishers_wait_for_the_store(database: Database, tmp_path: Path):
     clock = ManualClock()
     async with a_node(database, tmp_path, clock=clock, working=False) as node:
         other = node.make_webhook(name="other", eventType="inventory.performed").webhook["id"]
@@ -76,17 +74,49 @@ async def test_where_nothing_may_be_claimed_nothing_is_written(
         assert written == 1
 
 
-async def test_fresh_events_do_not_wait_behind_what_another_node_holds(database: Database, tmp_path: Path):
+def hold_elsewhere(database: Database, clock: ManualClock, webhooks: list[int]) -> None:
+    """Another node leases as much as each webhook's receiver is to get at once, and is not heard of again."""
+
+    def take(tx: Transaction) -> None:
+        for webhook in webhooks:
+            until = clock.now() + HOUR
+            deliveries.claim_due(tx, webhook_id=webhook, now=clock.now(), lease_until=until, node=99, limit=64)
+
+    database.submit_write(take).result()
+
+
+async def test_fresh_events_do_not_wait_behind_what_another_node_holds(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     clock = ManualClock()
     async with a_node(database, tmp_path, clock=clock, working=False) as node:
-        [webhook] = await with_due(node, database, clock, webhooks=1, each=70)
-        await database.write(
-            lambda tx: deliveries.claim_due(
-                tx, webhook_id=webhook, now=clock.now(), lease_until=clock.now() + HOUR, node=99, limit=64
-            )
-        )
+        held, free = await with_due(node, database, clock, webhooks=2, each=70)
+        hold_elsewhere(database, clock, [held])
+        claims, behind = node.worker._claims, list[set[int]]()
+        lease = claims._lease
+
+        def while_leasing(*arguments: Any) -> Any:
+            behind.append(set(claims.behind))
+            return lease(*arguments)
+
+        monkeypatch.setattr(claims, "_lease", while_leasing)
+        for _ in range(3):
+            leases, _, _ = await claims.claim(clock.now())
+            assert {lease.webhook_id for lease in leases} <= {free}
+            fresh = node.worker.reserve(node.index.state.webhooks[held], now=clock.now())
+            assert fresh is not None
+            node.worker.unreserve(held)
+        assert behind == [{held, free}, {free}, {free}], "known after the first time, and while it is asked again"
+
+
+async def test_webhooks_whose_places_are_taken_keep_no_other_waiting(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        *full, elsewhere, free = await with_due(node, database, clock, webhooks=42, each=66)
+        hold_elsewhere(database, clock, [elsewhere])
+        for webhook in full:
+            for _ in range(64):
+                node.worker._lanes.take_place(node.worker._lanes.of(node.index.state.webhooks[webhook]), 1)
+        node.worker._lanes._shares.count = 100_000
         leases, _, _ = await node.worker._claims.claim(clock.now())
-        assert leases == [], "the other node has all that the webhook's receiver is to get at once"
-        fresh = node.worker.reserve(node.index.state.webhooks[webhook], now=clock.now())
-        assert fresh is not None
-        node.worker.unreserve(webhook)
+        assert {lease.webhook_id for lease in leases} == {free}

@@ -1,7 +1,7 @@
 """Claims: what is due in the store is looked for, and leased to this node.
 
 Only retries, what found no place in memory and what other nodes left behind come this way. What is due is looked for among
-the readers; leasing alone is a write. On SQLite that is what publishers wait for, so it is a short one while there are any.
+the readers; leasing alone is a write. On SQLite that is what publishers wait for, so little is leased at once beside them.
 """
 
 from collections import Counter
@@ -22,10 +22,9 @@ from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.deliveries import Lease
 
 WEBHOOKS_A_LOOK = 1_000
-WEBHOOKS_A_PLAN = 32
 WEBHOOKS_A_CLAIM = 8
-WEBHOOKS_BETWEEN_PUBLISHERS = 1
 CLAIM_AT_ONCE = 32
+"""Of one webhook; and of all together when events came since the last claim."""
 
 
 def lease_end(webhook: Webhook, now: Moment) -> Moment:
@@ -36,6 +35,8 @@ def lease_end(webhook: Webhook, now: Moment) -> Moment:
 class _Wanted:
     webhook: Webhook
     limit: int
+    of_memory: int
+    """How many places its goods owners may have before this claim."""
     ahead: int
 
 
@@ -54,10 +55,13 @@ class Claims:
         self._turns = Turns()
         self.behind: set[int] = set()
         """Webhooks with something due in the store: what is new for them waits there as well, behind it."""
+        self._held_elsewhere: set[int] = set()
+        """Those of which nothing can be leased, though they have room here. A node that died may hold all that they may have
+        under way: fresh events do not wait behind that."""
         self._lacks_memory = False
         """Something that is due was left in the store for want of a place."""
         self.published = False
-        """Since the last claim: somebody waits for the store."""
+        """An event found a place in memory since the last claim: there are publishers who wait for the store."""
 
     def is_worth_a_look(self) -> bool:
         """There is room again for what lacked it. A look for each place given back would cost more than it gains."""
@@ -76,15 +80,14 @@ class Claims:
         wanted = self._plan(due, room)
         if not wanted:
             return [], {}, next_due
-        most = WEBHOOKS_BETWEEN_PUBLISHERS if self.published else WEBHOOKS_A_CLAIM
+        most = min(room, CLAIM_AT_ONCE) if self.published else room
         self.published = False
-        leases, rows, in_vain = await self._database.write(lambda tx: self._lease(tx, wanted, now, room, most))
+        leases, rows, in_vain = await self._database.write(lambda tx: self._lease(tx, wanted, now, most))
         for webhook_id in dict.fromkeys(lease.webhook_id for lease in leases):
             self._turns.served(self._index.state.webhooks[webhook_id])
-        for webhook in in_vain:
-            # Leases of a node that died can take all of a webhook's places: fresh events do not wait behind those.
-            if self._places(webhook) < webhook.max_concurrency:
-                self.behind.discard(webhook.id)
+            self._held_elsewhere.discard(webhook_id)
+        self._held_elsewhere |= in_vain
+        self.behind -= in_vain
         return leases, rows, next_due
 
     def _look(self, tx: Transaction, now: Moment) -> tuple[list[int], Moment | None]:
@@ -95,51 +98,51 @@ class Claims:
         """For whom to claim how much at most, those first whose turn it is."""
         webhooks = self._index.state.webhooks
         order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_LOOK)
-        self.behind, self._lacks_memory = set(order), False
+        self._held_elsewhere &= set(order)
+        self.behind, self._lacks_memory = set(order) - self._held_elsewhere, False
         wanted: list[_Wanted] = []
-        planned = Counter[Owners]()
         for webhook_id in order:
-            if len(wanted) == WEBHOOKS_A_PLAN:
-                break
             webhook = webhooks[webhook_id]
             lane = self._lanes.get(webhook_id) or Lane(owners=webhook.goods_owners)
-            of_memory = self._lanes.room(lane) - (1 + OF_WHAT_IS_FREE) * planned[webhook.goods_owners]
-            limit = min(CLAIM_AT_ONCE, room, self._gates.room(webhook, lane.places), of_memory)
+            of_memory = self._lanes.room(lane)
+            # Nothing is known yet of a receiver that has not answered.
+            ahead = lane.ahead() if lane.last_took else 0
+            has_room = lane.places < webhook.max_concurrency + ahead  # else the next one that ends looks again
+            limit = min(CLAIM_AT_ONCE, room, self._gates.room(webhook, lane.places)) if has_room else 0
             # What waits in the store is not to be what keeps publishers waiting, nor to be asked for in vain.
             is_enough = lane.places > 0 and self._lanes.places >= ENOUGH
-            if (limit <= 0 or is_enough) and webhook.enabled:
+            if (min(limit, of_memory) <= 0 or is_enough) and webhook.enabled:
                 self._lacks_memory = self._lacks_memory or is_enough or of_memory <= 0
                 continue
-            planned[webhook.goods_owners] += max(0, limit)
-            # Nothing is known yet of a receiver that has not answered.
-            wanted.append(_Wanted(webhook, limit, lane.ahead() if lane.last_took else 0))
+            wanted.append(_Wanted(webhook, limit, of_memory, ahead))
         return wanted
 
     def _lease(
-        self, tx: Transaction, wanted: Iterable[_Wanted], now: Moment, room: int, most: int
-    ) -> tuple[list[Lease], dict[int, Row], list[Webhook]]:
-        """What could be leased for the first `most` webhooks that have any, and those before them that had none."""
+        self, tx: Transaction, wanted: Iterable[_Wanted], now: Moment, most: int
+    ) -> tuple[list[Lease], dict[int, Row], set[int]]:
+        """At most `most` deliveries of a few webhooks, and those webhooks before them that others hold all places of."""
         leases: list[Lease] = []
-        in_vain: list[Webhook] = []
+        claimed = Counter[Owners]()
+        served, in_vain = 0, set[int]()
         for each in wanted:
-            if most == 0 or len(leases) >= room:
+            if len(leases) >= most or served == WEBHOOKS_A_CLAIM:
                 break
+            of_memory = each.of_memory - (1 + OF_WHAT_IS_FREE) * claimed[each.webhook.goods_owners]
+            if of_memory <= 0 and each.webhook.enabled:
+                continue
             found = deliveries.claim_due(
                 tx,
                 webhook_id=each.webhook.id,
                 now=now,
                 lease_until=lease_end(each.webhook, now),
                 node=self._node,
-                limit=min(each.limit, room - len(leases)),
+                limit=min(each.limit, of_memory, most - len(leases)),
                 ahead=each.ahead,
             )
             leases += found
+            claimed[each.webhook.goods_owners] += len(found)
             if found:
-                most -= 1
+                served += 1
             else:
-                in_vain.append(each.webhook)
+                in_vain.add(each.webhook.id)
         return leases, events.for_sending(tx, [lease.event_id for lease in leases]), in_vain
-
-    def _places(self, webhook: Webhook) -> int:
-        lane = self._lanes.get(webhook.id)
-        return 0 if lane is None else lane.places

@@ -303,7 +303,7 @@ class Worker:
             looking.cancel()
 
     async def _claim_round(self) -> tuple[int, float]:
-        """Claim for every webhook that has something due; how much was claimed, and how long nothing will be."""
+        """Claim something of what is due; how much was claimed, and how long nothing will be."""
         now, before = self._clock.now(), self._given_back
         try:
             leases, rows, next_due = await self._claims.claim(now)
