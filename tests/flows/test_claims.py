@@ -112,7 +112,7 @@ async def test_fresh_events_do_not_wait_behind_what_another_node_holds(
 async def test_webhooks_whose_places_are_taken_keep_no_other_waiting(database: Database, tmp_path: Path):
     clock = ManualClock()
     async with a_node(database, tmp_path, clock=clock, working=False) as node:
-        *full, elsewhere, free = await with_due(node, database, clock, webhooks=42, each=66)
+        *full, elsewhere, free = await with_due(node, database, clock, webhooks=22, each=66)
         hold_elsewhere(database, clock, [elsewhere])
         for webhook in full:
             for _ in range(64):
