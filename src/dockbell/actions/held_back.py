@@ -8,7 +8,7 @@ from dockbell.store.database import Transaction
 
 REASONS = {
     "in a row": "The receiver failed ten times in a row.",
-    "half": "The receiver failed half of the last twenty attempts.",
+    "half": "The receiver failed half of the last fifty attempts.",
     "slow down": "The receiver asked for fewer requests at a time.",
 }
 STATES = {

@@ -1,6 +1,6 @@
 """How hard an ailing receiver is tried, so that it gets well and nobody else waits for it. Pure: it is told the time.
 
-- **Open**: after ten failures in a row, or when half of the last twenty attempts met an ill receiver, nothing is sent
+- **Open**: after ten failures in a row, or when half of the last fifty attempts met an ill receiver, nothing is sent
   for half a minute; each time it turns out still ill, twice as long, up to ten minutes.
 - **Ramping**: then one attempt is made as a probe. If it is answered well, 2 may be under way at once, then 4, and so on
   up to the webhook's own cap. Five failures in a row meanwhile, or most of those at once, open it again; a receiver that only
@@ -19,7 +19,8 @@ from dockbell.domain.delivery import NO_FAILURE, SLOW_DOWN, Answered, NotSent, O
 
 IN_A_ROW = 10
 IN_A_ROW_RAMPING = 5
-WATCHED = 20
+WATCHED = 50
+"""Of the last twenty, half will have failed once in 400 attempts of a receiver that fails one in four; of fifty, once in 75,000."""
 FIRST_OPEN_S, LONGEST_OPEN_S = 30.0, 600.0
 NO_LIMIT = 1 << 30
 SLOWEST_A_S = 0.1
