@@ -139,7 +139,7 @@ def _die_migrating(run: Run, kind: str) -> None:
     short=True,
 )
 def sleep_through_leases(run: Run) -> None:
-    with under_load(run, "postgres", nodes=2, fails=0.4, late_s=1.0) as load:
+    with under_load(run, "postgres", nodes=2, late_s=1.0) as load:
         for _ in range(run.pick(1, 5)):
             _sleep(run, load, 2 * TIMEOUT_AND_MARGIN_S)
     _unfenced(run)
@@ -164,7 +164,7 @@ def _unfenced(run: Run) -> None:
     """The control: outcomes are written whoever holds the lease."""
     control = run.as_control("unfenced")
     with under_load(
-        control, "postgres", nodes=2, fails=0.4, late_s=1.0, program=ALTERED, more=altered("unfenced")
+        control, "postgres", nodes=2, late_s=1.0, program=ALTERED, more=altered("unfenced")
     ) as load:
         _sleep(control, load, 2 * TIMEOUT_AND_MARGIN_S)
     harm = {name: count for name, count in control.counts.items() if count}
