@@ -163,9 +163,7 @@ def _sleep(run: Run, load: Load, seconds: float) -> None:
 def _unfenced(run: Run) -> None:
     """The control: outcomes are written whoever holds the lease."""
     control = run.as_control("unfenced")
-    with under_load(
-        control, "postgres", nodes=2, late_s=1.0, program=ALTERED, more=altered("unfenced")
-    ) as load:
+    with under_load(control, "postgres", nodes=2, late_s=1.0, program=ALTERED, more=altered("unfenced")) as load:
         _sleep(control, load, 2 * TIMEOUT_AND_MARGIN_S)
     harm = {name: count for name, count in control.counts.items() if count}
     run.control("without fencing", did_harm=bool(harm), harm=", ".join(f"{n} {c}" for n, c in harm.items()) or "none")

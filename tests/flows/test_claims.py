@@ -44,6 +44,13 @@ async def test_a_claim_takes_little_while_publishers_wait_for_the_store(database
 
         leases, _, _ = await claims.claim(clock.now())
         assert len({lease.webhook_id for lease in leases}) > 1, "nobody published since the last claim"
+
+        await node.publish(type="inventory.performed")
+        await node.publish()
+        leases, _, _ = await claims.claim(clock.now())
+        assert len({lease.webhook_id for lease in leases}) > 1, (
+            "the second one's deliveries wait behind what is claimed"
+        )
         assert other not in {lease.webhook_id for lease in leases}
 
 

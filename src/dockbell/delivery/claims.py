@@ -24,7 +24,7 @@ from dockbell.store.deliveries import Lease
 WEBHOOKS_A_LOOK = 1_000
 WEBHOOKS_A_CLAIM = 8
 CLAIM_AT_ONCE = 32
-"""Of one webhook; and of all together when events came since the last claim."""
+"""Of one webhook; and of all together beside publishers whose events need no claim."""
 
 
 def lease_end(webhook: Webhook, now: Moment) -> Moment:
@@ -60,8 +60,8 @@ class Claims:
         under way: fresh events do not wait behind that."""
         self._lacks_memory = False
         """Something that is due was left in the store for want of a place."""
-        self.published = False
-        """An event found a place in memory since the last claim: there are publishers who wait for the store."""
+        self.placed = self.turned_away = False
+        """Since the last claim events found places in memory, or went to the store behind what is due."""
 
     def is_worth_a_look(self) -> bool:
         """There is room again for what lacked it. A look for each place given back would cost more than it gains."""
@@ -80,8 +80,9 @@ class Claims:
         wanted = self._plan(due, room)
         if not wanted:
             return [], {}, next_due
-        most = min(room, CLAIM_AT_ONCE) if self.published else room
-        self.published = False
+        # Publishers wait for this write. Where their own events are what is due, they are served best by clearing it away.
+        most = min(room, CLAIM_AT_ONCE) if self.placed and not self.turned_away else room
+        self.placed = self.turned_away = False
         leases, rows, in_vain = await self._database.write(lambda tx: self._lease(tx, wanted, now, most))
         for webhook_id in dict.fromkeys(lease.webhook_id for lease in leases):
             self._turns.served(self._index.state.webhooks[webhook_id])

@@ -90,9 +90,10 @@ class Worker:
         full = webhook.id in self._claims.behind or room <= 0
         if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
             self._claims.behind.add(webhook.id)
+            self._claims.turned_away = True
             self._waits()
             return None
-        self._claims.published = True
+        self._claims.placed = True
         self._gates.take(webhook.id)
         self._lanes.take_place(lane, 1)
         return lease_end(webhook, now)
