@@ -10,7 +10,7 @@ from dockbell.delivery.claims import CLAIM_AT_ONCE, WEBHOOKS_A_CLAIM
 from dockbell.store import deliveries, events
 from dockbell.store.database import Database, Transaction, Work
 from dockbell.testing.clock import ManualClock
-from tests.support.node import TEA, Node, a_node
+from tests.support.node import TEA, Node, a_node, an_event
 from tests.support.rows import an_event_row
 
 
@@ -127,3 +127,31 @@ async def test_webhooks_whose_places_are_taken_keep_no_other_waiting(database: D
         node.worker._lanes._shares.count = 100_000
         leases, _, _ = await node.worker._claims.claim(clock.now())
         assert {lease.webhook_id for lease in leases} == {free}
+
+
+async def test_what_finds_no_place_is_told_to_the_brake_until_it_was_taken_back(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook(maxConcurrency=64)
+        lanes = node.worker._lanes
+        lanes._shares.count = 20
+        node.sender.hold()
+        await node.publish_many(*[an_event() for _ in range(60)])
+        await node.until(lambda: node.sender.held() >= 15)
+        await node.publish_many(*[an_event() for _ in range(60)])
+        assert lanes.overflow >= 60
+        node.sender.let_go()
+        await node.rest()
+        assert lanes.overflow == 0
+
+
+async def test_what_waits_for_its_receiver_does_not_overflow_the_node(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook(maxConcurrency=2)
+        node.sender.hold()
+        for _ in range(3):
+            await node.publish_many(*[an_event() for _ in range(100)])
+            await node.until(lambda: node.sender.held() == 2)
+        assert node.rows("SELECT count(*) AS n FROM deliveries WHERE status = 'pending'")[0]["n"] >= 40
+        assert node.worker._lanes.overflow == 0
+        node.sender.let_go()
+        await node.rest()

@@ -311,6 +311,25 @@ async def test_an_attempt_that_a_crash_cut_off_shows_as_interrupted_and_is_made_
     await after_a_crash(database, tmp_path, clock, event, webhook, codes=codes, outcome=outcome)
 
 
+async def test_a_lease_is_extended_only_when_its_attempt_outlives_its_timeout(database: Database, tmp_path: Path):
+    """Or what a node that dies was sending would wait for so much longer."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        node.make_webhook(timeoutInSeconds=5)
+        node.sender.hold()
+        await node.publish()
+        await node.until(lambda: node.sender.held() == 1)
+        ends = "SELECT lease_until FROM deliveries"
+        [first] = node.rows(ends)
+        for passed in range(1, 9):
+            await node.napping()
+            clock.advance(SECOND)
+            await node.napping()
+            assert (node.rows(ends) == [first]) == (passed <= 5), passed
+        node.sender.let_go()
+        await node.rest()
+
+
 async def test_a_living_node_keeps_the_leases_of_slow_attempts(database: Database, tmp_path: Path):
     """Two nodes: the second must not take over what the first still works on, however long it takes."""
     clock = ManualClock()

@@ -129,3 +129,19 @@ def test_lanes_know_how_much_all_of_them_hold():
     lanes.take_place(lanes[1], -1)
     lanes.take_place(lanes[2], -1)
     assert lanes.places == 1
+
+
+def test_what_waits_in_the_store_for_this_node_counts_though_memory_is_empty():
+    node = Node()
+    node.hold(FULL, 10)
+    node.hold(EMPTY, 10)
+    for _ in range(ENOUGH + 990):
+        node.lanes.overflows(FULL)
+    node.pass_a_second()
+    assert node.brake.seconds([FULL]) == pytest.approx(0.5 * (1 - ENOUGH / 2 / (ENOUGH + 1_000)), rel=0.02)
+    assert node.brake.seconds([EMPTY]) == 0
+    node.lanes.took_back(FULL, 2_000)
+    node.pass_a_second()
+    assert node.brake.seconds([FULL]) == 0
+    node.lanes.overflow_is_of([EMPTY])
+    assert node.lanes.overflow == 0

@@ -4,7 +4,9 @@ Accepting an event costs less than delivering it, so publishers who send the nex
 than is delivered. Memory fills, what finds no place in it goes through the store twice, and that makes the node slower
 still. So while more waits in memory than keeps the sender busy, and the node computes rather than waits for receivers, an
 answer that is ready (the events are on disk) is given later, by the time it takes to deliver what is too much. That falls on
-those whose webhooks have more than their share of it, the more of it the longer. See docs/decisions/0012-brake.md.
+those whose webhooks have more than their share of it, the more of it the longer. What found no place for that reason counts as
+well: once a webhook has something in the store all that is new for it goes there, and memory alone would look empty. See
+docs/decisions/0012-brake.md.
 """
 
 import time
@@ -50,7 +52,7 @@ class Brake:
             is_busy = computed - self._computed_before >= BUSY * passed
             self._ended_a_s = max(1, self._ended) / passed
             self._looked_at, self._computed_before, self._ended = now, computed, 0
-            self._is_on = is_busy and self._lanes.places > ENOUGH
+            self._is_on = is_busy and self._lanes.places + self._lanes.overflow > ENOUGH
             if self._is_on:
                 self._look_at_lanes()
 
@@ -61,11 +63,17 @@ class Brake:
 
     def seconds(self, webhook_ids: Iterable[int]) -> float:
         """How much later to answer whoever published for these webhooks."""
-        too_many = self._lanes.places - self._not_behind - ENOUGH
+        too_many = self._lanes.places - self._not_behind + self._lanes.overflow - ENOUGH
         if not self._is_on or too_many <= 0:
             return 0.0
-        lanes = (self._lanes.get(webhook_id) for webhook_id in webhook_ids)
-        most = max((lane.places - lane.in_flight for lane in lanes if lane is not None and lane.is_quick()), default=0)
+        most = max((self._behind(webhook_id) for webhook_id in webhook_ids), default=0)
         if most <= self._share:
             return 0.0
         return min(LONGEST_S, too_many / self._ended_a_s) * (1 - self._share / most)
+
+    def _behind(self, webhook_id: int) -> int:
+        """Deliveries of it that wait for the node."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None or not lane.is_quick():
+            return 0
+        return lane.places - lane.in_flight + self._lanes.overflow_of(webhook_id)

@@ -84,8 +84,9 @@ class Claims:
         most = min(room, CLAIM_AT_ONCE) if self.placed and not self.turned_away else room
         self.placed = self.turned_away = False
         leases, rows, in_vain = await self._database.write(lambda tx: self._lease(tx, wanted, now, most))
-        for webhook_id in dict.fromkeys(lease.webhook_id for lease in leases):
+        for webhook_id, count in Counter(lease.webhook_id for lease in leases).items():
             self._turns.served(self._index.state.webhooks[webhook_id])
+            self._lanes.took_back(webhook_id, count)
             self._held_elsewhere.discard(webhook_id)
         self._held_elsewhere |= in_vain
         self.behind -= in_vain
@@ -100,6 +101,8 @@ class Claims:
         webhooks = self._index.state.webhooks
         order = self._turns.in_order(due, webhooks, full=len(due) == WEBHOOKS_A_LOOK)
         self._held_elsewhere &= set(order)
+        if len(due) < WEBHOOKS_A_LOOK:
+            self._lanes.overflow_is_of(due)
         self.behind, self._lacks_memory = set(order) - self._held_elsewhere, False
         wanted: list[_Wanted] = []
         for webhook_id in order:

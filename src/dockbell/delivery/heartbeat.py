@@ -49,7 +49,8 @@ class Heartbeat:
         now = self._clock.now()
         ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
         known = {key: until for key, until in self._extended.items() if key in ours}
-        ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + 2 * LEASE_MARGIN}
+        # Those that have outlived their timeout. Were others extended too, a node that dies would keep its work so much longer.
+        ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + LEASE_MARGIN}
         until = now + 4 * LEASE_MARGIN
         await self._database.write(
             lambda tx: self._look_at_leases(tx, now, list(ending.values()), until, is_round=is_round)

@@ -1,6 +1,7 @@
 """Lanes: what one node holds in memory for each webhook, waiting or in flight, and how much that is of all it may hold."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dockbell.actions.commit import Job
@@ -51,6 +52,9 @@ class Lanes(dict[int, Lane]):
         super().__init__()
         self.slots = slots
         self._shares = Shares(MOST_IN_MEMORY)
+        self.overflow = 0
+        """Deliveries that wait in the store for this node alone, because they found no place."""
+        self._overflow: dict[int, int] = {}
         self._same: dict[Owners, Owners] = {}
         """One set for all that are equal: comparing long ones each time would be dear."""
 
@@ -93,3 +97,23 @@ class Lanes(dict[int, Lane]):
 
     def are_full(self) -> bool:
         return not self._shares.free()
+
+    # What overflows. It is told roughly: of what is due only the store knows whose it is.
+
+    def overflow_of(self, webhook_id: int) -> int:
+        return self._overflow.get(webhook_id, 0)
+
+    def overflows(self, webhook_id: int) -> None:
+        self._overflow[webhook_id] = self.overflow_of(webhook_id) + 1
+        self.overflow += 1
+
+    def took_back(self, webhook_id: int, count: int) -> None:
+        count = min(count, self.overflow_of(webhook_id))
+        if count:
+            self._overflow[webhook_id] -= count
+            self.overflow -= count
+
+    def overflow_is_of(self, due: Iterable[int]) -> None:
+        """Of no other webhooks is anything due."""
+        for webhook_id in self._overflow.keys() - set(due):
+            self.overflow -= self._overflow.pop(webhook_id)

@@ -87,10 +87,12 @@ class Worker:
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         lane = self._lanes.of(webhook)
         room = min(webhook.max_concurrency + lane.ahead() - lane.places, self._lanes.room(lane))
-        full = webhook.id in self._claims.behind or room <= 0
-        if self._stopping or ((full or not self._gates.room(webhook, lane.places)) and not at_once):
+        full, gate = webhook.id in self._claims.behind or room <= 0, self._gates.room(webhook, lane.places)
+        if self._stopping or ((full or not gate) and not at_once):
             self._claims.behind.add(webhook.id)
             self._claims.turned_away = True
+            if gate and lane.is_quick() and lane.in_flight < webhook.max_concurrency:
+                self._lanes.overflows(webhook.id)  # it waits for this node; else, for its receiver
             self._waits()
             return None
         self._claims.placed = True
