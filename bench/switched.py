@@ -38,7 +38,8 @@ def nothing_born_leased() -> None:
     """No delivery finds a place in memory when its event is accepted: each is claimed from the store."""
 
     def no_place(self: Worker, webhook: Webhook, **_: object) -> None:
-        self._behind.add(webhook.id)
+        self._claims.behind.add(webhook.id)
+        self._claims.turned_away = True
         self._waits()
 
     Worker.reserve = no_place  # type: ignore[assignment]
