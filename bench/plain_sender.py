@@ -72,5 +72,5 @@ def _header(line: bytes | str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    app.Sender = PlainSender  # type: ignore[misc,assignment,attr-defined]
+    app.Sender = PlainSender  # type: ignore[assignment,attr-defined]
     cli.main()

@@ -42,12 +42,12 @@ def nothing_born_leased() -> None:
         self._claims.turned_away = True
         self._waits()
 
-    Worker.reserve = no_place  # type: ignore[assignment]
+    Worker.reserve = no_place  # type: ignore[method-assign]
 
 
 def sender_in_a_thread() -> None:
     """The sender on an event loop of its own in a thread of its own, as libcurl was."""
-    app.Sender = SenderInAThread  # type: ignore[misc,assignment]
+    app.Sender = SenderInAThread  # type: ignore[assignment,attr-defined]
 
 
 SWITCHES: dict[str, Callable[[], None]] = {
@@ -64,7 +64,11 @@ class SenderInAThread:
     def __init__(self, *given: Any, deliver: Callable[[list[tuple[object, Outcome]]], None], **named: Any) -> None:
         home = asyncio.get_running_loop()
         self._loop = uvloop.new_event_loop()
-        self._sender = Sender(*given, deliver=lambda batch: home.call_soon_threadsafe(deliver, batch), **named)
+
+        def hand_back(batch: list[tuple[object, Outcome]]) -> None:
+            home.call_soon_threadsafe(deliver, batch)
+
+        self._sender = Sender(*given, deliver=hand_back, **named)
         self._thread = threading.Thread(target=self._loop.run_forever, name="sender", daemon=True)
 
     def start(self) -> None:

@@ -144,6 +144,19 @@ async def test_what_finds_no_place_is_told_to_the_brake_until_it_was_taken_back(
         assert lanes.overflow == 0
 
 
+async def test_what_is_claimed_and_what_is_no_longer_due_overflows_no_more(database: Database, tmp_path: Path):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, working=False) as node:
+        [webhook] = await with_due(node, database, clock, webhooks=1, each=100)
+        lanes = node.worker._lanes
+        for _ in range(100):
+            lanes.overflows(webhook)
+            lanes.overflows(webhook + 1)  # that another node has claimed
+        leases, _, _ = await node.worker._claims.claim(clock.now())
+        assert len(leases) == CLAIM_AT_ONCE
+        assert lanes.overflow == lanes.overflow_of(webhook) == 100 - CLAIM_AT_ONCE
+
+
 async def test_what_waits_for_its_receiver_does_not_overflow_the_node(database: Database, tmp_path: Path):
     async with a_node(database, tmp_path) as node:
         node.make_webhook(maxConcurrency=2)
