@@ -16,8 +16,6 @@ from dockbell.delivery.lanes import Lanes
 
 ENOUGH = 2_000
 """Deliveries waiting in memory that keep the sender busy; more only wait longer."""
-SMALLEST_SHARE = 16
-"""Of one webhook. So much is nobody's fault, however many others there are."""
 LONGEST_S = 0.5
 LOOKED_EVERY_S = 0.1
 BUSY = 0.6
@@ -59,7 +57,7 @@ class Brake:
     def _look_at_lanes(self) -> None:
         quick = [lane for lane in self._lanes.values() if lane.places and lane.is_quick()]
         self._not_behind = self._lanes.places - sum(lane.places - lane.in_flight for lane in quick)
-        self._share = max(SMALLEST_SHARE, ENOUGH // max(1, len(quick)))
+        self._share = max(1, ENOUGH // max(1, len(quick)))
 
     def seconds(self, webhook_ids: Iterable[int]) -> float:
         """How much later to answer whoever published for these webhooks."""

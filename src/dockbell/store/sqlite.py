@@ -36,6 +36,10 @@ WRITES_A_COMMIT = 128
 STATEMENT_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CHECKPOINT_PAGES = 8_000
 RESTART_PAGES = 32_000
+WRITER_CACHE_MIB = 64
+"""The pages that each commit touches again."""
+CACHE_MIB = 8
+"""Of every other connection: there are six, and what they miss the operating system has."""
 BUSY_TIMEOUT_MS = 10_000
 LOG_TIMEOUT_MS = 500
 LOG_TRIES = 5
@@ -125,7 +129,7 @@ class SqliteDatabase:
         self._serving: BufferedWriter | None = None
         self._data_version = 0
         self.commits = 0
-        self._writer_connection = self._connect()
+        self._writer_connection = self._connect(cache_mib=WRITER_CACHE_MIB)
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
         self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
         self._writer.start()
@@ -199,7 +203,7 @@ class SqliteDatabase:
             connection.close()
         self._writer_connection.close()
 
-    def _connect(self) -> apsw.Connection:
+    def _connect(self, *, cache_mib: int = CACHE_MIB) -> apsw.Connection:
         Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         try:
             _make_ours_alone(self._path)
@@ -216,7 +220,7 @@ class SqliteDatabase:
         )  # what is deleted or erased is gone from the file, not only unlinked
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
         connection.execute("PRAGMA temp_store = MEMORY")  # a savepoint's journal is scratch, not data
         connection.set_row_trace(_as_mapping)
         connection.set_wal_hook(self._note_wal)
