@@ -37,7 +37,7 @@ from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.own_addresses import keep_own_addresses, own_addresses
 from dockbell.egress.sender import Sender
 from dockbell.errors import Unavailable
-from dockbell.process import keep_memory_private
+from dockbell.process import files_to_open, keep_memory_private
 from dockbell.settings import Settings
 from dockbell.start import mail_server, refuse_open_door
 from dockbell.store import deliveries, events, people
@@ -51,7 +51,7 @@ from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
 from dockbell.web.connection import Limits
 from dockbell.web.front import front_for
-from dockbell.web.listen import HttpServer, a_server, files_to_open, tell_when_started
+from dockbell.web.listen import HttpServer, a_server, tell_when_started
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -60,6 +60,8 @@ SWITCH_INTERVAL_S = 0.0005
 OUTBOX_END_S = 10
 JOURNAL_END_S = 20
 END_OF_TIME = 2**62
+OF_FILES_FOR_PUBLISHERS, OF_FILES_FOR_RECEIVERS = 3, 4
+"""A third, and a fourth, of the files that the process may open; the last for connections kept open, not for those in use."""
 
 
 class Store:
@@ -188,6 +190,7 @@ class App:
             store.database, store.index, store.publisher, store.webhooks, store.clock, self.worker, node=store.node,
             need_room=self.upkeep.need_room,
         )  # fmt: skip
+        self._files = files_to_open()
         self.sender = Sender(
             store.addresses,
             deliver=self.worker.outcomes,
@@ -195,6 +198,7 @@ class App:
             connect_timeout_s=settings.egress.connect_timeout_s,
             body_timeout_s=settings.egress.body_timeout_s,
             per_address_limit=settings.egress.per_address,
+            kept=self._files // OF_FILES_FOR_RECEIVERS,
         )
         self.worker.attach(self.sender, self.journal)
         self.sender.start()
@@ -254,7 +258,9 @@ class App:
         Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
         """
         mine = self.settings.server
-        limits = Limits(mine.head_timeout_s, mine.body_timeout_s, mine.connections or files_to_open() // 3)
+        limits = Limits(
+            mine.head_timeout_s, mine.body_timeout_s, mine.connections or self._files // OF_FILES_FOR_PUBLISHERS
+        )
         self._server = server = a_server(self.asgi, mine.host, mine.port, limits, protocol=self.front)
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(tell_when_started(server, ready))

@@ -8,7 +8,7 @@ import pytest
 from dockbell.domain.delivery import code_of
 from dockbell.egress.connecting import tls_context
 from dockbell.errors import ConfigError
-from dockbell.testing.receiver import Receiver
+from dockbell.testing.receiver import Receiver, answering
 from tests.contract.test_receiver_faults import HERE, Door
 from tests.support.bad_receivers import NAME, black_hole
 
@@ -40,3 +40,12 @@ def test_an_address_that_is_silent_does_not_keep_the_next_from_being_tried():
             assert code_of(outcome) == "delivered"
             assert outcome.timings.connect < 2_500_000, "long before the deadline of five seconds"
             assert receiver.connections == 1
+
+
+@pytest.mark.parametrize(("kept", "connections"), [(20, 20), (16, 40)])
+def test_as_many_connections_are_kept_as_it_was_told(kept: int, connections: int):
+    """Twenty webhooks in turn, twice: with room for all of them the second time needs no new connection."""
+    with Receiver(answering(200)) as receiver, Door(kept=kept) as door:
+        for webhook in [*range(20)] * 2:
+            door.send(receiver.url, pool=(webhook, 1))
+        assert receiver.connections == connections

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import resource
 import socket
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -14,6 +16,7 @@ from standardwebhooks import Webhook
 from dockbell.actions.commit import Commit
 from dockbell.actions.journal import Journal
 from dockbell.app import App, Store
+from dockbell.egress.sender import Sender
 from dockbell.errors import Unavailable
 from dockbell.settings import ServerSettings, Settings
 from dockbell.testing.client import ApiError
@@ -180,6 +183,29 @@ async def test_a_node_whose_journal_ended_is_not_healthy(
     assert (reply.status, reply.code) == (503, "unavailable")
     with pytest.raises(Unavailable, match="journal ended"):
         await asyncio.wait_for(app.serve(), 20)
+
+
+async def test_connections_are_kept_by_the_files_it_may_open_and_not_by_those_it_was_started_with(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell gives 1,024, of which a fourth is too little for 500 receivers; each would be connected to anew."""
+    told: list[int] = []
+
+    def sender(*given: Any, kept: int, **named: Any) -> Sender:
+        told.append(kept)
+        return Sender(*given, kept=kept, **named)
+
+    monkeypatch.setattr("dockbell.app.Sender", sender)
+    settings = Settings(database=database_url, key_file=tmp_path / "key", server=ServerSettings(port=free_port()))
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, hard))
+    try:
+        app = App(settings, Store(settings))
+        await app.start()
+        await app.stop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    assert told == [min(hard, 65_536) // 4]
 
 
 def test_unfinished_requests_are_ended_and_keep_nobody_out(tmp_path: Path) -> None:

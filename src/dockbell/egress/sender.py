@@ -7,7 +7,6 @@ wrong with one request is that request's outcome and nobody else's.
 
 import asyncio
 import logging
-import resource
 import time
 from collections.abc import Callable
 
@@ -22,6 +21,7 @@ from dockbell.egress.slots import AddressSlots
 Deliver = Callable[[list[tuple[object, Outcome]]], None]
 TICK_S = 0.1
 IDLE_TICK_S = 5.0
+MOST_KEPT = 2_048
 _INTERRUPTED = "The sender was stopped before this request had its answer."
 _log = logging.getLogger("dockbell.egress")
 
@@ -31,7 +31,7 @@ class Sender:
 
     `deliver` is called with what ended since the loop last turned. Durations are in seconds. `ca_file` is a PEM bundle;
     without one the system's is taken, and where there is none, ConfigError is raised. `resolver` replaces the operating
-    system's name lookup.
+    system's name lookup. `kept` is how many connections may be open for the next request without one under way.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Sender:
         response_body_limit: int = 64 * 1024,
         per_address_limit: int = 16,
         dns_cache_s: float = 10.0,
+        kept: int = MOST_KEPT,
     ) -> None:
         self._deliver = deliver
         self._connect_timeout_s = connect_timeout_s
@@ -59,7 +60,7 @@ class Sender:
         self._under_way: set[Job] = set()
         self._kept: dict[Connection, float] = {}
         """Idle connections and since when, the longest idle first."""
-        self._most_kept = max(16, min(2048, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._most_kept = max(16, min(MOST_KEPT, kept))
         self._writing: list[Connection] = []
         self._ended: list[tuple[object, Outcome]] = []
         self._loop: asyncio.AbstractEventLoop

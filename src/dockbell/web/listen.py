@@ -1,7 +1,6 @@
 """uvicorn as Dockbell runs it: the fast parser, limits for those who connect, and an end that waits for attempts."""
 
 import asyncio
-import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ import uvicorn
 from dockbell.web.connection import Connection, Limits, protocol_with
 
 REQUESTS_END_S = 5
-MOST_FILES = 65_536
 
 
 class HttpServer(uvicorn.Server):
@@ -60,13 +58,3 @@ async def tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)  # noqa: TID251 - uvicorn offers no event to wait for
     ready()
-
-
-def files_to_open() -> int:
-    """How many files and connections this process may have open; the limit is raised as far as it may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
