@@ -3,6 +3,7 @@
 import ctypes
 import resource
 import sys
+from contextlib import suppress
 
 PR_SET_DUMPABLE = 4
 MOST_FILES = 65_536
@@ -23,6 +24,9 @@ def files_to_open() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
+        with suppress(
+            ValueError, OSError
+        ):  # a sandbox refuses any change, and some systems have a ceiling they do not name
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
     return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)

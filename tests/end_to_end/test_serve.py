@@ -18,6 +18,7 @@ from dockbell.actions.journal import Journal
 from dockbell.app import App, Store
 from dockbell.egress.sender import Sender
 from dockbell.errors import Unavailable
+from dockbell.process import files_to_open
 from dockbell.settings import ServerSettings, Settings
 from dockbell.testing.client import ApiError
 from dockbell.testing.receiver import Receiver, Visit, answering
@@ -198,14 +199,15 @@ async def test_connections_are_kept_by_the_files_it_may_open_and_not_by_those_it
     monkeypatch.setattr("dockbell.app.Sender", sender)
     settings = Settings(database=database_url, key_file=tmp_path / "key", server=ServerSettings(port=free_port()))
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few := min(before, 100), hard))
     try:
         app = App(settings, Store(settings))
         await app.start()
         await app.stop()
+        assert told == [files_to_open() // 4]
+        assert told[0] > few // 4
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
-    assert told == [min(hard, 65_536) // 4]
 
 
 def test_unfinished_requests_are_ended_and_keep_nobody_out(tmp_path: Path) -> None:

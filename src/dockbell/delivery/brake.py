@@ -37,8 +37,8 @@ class Brake:
         self._ended_a_s = 0.0
         self._is_on = False
         self._not_behind = 0
-        """Places of what does not wait for the node: it waits for slow receivers, or is under way."""
-        self._share = 0
+        """What does not wait for the node: it waits for slow receivers, or is under way."""
+        self._share = 0.0
 
     def ended(self, count: int) -> None:
         """So many attempts ended, and are on disk."""
@@ -55,13 +55,13 @@ class Brake:
                 self._look_at_lanes()
 
     def _look_at_lanes(self) -> None:
-        quick = [lane for lane in self._lanes.values() if lane.places and lane.is_quick()]
-        self._not_behind = self._lanes.places - sum(lane.places - lane.in_flight for lane in quick)
-        self._share = max(1, ENOUGH // max(1, len(quick)))
+        quick = [webhook_id for webhook_id in self._lanes.held() if self._is_quick(webhook_id)]
+        self._not_behind = self._lanes.places + self._lanes.overflow - sum(map(self._behind, quick))
+        self._share = ENOUGH / max(1, len(quick))
 
     def seconds(self, webhook_ids: Iterable[int]) -> float:
         """How much later to answer whoever published for these webhooks."""
-        too_many = self._lanes.places - self._not_behind + self._lanes.overflow - ENOUGH
+        too_many = self._lanes.places + self._lanes.overflow - self._not_behind - ENOUGH
         if not self._is_on or too_many <= 0:
             return 0.0
         most = max((self._behind(webhook_id) for webhook_id in webhook_ids), default=0)
@@ -72,6 +72,11 @@ class Brake:
     def _behind(self, webhook_id: int) -> int:
         """Deliveries of it that wait for the node."""
         lane = self._lanes.get(webhook_id)
-        if lane is None or not lane.is_quick():
+        if not self._is_quick(webhook_id):
             return 0
-        return lane.places - lane.in_flight + self._lanes.overflow_of(webhook_id)
+        in_memory = 0 if lane is None else lane.places - lane.in_flight
+        return in_memory + self._lanes.overflow_of(webhook_id)
+
+    def _is_quick(self, webhook_id: int) -> bool:
+        lane = self._lanes.get(webhook_id)
+        return lane is None or lane.is_quick()

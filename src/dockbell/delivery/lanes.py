@@ -95,6 +95,11 @@ class Lanes(dict[int, Lane]):
         lane.places += count
         self._shares.take(lane.owners, count)
 
+    def held(self) -> set[int]:
+        """Webhooks that have a place here, or something in the store that waits for this node."""
+        in_memory = {webhook_id for webhook_id, lane in self.items() if lane.places}
+        return in_memory | {webhook_id for webhook_id, count in self._overflow.items() if count}
+
     def are_full(self) -> bool:
         return not self._shares.free()
 

@@ -39,7 +39,7 @@ RESTART_PAGES = 32_000
 WRITER_CACHE_MIB = 64
 """The pages that each commit touches again."""
 CACHE_MIB = 8
-"""Of every other connection: there are six, and what they miss the operating system has."""
+"""Of every other connection: there are five, and what they miss the operating system has."""
 BUSY_TIMEOUT_MS = 10_000
 LOG_TIMEOUT_MS = 500
 LOG_TRIES = 5
