@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -275,7 +276,14 @@ async def test_the_api_cancels_and_resends_what_fits_a_filter(tmp_path, database
         assert by_status(database) == {"pending": 10}
 
 
-async def test_more_than_a_batch_goes_through_the_page_to_its_end(tmp_path, database):
+async def test_more_than_a_batch_goes_through_the_page_to_its_end(tmp_path, database, monkeypatch):
+    shown, work = asyncio.Event(), bulk._work
+
+    async def work_once_it_was_shown(*given: Any) -> None:
+        await shown.wait()
+        await work(*given)
+
+    monkeypatch.setattr(bulk, "_work", work_once_it_was_shown)
     async with a_server(database, tmp_path) as server:
         webhook = await server.make_webhook(eventType="test.anything")
         many = 2 * bulk.A_BATCH + 7
@@ -286,6 +294,7 @@ async def test_more_than_a_batch_goes_through_the_page_to_its_end(tmp_path, data
         await browser.submit(f"{LOG}/bulk", confirmed(browser))
         assert "data-renew" in browser.text
         assert '<noscript><meta http-equiv="refresh"' in browser.text.partition("</head>")[0]
+        shown.set()
         await until(lambda: finished(browser))
         assert f"Finished: {many} done, 0 left out." in browser.words
         assert "refresh" not in browser.text
