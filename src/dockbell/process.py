@@ -24,9 +24,8 @@ def files_to_open() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(
-            ValueError, OSError
-        ):  # a sandbox refuses any change, and some systems have a ceiling they do not name
+        # A sandbox may refuse any change, and some systems have a ceiling that they do not name.
+        with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             soft = most
     return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
