@@ -245,6 +245,46 @@ def test_a_silent_name_server_is_a_dns_timeout_and_costs_nobody_else():
         assert receiver.connections == 1
 
 
+def test_a_silent_name_that_many_goods_owners_send_to_costs_nobody_else():
+    released = threading.Event()
+
+    def resolver(host: str, port: int) -> list[str]:
+        if host.startswith("silent"):
+            released.wait(HANGS_AFTER_S)
+        return ["127.0.0.1"]
+
+    with Receiver("200") as receiver, Door(HERE, resolver=resolver, connect_timeout_s=0.5) as door:
+        for owner in range(3, 23):
+            url = f"http://silent.example.com:{receiver.port}/"
+            door.submit(owner, url, goods_owners=frozenset({owner}), pool=(owner, owner))
+        door.submit("other", f"http://{NAME}:{receiver.port}/", goods_owners=frozenset({2}), pool=(2, 2))
+        outcomes = [door.next() for _ in range(21)]
+        released.set()
+        assert outcomes[0][0] == "other", "the other goods owner does not wait"
+        assert Counter(code_of(outcome) for _, outcome in outcomes) == {"delivered": 1, "dns_timeout": 20}
+
+
+def test_who_asks_while_a_name_is_looked_up_shares_the_lookup_and_is_judged_alone():
+    asked, released = threading.Event(), threading.Event()
+
+    def answer(number: int) -> list[str]:
+        asked.set()
+        released.wait(HANGS_AFTER_S)
+        return ["127.10.1.5"]
+
+    names = Names(answer)
+    policy = StandIns({"127.10.1.5": "10.1.0.5"}, AddressPolicy(parse_allow_rules(["1 10.1.0.0/16"])))
+    with Receiver("200", address="127.10.1.5") as receiver, Door(policy, resolver=names) as door:
+        for owner in (1, 2, 3):
+            url = f"http://wms.example.com:{receiver.port}/"
+            door.submit(owner, url, goods_owners=frozenset({owner}), pool=(owner, owner))
+            assert asked.wait(HANGS_AFTER_S)
+        released.set()
+        codes = {token: code_of(outcome) for token, outcome in (door.next() for _ in range(3))}
+        assert codes == {1: "delivered", 2: DENIED, 3: DENIED}
+        assert (names.lookups, receiver.connections) == (1, 1)
+
+
 def test_connections_are_shared_within_a_webhook_and_goods_owner_and_no_wider():
     with Receiver("200") as receiver, Door() as door:
         for pool in [(1, 1), (1, 1), (2, 1), (1, 2), (1, 1), (2, 1)]:

@@ -1,11 +1,16 @@
 """Which events a webhook wants, and in words why it did not want one.
 
 All parts of a filter must agree. A part that was left empty agrees with everything.
+
+An event is judged for each webhook of its type, on the thread that answers everyone else. So it is walked through once, however
+many conditions there are, and a condition over an array costs what one over a single value does (`Found`).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 Operator = Literal["is", "isNot", "isOneOf", "greater", "less", "contains", "exists"]
@@ -19,6 +24,71 @@ IN_WORDS: Mapping[Operator, str] = {
     "contains": "contains",
     "exists": "exists",
 }
+MET_SHOWN = 10
+
+
+class Found:
+    """All values at one place of a payload: prepared for comparing, and the way to what lies below them.
+
+    Each part is made when the first condition asks for it, and serves all that follow.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = values
+        self._asked: dict[str, Found] = {}
+
+    def below(self, name: str) -> "Found":
+        """The values of the members of this name."""
+        found = self._asked.get(name)
+        if found is None:
+            found = self._asked[name] = Found(self._members.get(name, ()))
+        return found
+
+    @cached_property
+    def _members(self) -> Mapping[str, Sequence[Any]]:
+        members: dict[str, list[Any]] = {}
+        for value in self.values:
+            if isinstance(value, Mapping):
+                for name, member in value.items():
+                    members.setdefault(name, []).append(member)
+        return members
+
+    @cached_property
+    def elements(self) -> "Found":
+        """The elements of those that are lists."""
+        return Found([element for value in self.values if isinstance(value, list) for element in value])
+
+    @cached_property
+    def has_any(self) -> bool:
+        return any(value is not None for value in self.values)
+
+    @cached_property
+    def scalars(self) -> frozenset[tuple[bool, Any]]:
+        return frozenset(
+            _keyed(value) for value in self.values if value is None or isinstance(value, str | int | float)
+        )
+
+    @cached_property
+    def numbers(self) -> tuple[float, float] | None:
+        """The smallest and the largest."""
+        return _range(
+            [value for value in self.values if isinstance(value, int | float) and not isinstance(value, bool)]
+        )
+
+    @cached_property
+    def texts(self) -> tuple[str, str] | None:
+        """The first and the last, in the order of their code points."""
+        return _range([value for value in self.values if isinstance(value, str)])
+
+    @cached_property
+    def text(self) -> str | None:
+        """All texts, apart by NUL, which is in none of them."""
+        texts = [value for value in self.values if isinstance(value, str)]
+        return "\0".join(texts) if texts else None
+
+
+def _range(values: Sequence[Any]) -> tuple[Any, Any] | None:
+    return (min(values), max(values)) if values else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +98,17 @@ class Facts:
     data: Mapping[str, Any]
     attributes: Mapping[str, Any]
 
-    def values(self, field: str) -> list[Any]:
-        """Everything at `data.parcels[].parcelNumber` or `attributes.transporter`; nothing where it is absent."""
-        root, _, rest = field.partition(".")
-        start = self.data if root == "data" else self.attributes
-        return list(_walk(start, rest.split(".")))
+    _roots: dict[str, Found] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def found(self, place: str) -> Found:
+        """What is at `data.parcels[].parcelNumber` or `attributes.transporter`; nothing where it is absent."""
+        root, *parts = place.split(".")
+        if root not in self._roots:
+            self._roots[root] = Found([self.data if root == "data" else self.attributes])
+        found = self._roots[root]
+        for part in parts:
+            found = found.below(part[:-2]).elements if part.endswith("[]") else found.below(part)
+        return found
 
     def status_to(self) -> int | None:
         """The status reached: the publisher's `statusTo`, else the status number that the payload carries."""
@@ -49,21 +125,6 @@ class Facts:
         return given if isinstance(given, int) else None
 
 
-def _walk(value: Any, parts: Sequence[str]) -> Iterator[Any]:
-    if not parts:
-        yield value
-        return
-    name, many = parts[0].removesuffix("[]"), parts[0].endswith("[]")
-    if not isinstance(value, Mapping) or name not in value:
-        return
-    below = value[name]
-    if not many:
-        yield from _walk(below, parts[1:])
-    elif isinstance(below, list):
-        for element in below:
-            yield from _walk(element, parts[1:])
-
-
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One comparison of a field with a value; over an array it agrees when any element does."""
@@ -73,23 +134,25 @@ class Condition:
     value: Any = None
 
     def agrees(self, facts: Facts) -> bool:
-        found = facts.values(self.field)
+        found, wanted = facts.found(self.field), self.value
         match self.operator:
             case "exists":
-                return any(value is not None for value in found) == (self.value is not False)
+                return found.has_any == (wanted is not False)
             case "is":
-                return any(_same(value, self.value) for value in found)
+                return _keyed(wanted) in found.scalars
             case "isNot":
-                return not any(_same(value, self.value) for value in found)
+                return _keyed(wanted) not in found.scalars
             case "isOneOf":
-                wanted = {_keyed(value) for value in self.value}  # not every value found with every one wanted
-                return any(_keyed(value) in wanted for value in found if isinstance(value, str | int | float))
+                return any(_keyed(value) in found.scalars for value in wanted)
             case "greater":
-                return any(_comparable(value, self.value) and value > self.value for value in found)
+                met = _comparable(found, wanted)
+                return met is not None and met[1] > wanted
             case "less":
-                return any(_comparable(value, self.value) and value < self.value for value in found)
+                met = _comparable(found, wanted)
+                return met is not None and met[0] < wanted
             case "contains":
-                return any(_contains(value, self.value) for value in found)
+                is_in_text = isinstance(wanted, str) and found.text is not None and wanted in found.text
+                return is_in_text or _keyed(wanted) in found.elements.scalars
 
     def in_words(self) -> str:
         if self.operator == "exists":
@@ -141,7 +204,7 @@ class Filter:
             )
         for condition in self.conditions:
             if not condition.agrees(facts):
-                return _objection(condition.in_words(), facts.values(condition.field))
+                return _objection(condition.in_words(), facts.found(condition.field).values)
         return None
 
     def _wants_status(self, facts: Facts) -> bool:
@@ -150,7 +213,8 @@ class Filter:
 
 
 def _objection(wanted: str, met: Iterable[Any]) -> str:
-    seen = ", ".join(_shown(value) for value in met if value is not None)
+    some = list(islice((_shown(value) for value in met if value is not None), MET_SHOWN + 1))
+    seen = ", ".join(some[:MET_SHOWN]) + (" and more" if len(some) > MET_SHOWN else "")
     return f"filter “{wanted}” met {seen or 'nothing: the event has no such value'}"
 
 
@@ -159,24 +223,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _same(found: Any, wanted: Any) -> bool:
-    """Equality as JSON means it: true is not 1, "1" is not 1, but 1.0 is 1."""
-    return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
-
-
 def _keyed(value: Any) -> tuple[bool, Any]:
-    """What is the same has the same key."""
+    """What is the same to JSON has the same key: true is not 1, "1" is not 1, but 1.0 is 1."""
     return isinstance(value, bool), value
 
 
-def _comparable(found: Any, wanted: Any) -> bool:
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return False
-    numbers = isinstance(found, int | float) and isinstance(wanted, int | float)
-    return numbers or (isinstance(found, str) and isinstance(wanted, str))
-
-
-def _contains(found: Any, wanted: Any) -> bool:
-    if isinstance(found, str):
-        return isinstance(wanted, str) and wanted in found
-    return isinstance(found, list) and any(_same(element, wanted) for element in found)
+def _comparable(found: Found, wanted: Any) -> tuple[Any, Any] | None:
+    """The range of what is of the same kind."""
+    return found.texts if isinstance(wanted, str) else found.numbers

@@ -1,8 +1,8 @@
 """The address guard: every name is resolved here, and every answer is judged before anything is opened.
 
 Promises: one lookup per attempt at most; a single refused answer refuses the whole attempt, nothing is filtered;
-all refusals read alike, so nobody can map a network by our messages; a name server that hangs costs its goods
-owner's share of the lookup threads, not everybody's.
+all refusals read alike, so nobody can map a network by our messages; a name server that hangs costs one lookup thread
+for each of its names and no more than its goods owner's share of them, not everybody's.
 """
 
 import logging
@@ -23,6 +23,8 @@ Question = tuple[str, int, frozenset[int]]
 """Host, port and the goods owners who ask: what one owner may reach says nothing about another."""
 Verdict = tuple[str, ...] | NotSent | Unanswered
 """The addresses that may be connected to, or why there are none."""
+Found = list[str] | Unanswered
+"""What a lookup found, before anybody judged it."""
 
 DENIED = NotSent(
     "egress_denied_address",
@@ -66,7 +68,7 @@ class Guard:
         self._cache_s = cache_s
         # Only answers that passed are kept, and only for those they were judged for.
         self._judged: dict[Question, tuple[float, tuple[str, ...]]] = {}
-        self._lookups = _Lookups(self._answer)
+        self._lookups = _Lookups(self._look_up, self._answer)
 
     def known(self, request: OutgoingRequest) -> Verdict | None:
         """The verdict if no lookup is needed: a literal address, or an answer that was judged a moment ago."""
@@ -91,13 +93,15 @@ class Guard:
     def close(self) -> None:
         self._lookups.close()
 
-    def _answer(self, question: Question) -> None:
-        host, port, _ = question
+    def _look_up(self, host: str, port: int) -> Found:
         try:
-            verdict = self._judge(question, self._resolver(host, port))
+            return self._resolver(host, port)
         except Exception as error:
             # Also UnicodeError and ValueError: a malformed answer is the name server's fault, not ours.
-            verdict = Unanswered("dns_error", f"Looking up {host} failed: {printable(str(error))}")
+            return Unanswered("dns_error", f"Looking up {host} failed: {printable(str(error))}")
+
+    def _answer(self, question: Question, found: Found) -> None:
+        verdict = found if isinstance(found, Unanswered) else self._judge(question, found)
         self._answered(question, self._remember(question, verdict))
 
     def _judge(self, question: Question, answers: list[str]) -> Verdict:
@@ -131,13 +135,16 @@ def printable(text: str, limit: int = 200) -> str:
 class _Lookups:
     """A few daemon threads, started on need; no goods owner holds more than a quarter of them.
 
+    A name is looked up once at a time, for all who ask meanwhile: many goods owners may send to one that hangs.
     Daemons, because getaddrinfo() cannot be interrupted and a stop must not wait for a silent name server.
     """
 
-    def __init__(self, answer: Callable[[Question], None]) -> None:
+    def __init__(self, look_up: Callable[[str, int], Found], answer: Callable[[Question, Found], None]) -> None:
+        self._look_up = look_up
         self._answer = answer
         self._waiting: deque[Question] = deque()
         self._running: Counter[frozenset[int]] = Counter()
+        self._names: set[tuple[str, int]] = set()
         self._threads = 0
         self._free = 0
         self._closed = False
@@ -159,15 +166,12 @@ class _Lookups:
 
     def _run(self) -> None:
         while (question := self._next()) is not None:
-            try:
-                self._answer(question)
-            except Exception:
-                _log.exception("egress.lookup_failed host=%s", question[0])
-            finally:
-                with self._changed:
-                    self._running[question[2]] -= 1
-                    self._running += Counter()  # drops the zeros
-                    self._changed.notify()
+            found = self._look_up(question[0], question[1])
+            for each in self._end(question):
+                try:
+                    self._answer(each, found)
+                except Exception:
+                    _log.exception("egress.lookup_failed host=%s", question[0])
 
     def _next(self) -> Question | None:
         with self._changed:
@@ -175,11 +179,23 @@ class _Lookups:
             try:
                 while not self._closed:
                     for question in self._waiting:
-                        if self._running[question[2]] < _LOOKUPS_PER_OWNER:
+                        if self._running[question[2]] < _LOOKUPS_PER_OWNER and question[:2] not in self._names:
                             self._waiting.remove(question)
                             self._running[question[2]] += 1
+                            self._names.add(question[:2])
                             return question
                     self._changed.wait()
                 return None
             finally:
                 self._free -= 1
+
+    def _end(self, question: Question) -> list[Question]:
+        """All who asked for this name until now."""
+        with self._changed:
+            others = [each for each in self._waiting if each[:2] == question[:2]]
+            self._waiting = deque(each for each in self._waiting if each[:2] != question[:2])
+            self._names.discard(question[:2])
+            self._running[question[2]] -= 1
+            self._running += Counter()  # drops the zeros
+            self._changed.notify()
+        return [question, *others]
