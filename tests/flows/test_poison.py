@@ -1,5 +1,6 @@
 """R7: a delivery that nothing can be done with is parked for all to see, and everything else goes on."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,8 @@ from dockbell.delivery import attempt as attempt_module
 from dockbell.delivery import worker as worker_module
 from dockbell.domain.delivery import Done, NotSent, TryAgain, Unanswered, decide
 from dockbell.domain.retry_policy import NAMED
+from dockbell.errors import Unavailable
+from dockbell.store import events
 from dockbell.store.database import Database
 from tests.support.node import Node, a_node, an_event
 
@@ -115,3 +118,25 @@ def test_r7_our_own_mistakes_are_tried_again_whatever_the_policy_and_three_times
     for failures, decision in ((1, TryAgain(MINUTE)), (2, TryAgain(MINUTE)), (3, Done("failed")), (9, Done("failed"))):
         made = decide(ours, NAMED[policy], failures=failures, first_attempt_at=0, now=0, jitter=1.0)
         assert made == decision
+
+
+async def test_r7_an_event_that_the_store_refuses_is_refused_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    insert = events.insert
+
+    def refusing(tx, rows):
+        if any(row.data.startswith('{"poison"') for row in rows):
+            raise ValueError("the store does not take this")
+        return insert(tx, rows)
+
+    monkeypatch.setattr(events, "insert", refusing)
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        publishing = [node.publish_many(poisoned() if n == 7 else an_event()) for n in range(20)]
+        answers = await asyncio.gather(*publishing, return_exceptions=True)
+        assert [isinstance(answer, Unavailable) for answer in answers] == [n == 7 for n in range(20)]
+        await node.rest()
+        accepted = [each.event_id for answer in answers if isinstance(answer, list) for each in answer]  # type: ignore[union-attr]
+        assert {await node.status(event, webhook) for event in accepted} == {"delivered"}
+        assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())

@@ -152,6 +152,38 @@ async def test_a_body_that_does_not_come_in_time_ends_its_connection():
         assert await clients.asks() == 200
 
 
+WISHES = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (WISHES + b"Content-Length: 33\r\n\r\n" + GET + b"\r\nabcdef",),
+        (WISHES + b"Content-Length: 33\r\n\r\n", GET + b"\r\nabcdef"),
+        (WISHES[:50], WISHES[50:] + b"Content-Length: 33\r\n\r\n" + GET[:9], GET[9:] + b"\r\nabcdef"),
+        (WISHES + b"Transfer-Encoding: chunked\r\n\r\n", b"21\r\n" + GET + b"\r\nabcdef\r\n0\r\n\r\n"),
+    ],
+    ids=["in one piece", "the body later", "in many pieces", "in chunks"],
+)
+async def test_the_body_of_who_wishes_for_another_protocol_is_no_request(sent: tuple[bytes, ...]):
+    """It was read as the next request: whoever wrote it could have slipped one through a proxy that reuses connections."""
+    async with a_served() as clients:
+        reader = await clients.connect()
+        for each in sent:
+            await clients.send(each)
+
+        await clients.send(GET + b"X-Wants: 3\r\n\r\n")
+        answers = [(await head_of(reader), await reader.readexactly(length))[1] for length in (2, 3)]
+        assert answers == [b"33", b"xxx"]
+
+
+async def test_connect_is_refused():
+    async with a_served() as clients:
+        reader = await clients.connect(b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + GET)
+        assert status_of(await head_of(reader)) == 400
+        assert b"HTTP/1.1" not in await rest_of(reader)
+
+
 async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():
     """U-9"""
     async with a_served(head_timeout_s=SHORT_S) as clients:

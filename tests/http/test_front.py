@@ -121,6 +121,7 @@ UNUSUAL: dict[str, tuple[dict[str, str], bytes]] = {
     "another path": ({"line": "POST /api/v1/event HTTP/1.1"}, EVENT),
     "HTTP/1.0": ({"line": "POST /api/v1/events HTTP/1.0"}, EVENT),
     "a connection that closes": ({"connection": "close"}, EVENT),
+    "a wish for HTTP/2": ({"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2_settings": "AAMAAABk"}, EVENT),
     "chunks": ({"content_length": "", "transfer_encoding": "chunked"}, b"%x\r\n%b\r\n0\r\n\r\n" % (len(EVENT), EVENT)),
     "too large an event": ({}, b'{"type":"test.anything","data":{"a":"' + b"x" * 262_144 + b'"}}'),
     "too large an event in chunks": (

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import random
+import string
 
 import pytest
 
@@ -129,6 +131,24 @@ async def test_every_bad_moment_gets_its_verdict(tmp_path, database):
             if (reply.status == 202) != case.is_accepted or reply.status not in (202, 422):
                 wrong.append((case.id, reply.status, reply.body[:200]))
         assert not wrong
+
+
+async def test_what_an_object_is_found_by_fits_into_an_index(tmp_path, database):
+    """Three thousand characters that do not compress made PostgreSQL refuse the commit, with everybody's events in it."""
+    long = "".join(random.Random(1).choices(string.ascii_letters, k=3_000))
+    async with a_server(database, tmp_path) as server:
+        example = (await server.admin.get("/api/v1/eventTypes/order.picked")).document["example"]
+        event = an_event(type="order.picked", data={**example, "orderNumber": long})
+        reply = await server.admin.post("/api/v1/events", event)
+        assert (reply.status, [(each["field"], each["code"]) for each in reply.document["problems"]]) == (
+            422,
+            [("data.orderNumber", "too_long")],
+        )
+        assert (await server.admin.post("/api/v1/events", {**event, "number": "short"})).status == 202
+        event["data"]["orderNumber"] = long[:200]
+        assert (await server.admin.post("/api/v1/events", event)).status == 202
+        found = await server.admin.get(f"/api/v1/deliveries?object={long[:200]}")
+        assert found.status == 200
 
 
 async def test_an_event_repeated_with_the_same_bytes_answers_the_first_and_adds_nothing(tmp_path, database):

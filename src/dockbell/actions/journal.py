@@ -89,6 +89,7 @@ class Journal:
         self._closings: list[Closing] = []
         self._queued = 0
         self._closings_a_commit = CLOSINGS_A_COMMIT
+        self._requests_a_commit = EVENTS_A_COMMIT
         self._is_busy = False
         """A commit is with the store, or one that failed is not dealt with yet."""
         self._commit: Commit | None = None
@@ -264,7 +265,7 @@ class Journal:
 
     def _take_requests(self) -> list[Request]:
         taken, count = 0, 0
-        while taken < len(self._requests) and (
+        while taken < min(len(self._requests), self._requests_a_commit) and (
             count == 0 or count + len(self._requests[taken].events) <= EVENTS_A_COMMIT
         ):
             count += len(self._requests[taken].events)
@@ -296,15 +297,16 @@ class Journal:
             try:
                 await self._index.refresh(self._database)
             except Exception as away:  # noqa: BLE001 - as when the commit itself fails
-                await self._fail(commit, away, by_outcomes=False)
+                await self._fail(commit, away, by_content=False)
             else:
                 self._plan_again(commit)
         else:
-            await self._fail(commit, error, by_outcomes=not isinstance(error, Unavailable | StorageFull))
+            await self._fail(commit, error, by_content=not isinstance(error, Unavailable | StorageFull))
 
     def _answer(self, commit: Commit) -> None:
         """Tell the publishers, and hand the deliveries on."""
         self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
+        self._requests_a_commit = min(EVENTS_A_COMMIT, 2 * self._requests_a_commit)
         self._dispatcher.closed(commit.closings)  # first: their places are free
         born: list[Job] = []
         for request in commit.requests:
@@ -346,24 +348,31 @@ class Journal:
         self._dispatcher.closed([closing])
         return []
 
-    async def _fail(self, commit: Commit, error: BaseException, *, by_outcomes: bool) -> None:
+    async def _fail(self, commit: Commit, error: BaseException, *, by_content: bool) -> None:
         """Refuse the events (nothing of them is stored) and keep the outcomes for the next commit.
 
-        `by_outcomes`: one of the outcomes may be what the store refuses, and is looked for.
+        `by_content`: one of the requests or outcomes may be what the store refuses, and is looked for.
         """
         requests, closings = commit.requests, commit.closings
         log.error("journal.commit_failed", error=str(error), requests=len(requests), closings=len(closings))
         commit.requests = []
+        kept: list[Request] = []
+        if by_content and len(requests) + bool(closings) > 1:
+            kept, requests = requests, []
+            self._requests_a_commit = max(1, len(kept) // 2)
         for request in requests:
             self._give_back(request)
             request.tell(as_told(error))
         if closings:
-            if by_outcomes:
+            if by_content:
                 self._closings_a_commit = max(1, len(closings) // 2)
-                if len(closings) == 1 and not requests:
+                if len(closings) == 1 and not kept:
                     closings = self._without_words(closings[0], error)
-            await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
+            if not kept:
+                await self._clock.sleep(PAUSE_AFTER_FAILURE_S)
         with self._lock:
+            self._requests[:0] = kept
+            self._queued += sum(len(request.events) for request in kept)
             self._closings[:0] = closings
         self._go_on()
 

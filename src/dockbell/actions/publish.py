@@ -17,6 +17,7 @@ from dockbell.actions.index import Index, State
 from dockbell.clock import Moment
 from dockbell.domain.event import NewEvent, head_of
 from dockbell.domain.event_json import Envelope, read_envelope
+from dockbell.domain.event_type import LONGEST_KEY, LONGEST_NUMBER
 from dockbell.domain.filters import Facts
 from dockbell.domain.ids import EventIds
 from dockbell.domain.limits import parse_moment
@@ -131,6 +132,10 @@ def judge(raw: bytes, actor: Actor, state: State, *, idempotency_key: str | None
     if problems or event_type is None:
         raise InvalidInput(problems)
     publisher_id = envelope.id if envelope.id is not None else idempotency_key
+    key = envelope.key or event_type.key_of(document)
+    number = envelope.number or event_type.number_of(document)
+    if len(key or "") > LONGEST_KEY or len(number or "") > LONGEST_NUMBER:
+        raise InvalidInput(event_type.problems_with_names(document))
     return NewEvent(
         event_type=event_type,
         goods_owner_id=owner,
@@ -138,8 +143,8 @@ def judge(raw: bytes, actor: Actor, state: State, *, idempotency_key: str | None
         occurred_at=occurred_at,
         publisher_id=publisher_id,
         fingerprint=hashlib.blake2b(raw, digest_size=16).hexdigest() if publisher_id is not None else "",
-        key=envelope.key or event_type.key_of(document),
-        number=envelope.number or event_type.number_of(document),
+        key=key,
+        number=number,
         attributes=envelope.attributes or {},
         data=bytes(envelope.data).decode(),
         document=document,

@@ -33,6 +33,9 @@ SETTINGS = {
 }
 """What a webhook's form can offer, and the attributes each of them is decided by."""
 OWN_FAMILY = "Own event types"
+LONGEST_NUMBER = 200
+LONGEST_KEY = len("/") + 64 + LONGEST_NUMBER
+"""The kind of an object has up to 64 characters."""
 
 _KEY = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+")
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -104,6 +107,14 @@ class EventType:
     def taken_names(self, data: Iterable[str]) -> list[str]:
         """Those that Dockbell writes itself, in any case of their letters."""
         return [name for name in data if name.casefold() in self._header]
+
+    def problems_with_names(self, data: Mapping[str, Any]) -> list[Problem]:
+        """An object's id or number that is too long to be found by: an index of PostgreSQL's takes so much and no more."""
+        return [
+            Problem(f"data.{path}", "too_long", f"The object is found by it: at most {LONGEST_NUMBER} characters.")
+            for path in dict.fromkeys((self.object_id, self.object_number))
+            if path and len(_text_at(data, path) or "") > LONGEST_NUMBER
+        ]
 
     def key_of(self, data: Mapping[str, Any]) -> str | None:
         """The object the data is about, `order/50163`: what deliveries are searched and ordered by."""

@@ -234,6 +234,8 @@ class PostgresDatabase:
                 raise Unavailable(f"The PostgreSQL database may not be written: {str(error).strip()}") from error
             except psycopg.errors.DiskFull as error:
                 raise StorageFull("The disk of the PostgreSQL server is full; nothing was stored.") from error
+            except psycopg.errors.ProgramLimitExceeded:
+                raise  # to psycopg that is an OperationalError, but what was to be written is at fault
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 raise Unavailable(f"The PostgreSQL database does not answer: {str(error).strip()}") from error
         raise AssertionError("unreachable")

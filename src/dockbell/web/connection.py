@@ -3,7 +3,8 @@
 uvicorn waits for ever for a head or a body, and reads an endless header until memory ends. Here a head, or a trailer
 after a body, ends with 431 when it is too long; a head or a body that does not come in time ends with 408; an answer that
 nobody reads is broken off. When there are too many connections, the one that has waited longest for a head makes room, so
-that half-open ones keep nobody out. A request that arrives in one piece costs a comparison and no timer.
+that half-open ones keep nobody out. A request that arrives in one piece costs a comparison and no timer. Who asks for another
+protocol (curl --http2, Java's HttpClient) is answered in this one.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from dockbell.web.answers import PROBLEM_JSON, encode, head, problem
@@ -70,7 +72,7 @@ class Connection(HttpToolsProtocol):
         while data:
             piece = data if len(data) <= LONGEST_HEAD_BYTES else data[:LONGEST_HEAD_BYTES]
             self._bears = False
-            super().data_received(piece)
+            self._read(piece)
             if self.transport.is_closing():
                 return
             self._fruitless = 0 if self._bears else self._fruitless + len(piece)
@@ -85,11 +87,37 @@ class Connection(HttpToolsProtocol):
         elif self._in_head or not self._is_answering():
             self._within(self._limits.head_timeout_s, self._no_head)
 
+    def _read(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            self._read_without_upgrade(data[stopped.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """RFC 9110, 7.8: who does not speak the other protocol answers the request as it is.
+
+        The parser takes what follows such a head for the other protocol, and a body would be read as the next request. So
+        the head is read again without the wish. CONNECT (9.3.6) is one by itself, and this is no proxy.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        kept = b"".join([b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"])
+        self.parser = httptools.HttpRequestParser(self)
+        self._read(b"%b%b\r\n%b" % (line, kept, rest))
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._head_is_there()
         self._need_one_host()
         before = self.cycle
@@ -102,6 +130,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._message_is_there()
         super().on_message_complete()
 

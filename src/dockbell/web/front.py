@@ -113,6 +113,8 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
             self._in_head = True
 
         def on_headers_complete(self) -> None:
+            if self.parser.should_upgrade():
+                return
             if self.url == url and self._is_usual():
                 self._need_one_host()
                 self._head_is_there()
@@ -154,13 +156,12 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
                 return False
 
         def _is_usual(self) -> bool:
-            """Not while an earlier request of the connection waits for its answer, and no protocol of its own."""
+            """Not while an earlier request of the connection waits for its answer."""
             return (
                 self.parser.get_method() == b"POST"
                 and not self._is_answering()
                 and self.parser.get_http_version() == "1.1"
                 and not self.expect_100_continue
-                and not self.parser.should_upgrade()
                 and not self.flow.write_paused
                 and self._length_announced() <= LARGEST_EVENT_BYTES  # too long a body is refused before it comes
             )

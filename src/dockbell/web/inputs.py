@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from dockbell.actions.webhook_input import problems_from
 from dockbell.domain.event_json import LARGEST_ID
+from dockbell.domain.event_type import LONGEST_KEY
 from dockbell.errors import InvalidInput, NotFound, Problem
 
 Id = Annotated[StrictInt, Field(ge=1, le=LARGEST_ID)]
@@ -56,7 +57,7 @@ class GoodsOwnerInput(Input):
 class ErasureInput(Input):
     goods_owner_id: Id | None = Field(default=None, description="Erase the payloads of this goods owner.")
     key: StrictStr | None = Field(
-        default=None, max_length=200, description="Erase the payloads about this object, such as order/50163."
+        default=None, max_length=LONGEST_KEY, description="Erase the payloads about this object, such as order/50163."
     )
 
 
