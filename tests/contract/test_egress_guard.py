@@ -369,7 +369,9 @@ def test_e10_two_hundred_webhooks_that_point_at_one_address_make_sixteen_request
 
     with Receiver(busy) as receiver, Door() as door:
         for number in range(200):
-            door.submit(number, receiver.url, pool=(number, number % 7), timeout_s=HANGS_AFTER_S)
+            owner = number % 7
+            owners = frozenset({owner})
+            door.submit(number, receiver.url, goods_owners=owners, pool=(number, owner), timeout_s=HANGS_AFTER_S)
         assert {code_of(door.next()[1]) for _ in range(200)} == {"delivered"}
     assert most[0] == 16
 

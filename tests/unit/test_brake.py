@@ -5,7 +5,7 @@ import pytest
 from dockbell.clock import SECOND
 from dockbell.delivery.brake import ENOUGH, LONGEST_S, Brake
 from dockbell.delivery.lanes import MOST_IN_MEMORY, Lanes
-from dockbell.delivery.shares import Shares
+from dockbell.domain.shares import Shares
 
 BUSY, IDLE = 0.9, 0.1
 """Of a second, what the node computed in it."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
-from dockbell.delivery.shares import Shares
+from dockbell.domain.shares import Shares
 
 TEA, FJORD, ALL = frozenset({114}), frozenset({207}), None
 

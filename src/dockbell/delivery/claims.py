@@ -14,8 +14,8 @@ from dockbell.delivery.brake import ENOUGH
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN
 from dockbell.delivery.lanes import Lane, Lanes
-from dockbell.delivery.shares import OF_WHAT_IS_FREE, Owners, Shares
 from dockbell.delivery.turns import Turns
+from dockbell.domain.shares import OF_WHAT_IS_FREE, Owners, Shares
 from dockbell.domain.webhook import Webhook
 from dockbell.store import deliveries, events
 from dockbell.store.database import Database, Row, Transaction

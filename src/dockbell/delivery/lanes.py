@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dockbell.actions.commit import Job
 from dockbell.clock import SECOND
-from dockbell.delivery.shares import Owners, Shares
+from dockbell.domain.shares import Owners, Shares
 from dockbell.domain.webhook import Webhook
 
 AHEAD = 256

@@ -3,7 +3,7 @@
 from collections import deque
 
 from dockbell.delivery.lanes import Lane
-from dockbell.delivery.shares import Owners, Shares
+from dockbell.domain.shares import Owners, Shares
 
 
 class Line:

@@ -22,9 +22,9 @@ from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
-from dockbell.delivery.shares import Shares
 from dockbell.domain.delivery import NotSent, Outcome
 from dockbell.domain.event import Event
+from dockbell.domain.shares import Shares
 from dockbell.domain.webhook import Webhook
 from dockbell.store import deliveries
 from dockbell.store.database import Database

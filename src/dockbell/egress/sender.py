@@ -186,7 +186,7 @@ class Sender:
             if connection.is_usable(now) and (
                 connection.address in job.addresses
                 or (
-                    self._slots.has_room(connection.address)
+                    self._slots.has_room(connection.address, request.goods_owners)
                     and self._guard.may_connect(connection.address, request.url.port, request.goods_owners)
                 )
             ):
