@@ -411,6 +411,18 @@ def test_a_certificate_for_another_name_of_a_literal_address_is_refused(authorit
             assert code_of(door.send(receiver.url)) == code
 
 
+def test_r9_an_answer_that_came_while_the_process_stood_still_is_no_timeout():
+    with Receiver("200") as receiver, Receiver("silent") as silent, Door() as door:
+        door.submit("silent", silent.url, timeout_s=0.5)
+        assert silent.wait_for_requests(1)
+        door.submit("answered", receiver.url, timeout_s=0.5)
+        door.stand_still(2.0)
+        assert {token: code_of(outcome) for token, outcome in (door.next(), door.next())} == {
+            "answered": "delivered",
+            "silent": "timeout",
+        }
+
+
 def test_closing_interrupts_what_is_under_way_and_takes_nothing_more():
     with Receiver("silent") as receiver, Door() as door:
         door.submit("under way", receiver.url, timeout_s=HANGS_AFTER_S)

@@ -88,6 +88,10 @@ class Door:
 
         self._on_loop(submit())
 
+    def stand_still(self, seconds: float) -> None:
+        """The loop turns for nobody, as when the machine is paused."""
+        self._loop.call_soon_threadsafe(threading.Event().wait, seconds)
+
     def close_pool(self, pool: tuple[int, int]) -> None:
         self._loop.call_soon_threadsafe(self.sender.close_pool, pool)
 

@@ -426,6 +426,21 @@ async def test_r4_a_kept_connection_that_had_ended_is_an_attempt_of_its_own_and_
         assert [attempt["code"] for attempt in shown["attemptList"]] == ["connection_ended", "delivered"]
 
 
+async def test_r4_what_was_resent_may_meet_a_connection_that_had_ended_as_well(database: Database, tmp_path: Path):
+    """Counted by its attempts, a delivery that had been resent four times failed at once."""
+    answers = [Answered(200)] * 5 + [Unanswered("connection_ended"), Answered(200)]
+    async with a_node(database, tmp_path, script=answers) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "none"}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        for _ in range(5):
+            await node.resend(event, webhook)
+            await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]][-2:] == ["connection_ended", "delivered"]
+        assert node.worker._met_ended == {}
+
+
 async def test_r4_a_receiver_that_ends_one_kept_connection_after_the_other_has_failed(
     database: Database, tmp_path: Path
 ):

@@ -24,8 +24,6 @@ from dockbell.domain.webhook import MASK, SHORTEST_MASKED
 from dockbell.store.deliveries import Closing, Lease
 
 RESPONSE_KEPT_CHARACTERS = 65_536
-ENDED_AT_MOST = 3
-"""So often a delivery may meet a kept connection that has ended before that is the receiver's failure."""
 
 
 class Sender(Protocol):
@@ -57,8 +55,6 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
     """What to write: the log row, and the delivery's next state as `decide` says."""
     lease = job.lease
     secret_texts = job.webhook.secret_texts
-    if lease.attempt_no - lease.failures > ENDED_AT_MOST and code_of(outcome) == "connection_ended":
-        outcome = Unanswered("connection_reset", "The receiver ended one kept connection after the other.")
     code = code_of(outcome)
     failed = code != "delivered" and code not in NO_FAILURE
     failures = lease.failures + failed

@@ -22,7 +22,7 @@ from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import Heartbeat
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
-from dockbell.domain.delivery import NotSent, Outcome
+from dockbell.domain.delivery import Answered, NotSent, Outcome, Unanswered, code_of
 from dockbell.domain.event import Event
 from dockbell.domain.shares import Shares
 from dockbell.domain.webhook import Webhook
@@ -33,6 +33,9 @@ from dockbell.store.deliveries import Closing, Lease
 log = structlog.get_logger()
 LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
+ENDED_AT_MOST = 3
+"""So often in a row a delivery may meet a kept connection that has ended before that is the receiver's failure."""
+MOST_MET = 10_000
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ class Worker:
         self._line = Line(self._slots)
         self._claims = Claims(database, index, self._gates, self._lanes, self._slots, node=node)
         self._in_flight: dict[object, _Attempt] = {}
+        self._met_ended: dict[tuple[int, int], int] = {}
+        """Deliveries that met a kept connection which had ended at their last attempt, and how often in a row."""
         self._given_back = 0
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -141,7 +146,7 @@ class Worker:
     def outcomes(self, batch: Iterable[tuple[object, Outcome]]) -> None:
         """Attempts that ended; each is decided on and given to the journal."""
         now = self._clock.now()
-        for token, outcome in batch:
+        for token, heard in batch:
             attempt = self._in_flight.pop(token, None)
             if attempt is None:
                 continue
@@ -149,6 +154,8 @@ class Worker:
             lane.in_flight -= 1
             self._slots.take(lane.owners, -1)
             lane.last_took, lane.answered_in = now - attempt.job.lease.started_at, now - attempt.began
+            is_plain = isinstance(heard, Answered) and not self._met_ended
+            outcome = heard if is_plain else self._unless_too_often(attempt.job.lease, heard)
             if not attempt.job.event.test and self._gates.note(attempt.job.webhook, outcome):
                 self._hold_back(lane, attempt.job.webhook.id)
             try:
@@ -159,6 +166,19 @@ class Worker:
                 self._journal.close(close_broken(attempt.job, error, node=self._node, now=now))
             self._start(lane)
         self._start_next_in_line()
+
+    def _unless_too_often(self, lease: Lease, outcome: Outcome) -> Outcome:
+        """The outcome; that a kept connection had ended only so often in a row: a receiver that always does that fails."""
+        delivery = lease.event_id, lease.webhook_id
+        met = self._met_ended.pop(delivery, 0)
+        if code_of(outcome) != "connection_ended":
+            return outcome
+        if met == ENDED_AT_MOST:
+            return Unanswered("connection_reset", "The receiver ended one kept connection after the other.")
+        if len(self._met_ended) >= MOST_MET:  # what other nodes went on with is never asked for here
+            self._met_ended.clear()
+        self._met_ended[delivery] = met + 1
+        return outcome
 
     # The worker's own life.
 

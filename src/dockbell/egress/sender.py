@@ -21,6 +21,9 @@ from dockbell.egress.slots import AddressSlots
 Deliver = Callable[[list[tuple[object, Outcome]]], None]
 TICK_S = 0.1
 IDLE_TICK_S = 5.0
+STANDSTILL_S = 1.0
+ALLOWED_S = 5.0
+"""After a standstill, for reading what came meanwhile. Half of what a lease has over its attempt's time."""
 MOST_KEPT = 2_048
 _INTERRUPTED = "The sender was stopped before this request had its answer."
 _log = logging.getLogger("dockbell.egress")
@@ -65,7 +68,7 @@ class Sender:
         self._ended: list[tuple[object, Outcome]] = []
         self._loop: asyncio.AbstractEventLoop
         self._ticking: asyncio.TimerHandle | None = None
-        self._ticks_within = 0.0
+        self._ticks_within = self._ticks_at = 0.0
         self._next_cleaning = 0.0
         self._all_ended = asyncio.Event()
         self._open = True
@@ -221,11 +224,14 @@ class Sender:
                 return
             self._ticking.cancel()
         self._ticks_within = seconds
+        self._ticks_at = time.monotonic() + seconds
         self._ticking = self._loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
         self._ticking = None
         now = time.monotonic()
+        if (late_s := now - self._ticks_at) > STANDSTILL_S:
+            self._allow_for(late_s, now)
         for job in [job for job in self._under_way if now >= job.ends_by]:
             self._give_up_late(job)
         self._give_up_lookups(now)
@@ -236,6 +242,16 @@ class Sender:
             self._tick_within(TICK_S)
         elif self._pools:
             self._tick_within(IDLE_TICK_S)
+
+    def _allow_for(self, late_s: float, now: float) -> None:
+        """This process stood still (a paused machine, a blocked loop): what came meanwhile is not read yet, and was in time.
+
+        Not for longer than leases allow for.
+        """
+        for job in self._under_way:
+            job.ends_by = max(job.ends_by, min(job.ends_by + late_s, now + ALLOWED_S))
+        for job in [job for jobs in self._asking.values() for job in jobs]:
+            job.submitted += min(late_s, ALLOWED_S)
 
     def _close_idle(self, now: float) -> None:
         while self._kept and now - next(iter(self._kept.values())) > IDLE_S:
