@@ -10,6 +10,7 @@ import pytest
 
 from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered, Unanswered
+from dockbell.domain.filters import Filter
 from dockbell.store import deliveries, events
 from dockbell.store.database import Database, Transaction
 from dockbell.store.events import EventRow
@@ -173,6 +174,27 @@ async def test_r5_who_changes_the_webhook_need_not_wait_for_the_probe(database: 
 
 
 STATUS = "SELECT status FROM deliveries WHERE event_id = :e"
+
+
+async def test_r5_of_a_webhook_that_is_deleted_only_what_explains_it_stays_in_memory(
+    database: Database, tmp_path: Path
+):
+    """One goods owner's key could make and delete webhooks until the memory was full."""
+    async with a_node(database, tmp_path) as node:
+        node.sender.answer_with(Answered(500))
+        conditions = [{"field": "data.orderId", "operator": "isNot", "value": 1}]
+        header = {"name": "X-Long", "value": "x" * 1_000}
+        webhook = node.make_webhook(filters={"conditions": conditions}, headers=[header]).webhook["id"]
+        await node.publish()
+        await node.rest()
+        assert set(node.worker._gates._breakers) == {webhook}
+        await node.delete_webhook(webhook)
+        kept = node.index.state.webhooks[webhook]
+        assert (kept.deleted, kept.own_headers, kept.masked_headers, kept.filter) == (True, (), (), Filter())
+        await node.to_next_attempt()
+        await node.worker._claims.claim(node.clock.now())
+        assert not node.worker._gates._breakers
+        assert not node.worker._gates._versions
 
 
 async def test_r5_what_a_node_knew_is_forgotten_when_it_starts_anew(database: Database, tmp_path: Path):

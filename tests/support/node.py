@@ -144,7 +144,7 @@ class Node:
         """Let time pass in small steps until something holds; each step waits for store and worker to keep up."""
         assert isinstance(self.clock, ManualClock)
         clock = self.clock
-        end = time.monotonic() + 2 * PATIENCE_S
+        end = time.monotonic() + 6 * PATIENCE_S
         while not holds():
             if time.monotonic() > end:
                 raise AssertionError("time passed in vain")

@@ -53,6 +53,7 @@ class Claims:
         self._slots = slots
         self._node = node
         self._turns = Turns()
+        self._webhooks_no = -1
         self.behind: set[int] = set()
         """Webhooks with something due in the store: what is new for them waits there as well, behind it."""
         self._held_elsewhere: set[int] = set()
@@ -76,6 +77,10 @@ class Claims:
             return [], {}, now
         await self._gates.write(self._database)
         await self._index.refresh(self._database)
+        state = self._index.state
+        if state.webhooks_no != self._webhooks_no:
+            self._webhooks_no = state.webhooks_no
+            self._gates.forget_deleted(state.webhooks)
         due, next_due = await self._database.read(lambda tx: self._look(tx, now))
         wanted = self._plan(due, room)
         if not wanted:

@@ -5,6 +5,8 @@ one node learnt of a receiver the others learn by themselves, so with N nodes a 
 A webhook that is changed begins anew. What is held back is written to the store when it changes, so that every node's pages can tell of it.
 """
 
+from collections.abc import Mapping
+
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.domain.breaker import NO_LIMIT, Breaker, Held, Meter
 from dockbell.domain.delivery import Answered, Outcome
@@ -33,7 +35,7 @@ class Gates:
         if breaker is None:
             return NO_LIMIT
         if webhook.version > self._versions[webhook.id]:
-            del self._breakers[webhook.id]
+            self._forget(webhook.id)
             return NO_LIMIT
         return breaker.room(self._clock.monotonic(), busy)
 
@@ -61,8 +63,13 @@ class Gates:
             return False
         held_back = breaker.note(outcome, now, cap=webhook.max_concurrency)
         if breaker.is_forgotten():
-            del self._breakers[webhook.id]
+            self._forget(webhook.id)
         return held_back
+
+    def forget_deleted(self, webhooks: Mapping[int, Webhook]) -> None:
+        """Of `webhooks` as they are now; what a receiver once met it with is of no use to a webhook that is gone."""
+        for webhook_id in [each for each in self._breakers if webhooks[each].deleted]:
+            self._forget(webhook_id)
 
     def opens_at(self, webhook_id: int) -> Moment:
         """When an attempt may be made again: now, unless the breaker is open."""
@@ -97,6 +104,9 @@ class Gates:
 
         await database.write(put)
         self._written, self._begun = held, True
+
+    def _forget(self, webhook_id: int) -> None:
+        del self._breakers[webhook_id], self._versions[webhook_id]
 
     def _held(self, webhook_id: int) -> Held | None:
         breaker = self._breakers.get(webhook_id)

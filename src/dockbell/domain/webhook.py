@@ -76,6 +76,8 @@ def compile_webhook(
     fingerprint: Callable[[str], str],
 ) -> Webhook:
     """Settings and opened secrets, ready for use. `fingerprint` names a secret without telling it."""
+    if deleted:  # it stays for good, so that what it did can be explained; what it sent with would stay along
+        settings = {**settings, "filters": {}, "headers": [], "authentication": {"type": "none"}}
     owners = settings["goodsOwnerIds"]
     goods_owners = None if owners is None else frozenset(owners)
     url, url_problem = None, ""
