@@ -221,6 +221,17 @@ async def test_a_body_may_come_in_pieces(database, tmp_path):
         assert (answer[:12], door.asked) == (b"HTTP/1.1 202", [])
 
 
+async def test_u9_of_a_large_body_little_is_kept_before_its_key_is_looked_at(database, tmp_path):
+    """Two thousand strangers with 250 KB each filled 500 MB."""
+    async with a_server(database, tmp_path) as server, a_front(server) as door:
+        large = json.dumps(an_event(data={"a": "x" * 200_000})).encode()
+        begun = a_request(server, large, authorization="Bearer whk_AAAAAAAA_" + "a" * 43)[: 40 * 1024]
+        [answer] = await door.ask(begun)
+        assert answer.startswith(b"HTTP/1.1 401"), "answered though most of the body never came"
+        [answer] = await door.ask(a_request(server, large))
+        assert answer.startswith(b"HTTP/1.1 202")
+
+
 async def test_requests_sent_ahead_are_answered_in_order(database, tmp_path):
     async with a_server(database, tmp_path) as server, a_front(server) as door:
         raw = (

@@ -17,6 +17,8 @@ from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.web.connection import Connection
 
 END_OF_HEAD = b"\r\n\r\n"
+MOST_UNJUDGED_BYTES = 32 * 1024
+"""More of a body is not kept for somebody whose key nobody has looked at: the application does that first."""
 LONGEST_REMEMBERED = 2_048
 MOST_REMEMBERED = 1_024
 Headers = list[tuple[bytes, bytes]]
@@ -131,7 +133,7 @@ def front_for(path: str, at_once: AtOnce) -> type[Connection]:
             self._bears = True
             turn.pieces.append(body)
             turn.length += len(body)
-            if turn.length > LARGEST_EVENT_BYTES:
+            if turn.length > MOST_UNJUDGED_BYTES:
                 self._go_on_with(b"".join(turn.pieces))
 
         def on_message_complete(self) -> None:
