@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant("a lost lease can be extended", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, until)', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, until)", DELIVERIES),
     Mutant("a lost lease can be given back", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, now)', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, now)", DELIVERIES),
     Mutant("a lease given back counts as an attempt", "deliveries.py", "attempts = deliveries.attempts - 1,", "attempts = deliveries.attempts,", DELIVERIES),
-    Mutant("a lease given back has begun the retry day", "deliveries.py", "first_attempt_at = CASE WHEN deliveries.attempts > 1 THEN deliveries.first_attempt_at END", "first_attempt_at = deliveries.first_attempt_at", DELIVERIES),
+    Mutant("a lease given back has begun the retry day", "deliveries.py", "THEN deliveries.first_attempt_at END", "THEN deliveries.first_attempt_at ELSE deliveries.first_attempt_at END", DELIVERIES),
     # Events and the log.
     Mutant("a repeated id is an error", "events.py", "        ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING\n", "", LOG),
     Mutant("an event id that is taken goes unnoticed", "events.py", "ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING", "ON CONFLICT DO NOTHING", LOG),

@@ -343,7 +343,10 @@ def release(tx: Transaction, leases: Sequence[Lease], *, now: Moment) -> None:
         UPDATE deliveries
            SET status = 'pending', due_at = r.now, lease_until = 0, attempts = deliveries.attempts - 1,
                attempt_started_at = NULL,
-               first_attempt_at = CASE WHEN deliveries.attempts > 1 THEN deliveries.first_attempt_at END
+               -- Of a round that began with this lease nothing was sent; a resend begins a round whose attempts are many.
+               first_attempt_at = CASE WHEN deliveries.attempts > 1
+                                        AND deliveries.first_attempt_at <> deliveries.attempt_started_at
+                                       THEN deliveries.first_attempt_at END
           FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, now BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no
