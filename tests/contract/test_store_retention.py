@@ -246,6 +246,17 @@ async def test_s5_the_payloads_about_one_object_are_erased_everywhere(
     assert with_payload(store) == {other}
 
 
+@pytest.mark.parametrize(("about", "left"), [("customer 17", 1), ("customer/17", 2), ("Customer 17", 2), ("note 5", 2)])
+async def test_s5_a_key_or_a_number_with_a_blank_is_erased_as_it_was_written(
+    store: Database, ids: EventIds, about: str, left: int
+) -> None:
+    keys = ("customer 17", None), ("customer/17", None), ("Customer 17", "note 5")
+    for n, (key, number) in enumerate(keys):
+        an_old_delivery(store, ids, at=NOW - DAY - n * SECOND, object_key=key, object_number=number)
+    assert (await erase(store, None, about)).events == 3 - left
+    assert len(with_payload(store)) == left
+
+
 async def test_s5_what_waits_is_cancelled_and_what_is_being_sent_is_left_for_the_next_time(
     store: Database, ids: EventIds
 ) -> None:

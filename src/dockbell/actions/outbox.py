@@ -13,6 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from dockbell.actions.commit import Verdict
+from dockbell.actions.deliveries import sought
 from dockbell.actions.index import Index, State
 from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Accepted, Publisher, judge
@@ -178,7 +179,10 @@ def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> 
 def _is_about(event: str, goods_owner_id: int | None, about: str | None) -> bool:
     """Whether the text mentions both. Nothing was accepted of it, so its own document is all that can be asked."""
     owner_said = goods_owner_id is None or _mentions(event, str(goods_owner_id))
-    return owner_said and (about is None or _mentions(event, about.partition("/")[2] or about))
+    wanted = sought(about)
+    return owner_said and (
+        wanted is None or _mentions(event, wanted.text) or bool(wanted.kind and _mentions(event, wanted.number))
+    )
 
 
 def _mentions(event: str, word: str) -> bool:
