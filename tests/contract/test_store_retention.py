@@ -24,6 +24,7 @@ from tests.support.rows import (
     a_failure,
     an_event_row,
     claim,
+    put_deliveries,
     put_goods_owners,
     put_webhook,
     rows_of,
@@ -271,6 +272,19 @@ async def test_s5_what_waits_is_cancelled_and_what_is_being_sent_is_left_for_the
         ("cancelled", "payload_erased")
     ] * 2
     assert rows[sending]["status"] == "sending"
+
+
+async def test_s5_an_outcome_that_comes_after_the_erasure_brings_nothing_back(store: Database) -> None:
+    put_deliveries(store, 1, [10])
+    [slept] = claim(store, 1)
+    write(store, lambda tx: deliveries.rescue(tx, now=slept.until + 1))
+    [lease] = claim(store, 1, now=slept.until + 2)
+    write(store, lambda tx: deliveries.close(tx, [a_closing(lease)]))
+    assert (await erase(store, TEA, None)).events == 1
+    late = a_closing(slept, request_headers=MARK, response_headers=MARK, response_body=MARK, detail=MARK)
+    write(store, lambda tx: deliveries.close(tx, [late]))
+    assert [row["code"] for row in rows_of(store, "SELECT * FROM attempts ORDER BY attempt_no")] == ["delivered"] * 2
+    assert MARK not in str(rows_of(store, "SELECT * FROM attempts"))
 
 
 async def test_s5_the_audit_trail_tells_that_something_was_erased_and_not_what(store: Database, ids: EventIds) -> None:
