@@ -21,7 +21,7 @@ from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import DockbellError, InvalidInput, TooLarge
+from dockbell.errors import DockbellError, InvalidInput, TooLarge, Unavailable
 from dockbell.store import events, outbox
 from dockbell.store.database import Database, Row, Transaction
 
@@ -163,6 +163,21 @@ def retry(tx: Transaction) -> int:
     """Try everything that was set aside again; how many."""
     outbox.need(tx)
     return outbox.retry(tx)
+
+
+def erase_away(open_outbox: Callable[[], Database], *, goods_owner_id: int | None, about: str | None) -> int:
+    """`erase` in the outbox's own database, after what is here. Unavailable if it is away, for whoever believes all is gone."""
+    try:
+        away = open_outbox()
+        try:
+            return away.submit_write(lambda tx: erase(tx, goods_owner_id=goods_owner_id, about=about)).result()
+        finally:
+            away.close()
+    except DockbellError as error:
+        raise Unavailable(
+            f"The payloads are erased here, but not in what the outbox has set aside: {error.message}",
+            hint="Erase again once `dockbell outbox status` answers.",
+        ) from error
 
 
 def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> int:
