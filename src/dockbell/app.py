@@ -223,6 +223,7 @@ class App:
             installation=installation_of(settings),
             rates=Rates(store.clock, settings.limits.events_per_second),
             ceiling=self.ceiling,
+            open_outbox=None if address is None else lambda: open_outbox(address),
             hosts=frozenset(host.lower().encode() for host in settings.server.hosts),
         )
         self.parts = parts

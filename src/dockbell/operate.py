@@ -134,11 +134,7 @@ def erase(
                 break
     address = effective_settings(database).outbox.address()
     if address is not None:
-        away = open_outbox(address)
-        try:
-            gone = away.submit_write(lambda tx: outbox.erase(tx, goods_owner_id=goods_owner, about=key)).result()
-        finally:
-            away.close()
+        gone = outbox.erase_away(lambda: open_outbox(address), goods_owner_id=goods_owner, about=key)
         console.print(f"Taken out of the outbox, where they were set aside: {gone}.")
     if done.under_way:
         console.print(f"{done.under_way} events were being sent: run this again in a minute.")

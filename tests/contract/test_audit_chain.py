@@ -52,6 +52,28 @@ def test_u12_a_row_that_was_changed_or_deleted_is_named(trail: Database, change:
     assert verdict(trail).broken == 5
 
 
+@pytest.mark.parametrize("after", [ROWS, ROWS + 9, 5, 1])
+def test_u12_nobody_leaves_rows_out_by_moving_the_beginning_of_the_chain(trail: Database, after: int) -> None:
+    def forge(tx: Any) -> None:
+        tx.run("UPDATE audit SET actor = 'user/1' WHERE id = 1")
+        tx.run("UPDATE counters SET value = :after WHERE name = 'audit chained after'", after=after)
+
+    write(trail, forge)
+    assert verdict(trail).broken == 1
+    assert f"begins after row {after}" in verdict(trail).why
+
+
+def test_u12_rows_for_which_no_hash_vouches_are_not_sound(trail: Database) -> None:
+    def forge(tx: Any) -> None:
+        tx.run("UPDATE audit SET hash = NULL")
+        tx.run("UPDATE counters SET value = :last WHERE name = 'audit chained after'", last=ROWS)
+        tx.run("UPDATE counters SET value = 0 WHERE name = 'audit'")
+
+    write(trail, forge)
+    assert (verdict(trail).rows, verdict(trail).broken) == (0, 1)
+    assert "nothing vouches" in verdict(trail).why
+
+
 def test_u12_a_row_changed_with_its_hash_is_told_by_the_next(trail: Database) -> None:
     def forge(tx: Any) -> None:
         [before, row] = tx.all("SELECT * FROM audit WHERE id IN (4, 5) ORDER BY id")

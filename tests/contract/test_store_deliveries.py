@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from dockbell.store import deliveries
+from dockbell.store import deliveries, delivery_log
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.deliveries import Lease
 from dockbell.store.migrate import migrate
@@ -642,6 +642,22 @@ def test_a_lease_given_back_unused_does_not_start_the_retry_day(store: Database)
     write(store, lambda tx: deliveries.release(tx, claim_in(tx), now=NOW))
     [again] = claim(store, 1, now=LATER)
     assert again.first_attempt_at == LATER
+
+
+def test_a_lease_of_a_resent_delivery_given_back_unused_does_not_start_the_retry_day(store: Database):
+    put_deliveries(store, 1, [10])
+    [first] = claim(store, 1)
+    write(store, lambda tx: deliveries.close(tx, [a_closing(first)]))
+    write(store, lambda tx: delivery_log.resend(tx, 10, 1, status="pending", now=NOW + SECOND))
+    [unused] = claim(store, 1, now=NOW + SECOND)
+    write(store, lambda tx: deliveries.release(tx, [unused], now=LATER))
+    assert the_delivery(store, 10)["first_attempt_at"] is None
+    [again] = claim(store, 1, now=LATER)
+    assert (again.attempt_no, again.first_attempt_at) == (2, LATER)
+    write(store, lambda tx: deliveries.close(tx, [a_failure(again, again_at=LATER + SECOND)]))
+    [third] = claim(store, 1, now=LATER + SECOND)
+    write(store, lambda tx: deliveries.release(tx, [third], now=LATER + SECOND))
+    assert the_delivery(store, 10)["first_attempt_at"] == LATER, "something of this round was sent"
 
 
 def claim_in(tx: Transaction) -> list[Lease]:

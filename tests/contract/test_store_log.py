@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from dockbell.actions.deliveries import searched_object
+from dockbell.actions.deliveries import sought
 from dockbell.errors import ConfigError
 from dockbell.store import deliveries, delivery_log, events, people, webhooks
 from dockbell.store.database import ConstraintFailed, Database, Transaction
+from dockbell.store.objects import Sought
 from tests.support.rows import (
     FJORD,
     NOW,
@@ -256,6 +257,9 @@ OBJECTS = {
     8: ("order/so-1001", "so-1001"),
     9: ("Order/1", "SO-1001"),
     10: (None, None),
+    20: ("customer 17", None),
+    21: ("customer/17", None),
+    22: ("place/5", "customer 18"),
 }
 
 
@@ -279,6 +283,10 @@ OBJECTS = {
         ("a\\b", {7}),
         ("order a\\b", {7}),
         ("ord%r 50163", set()),
+        ("customer 17", {20, 21}),
+        ("customer/17", {21}),
+        ("customer 18", {22}),
+        ("customer/18", set()),
         ("' OR 1=1 --", set()),
         ("", set(OBJECTS)),
         (None, set(OBJECTS)),
@@ -289,21 +297,17 @@ def test_an_object_is_found_by_key_by_kind_and_number_and_by_number(
 ):
     insert(store, *(an_event_row(n, object_key=key, object_number=number) for n, (key, number) in OBJECTS.items()))
     write(store, lambda tx: deliveries.insert(tx, [(n, 1, TEA, NOW) for n in OBJECTS]))
-    assert set(pages_of_events(store, limit=7, **_searched(about))) == wanted
-    assert {event_id for event_id, _ in pages_of_deliveries(store, limit=3, **_searched(about))} == wanted
-
-
-def _searched(about: str | None) -> dict[str, Any]:
-    return {**searched_object(about)}
+    assert set(pages_of_events(store, limit=7, about=sought(about))) == wanted
+    assert {event_id for event_id, _ in pages_of_deliveries(store, limit=3, about=sought(about))} == wanted
 
 
 @pytest.mark.parametrize("kind", ["o%", "_rder", "%", "ORDER"])
 def test_a_kind_is_taken_literally(store: Database, kind: str):
     insert(store, an_event_row(1, object_key="order/1", object_number="7"))
     write(store, lambda tx: deliveries.insert(tx, [(1, 1, TEA, NOW)]))
-    searched: dict[str, Any] = {"object_key": f"{kind}/7", "object_kind": kind, "object_number": "7"}
-    assert pages_of_events(store, limit=7, **searched) == []
-    assert pages_of_deliveries(store, limit=3, **searched) == []
+    about = Sought(f"{kind}/7", kind, "7")
+    assert pages_of_events(store, limit=7, about=about) == []
+    assert pages_of_deliveries(store, limit=3, about=about) == []
 
 
 # What people do.

@@ -24,6 +24,7 @@ from tests.support.rows import (
     a_failure,
     an_event_row,
     claim,
+    put_deliveries,
     put_goods_owners,
     put_webhook,
     rows_of,
@@ -246,6 +247,17 @@ async def test_s5_the_payloads_about_one_object_are_erased_everywhere(
     assert with_payload(store) == {other}
 
 
+@pytest.mark.parametrize(("about", "left"), [("customer 17", 1), ("customer/17", 2), ("Customer 17", 2), ("note 5", 2)])
+async def test_s5_a_key_or_a_number_with_a_blank_is_erased_as_it_was_written(
+    store: Database, ids: EventIds, about: str, left: int
+) -> None:
+    keys = ("customer 17", None), ("customer/17", None), ("Customer 17", "note 5")
+    for n, (key, number) in enumerate(keys):
+        an_old_delivery(store, ids, at=NOW - DAY - n * SECOND, object_key=key, object_number=number)
+    assert (await erase(store, None, about)).events == 3 - left
+    assert len(with_payload(store)) == left
+
+
 async def test_s5_what_waits_is_cancelled_and_what_is_being_sent_is_left_for_the_next_time(
     store: Database, ids: EventIds
 ) -> None:
@@ -260,6 +272,19 @@ async def test_s5_what_waits_is_cancelled_and_what_is_being_sent_is_left_for_the
         ("cancelled", "payload_erased")
     ] * 2
     assert rows[sending]["status"] == "sending"
+
+
+async def test_s5_an_outcome_that_comes_after_the_erasure_brings_nothing_back(store: Database) -> None:
+    put_deliveries(store, 1, [10])
+    [slept] = claim(store, 1)
+    write(store, lambda tx: deliveries.rescue(tx, now=slept.until + 1))
+    [lease] = claim(store, 1, now=slept.until + 2)
+    write(store, lambda tx: deliveries.close(tx, [a_closing(lease)]))
+    assert (await erase(store, TEA, None)).events == 1
+    late = a_closing(slept, request_headers=MARK, response_headers=MARK, response_body=MARK, detail=MARK)
+    write(store, lambda tx: deliveries.close(tx, [late]))
+    assert [row["code"] for row in rows_of(store, "SELECT * FROM attempts ORDER BY attempt_no")] == ["delivered"] * 2
+    assert MARK not in str(rows_of(store, "SELECT * FROM attempts"))
 
 
 async def test_s5_the_audit_trail_tells_that_something_was_erased_and_not_what(store: Database, ids: EventIds) -> None:

@@ -53,6 +53,25 @@ def test_a_refused_event_is_shown_with_its_reason_and_accepted_once_that_is_mend
         assert node.stop() == 0
 
 
+def test_s5_an_erasure_over_the_api_takes_out_what_the_outbox_has_set_aside(
+    tmp_path: Path, database_url: str, wms_schema: str
+):
+    own = {"outbox__dsn": wms_schema}
+    assert run(tmp_path, "outbox", "install", **own).returncode == 0
+    with Node(tmp_path, database_url, **own) as node:
+        client = node.client(node.keys[0])
+        client.put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+        with psycopg.connect(wms_schema) as wms:
+            for number in (7, 8):
+                wms.execute("SELECT dockbell_publish(%s)", [json.dumps({"type": "no.such", "key": f"order/{number}"})])
+        until(lambda: _with("aside: 2", run(tmp_path, "outbox", "status", **own).stdout), "they are set aside")
+        assert client.post("/api/v1/erasures", {"key": "order/7"})["setAside"] == 1
+        with psycopg.connect(wms_schema) as wms:
+            assert [row[0]["key"] for row in wms.execute("SELECT event FROM dockbell_outbox")] == ["order/8"]
+        client.close()
+        assert node.stop() == 0
+
+
 def _with(words: str, text: str) -> str:
     return text if words in text else ""
 

@@ -2,15 +2,15 @@
 
 Pure: histories in, figures out. Each fault has one word:
 
-LOST     accepted, and neither answered 2xx by the receiver nor to be seen in the log as waiting, held or failed
+LOST     accepted, and neither in the log as delivered nor at another end that the run accounts for; or not in it at all
 FALSE    the log tells of an answer that the receiver never gave
 PHANTOM  something nobody published or wanted: received, in the log, or one publication that became two events
 CORRUPT  what arrived is not what was published, or its signature does not hold
 CROSS    goods of one owner at a receiver, on a connection or in a log row of another
-GHOST    received more often than the log has attempts
+GHOST    received more often than the log has attempts that can have been sent
 BACK     attempted again after the log had it delivered
-OVERLAP  two attempts of one delivery at the receiver at once, but those of which the log says that their answer is unknown
-DUP      answered 2xx more than once; explained by attempts of which the log says that their answer is unknown
+OVERLAP  two attempts of one delivery at the receiver at once, but those that may have been sent and have no answer
+DUP      answered 2xx more than once; explained by attempts that may have been sent and have no answer
 """
 
 import json
@@ -20,8 +20,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 FAULTS = ("LOST", "FALSE", "PHANTOM", "CORRUPT", "CROSS", "OVERLAP", "BACK", "GHOST", "unexplained DUP")
-VISIBLE = frozenset({"pending", "sending", "held", "failed", "cancelled"})
-"""Statuses of a delivery that was not delivered and can be found by whoever looks for it."""
+UNANSWERED = frozenset(
+    {"connection_ended", "connection_reset", "internal_error", "interrupted", "protocol_error", "sending", "timeout"}
+)
+"""Codes of attempts of which the receiver may have got the request, or a part. With any other, nothing was sent."""
+NO_FAILURE = frozenset({"connection_ended", "interrupted"})
+"""Codes that use up no step of a retry policy."""
+OUR_REFUSALS = frozenset({"egress_denied_address", "goods_owner_removed", "internal_error", "url_refused"})
+"""Codes of what Dockbell itself did not do: no receiver was tried, so they use up no retry policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,17 @@ class Webhook:
     goods_owners: frozenset[int]
     id_field: str
     """Name of the webhook's id in the body."""
+    may_end: frozenset[str] = frozenset()
+    """Statuses in which the run expects some of its deliveries to end, besides delivered."""
+    steps_s: tuple[int, ...] = ()
+    """Its retry policy: the waits after the first attempts. One that failed in fewer attempts was given up too soon."""
+
+    def was_tried_to_the_end(self, attempts: Sequence["Attempt"]) -> bool:
+        """Whether the last attempt was one for which the policy has no other to follow."""
+        failed = [one for one in attempts if one.code not in NO_FAILURE | OUR_REFUSALS]
+        return (
+            len(failed) > len(self.steps_s) and failed[-1] is attempts[-1] and not _is_success(failed[-1].status or 0)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +155,7 @@ def account(
     )
     _judge_receipts(found, known, published, receipts)
     _judge_connections(found, published, receipts)
-    _judge_publications(found, published.values(), logged, by_delivery)
+    _judge_publications(found, known, published.values(), logged, by_delivery)
     _judge_log(found, published, logged, by_delivery)
     for delivery_id, came in by_delivery.items():
         _judge_delivery(found, delivery_id, logged.get(delivery_id), came)
@@ -203,6 +220,7 @@ def _judge_connections(found: Account, published: Mapping[int, Publication], rec
 
 def _judge_publications(
     found: Account,
+    webhooks: Mapping[int, Webhook],
     published: Iterable[Publication],
     logged: Mapping[str, Logged],
     by_delivery: Mapping[str, Sequence[Receipt]],
@@ -217,10 +235,23 @@ def _judge_publications(
                 delivery_id = f"{event_id}-{webhook}"
                 row = logged.get(delivery_id)
                 arrived = any(_is_success(receipt.answered) for receipt in by_delivery.get(delivery_id, ()))
-                if not arrived and (row is None or row.status not in VISIBLE | {"delivered"}):
-                    found.faults["LOST"].append(f"{delivery_id}: order {publication.number}")
-                elif row is None:
+                if row is None and arrived:
                     found.faults["GHOST"].append(f"{delivery_id}: received, and the log has no such delivery")
+                elif row is None:
+                    found.faults["LOST"].append(f"{delivery_id}: order {publication.number}, not in the log")
+                elif why := _problem_with_end(row, webhooks[webhook]):
+                    found.faults["LOST"].append(f"{delivery_id}: order {publication.number}, {why}")
+
+
+def _problem_with_end(row: Logged, webhook: Webhook) -> str | None:
+    """Whether the run accounts for it that a delivery ended so. That it can be seen is not enough: so can what was forgotten."""
+    if row.status == "delivered":
+        return None
+    if row.status not in webhook.may_end:
+        return f"{row.status} after {row.attempts} attempts, which this run has no reason for"
+    if row.status == "failed" and not webhook.was_tried_to_the_end(row.attempt_list or ()):
+        return f"failed after {row.attempts} attempts, which its retry policy does not end with"
+    return None
 
 
 def _judge_log(
@@ -257,8 +288,8 @@ def _judge_attempts(found: Account, row: Logged, answered: Counter[int]) -> None
 
 
 def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: Sequence[Receipt]) -> None:
-    if row is not None and len(came) > row.attempts:
-        text = f"received {len(came)} times, the log has {row.attempts} attempts"
+    if row is not None and len(came) > (sent := _sent(row)):
+        text = f"received {len(came)} times, {sent} of the log's {row.attempts} attempts can have been sent"
         found.faults["GHOST"].append(f"{delivery_id}: {text}")
     if len({receipt.body for receipt in came}) > 1:
         found.faults["CORRUPT"].append(f"{delivery_id}: attempts with different bodies")
@@ -277,10 +308,17 @@ def _judge_delivery(found: Account, delivery_id: str, row: Logged | None, came: 
         found.faults["OVERLAP"].append(f"{delivery_id}: {text}")
 
 
+def _sent(row: Logged) -> int:
+    """How many attempts the receiver can have got."""
+    if row.attempt_list is None:
+        return row.attempts
+    return sum(one.status is not None or one.code in UNANSWERED for one in row.attempt_list)
+
+
 def _unknown(attempts: Sequence[Attempt]) -> int:
-    """How many attempts had no answer that anyone could know of when the next one began."""
+    """How many attempts may have been sent, and had no answer that anyone could know of when the next one began."""
     late = sum(a.status is not None and _was_written_off(a, b) for a, b in pairwise(attempts))
-    return late + sum(attempt.status is None for attempt in attempts)
+    return late + sum(one.status is None and one.code in UNANSWERED for one in attempts)
 
 
 def _was_written_off(attempt: Attempt, following: Attempt) -> bool:

@@ -31,7 +31,13 @@ def write(
 def check(folder: Path) -> Account:
     """Hold the files of one run against each other."""
     webhooks = [
-        Webhook(one["id"], frozenset(one["goods_owners"]), one["id_field"])
+        Webhook(
+            one["id"],
+            frozenset(one["goods_owners"]),
+            one["id_field"],
+            frozenset(one.get("may_end", ())),
+            tuple(one.get("steps_s", ())),
+        )
         for one in json.loads((folder / "webhooks.json").read_text())
     ]
     publications = [

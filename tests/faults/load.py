@@ -14,7 +14,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -77,6 +77,8 @@ class Load:
     """Of the receivers."""
     others: set[int]
     """Webhooks that a scenario made itself; their deliveries are no matter of the accounting."""
+    may_end: frozenset[str] = frozenset()
+    """Statuses in which the scenario expects some deliveries to end, besides delivered; all others are faults."""
     account: Account | None = None
     drained_s: float = 0.0
     codes: Counter[str] | None = None
@@ -122,12 +124,13 @@ def under_load(
     fails: float = 0.15,
     late_s: float = 0.04,
     drains_within_s: float = DRAINS_WITHIN_S,
+    may_end: Collection[str] = (),
     **settings: str,
 ) -> Iterator[Load]:
     """Dockbell on a database of the kind (or at `address`), under load while the `with` lasts; accounted for after it.
 
     `data` is where SQLite's file lies, if not beside the rest; `before` puts a proxy between Dockbell and the receiver of
-    a place.
+    a place. `may_end` names statuses that the fault may leave a delivery in, besides delivered.
     """
     folder = folder or run.below(kind)
     (folder / "received.jsonl").touch()
@@ -149,7 +152,7 @@ def under_load(
         key = servers[0].first_key()
         ids = _set_up(servers[0].url, key, urls, signing)
         publishers = Publishers([server.url for server in servers], key, rate=rate, seed=run.seed)
-        load = Load(folder, database, servers, key, ids, publishers, ports, set())
+        load = Load(folder, database, servers, key, ids, publishers, ports, set(), frozenset(may_end))
         at_the_end.callback(publishers.finish)
         publishers.start()
         yield load
@@ -210,7 +213,8 @@ def _end(run: Run, load: Load, drains_within_s: float) -> None:
     log = _read_log(load, Counter(receipt.delivery_id for receipt in receipts))
     load.codes = Counter(attempt.code for row in log for attempt in row.attempt_list or ())
     webhooks = [
-        Webhook(load.ids[n], frozenset(target.goods_owners), "webhookOrdersId") for n, target in enumerate(TARGETS)
+        Webhook(webhook_id, frozenset(target.goods_owners), "webhookOrdersId", load.may_end, QUICK_STEPS)
+        for webhook_id, target in zip(load.ids, TARGETS, strict=True)
     ]
     histories.write(load.folder, webhooks, [_publication(one, load.ids) for one in sent], log)
     load.account = histories.check(load.folder)

@@ -26,15 +26,15 @@ arrived and what the API's log tells are held against each other. All of these m
 
 | | |
 |---|---|
-| LOST | accepted, and neither answered 2xx by the receiver nor to be seen as waiting, held or failed |
+| LOST | accepted, and neither delivered by the log nor at another end that the fault accounts for; or not in the log at all |
 | FALSE | the log tells of an answer that the receiver never gave |
 | PHANTOM | nobody published or wanted it, or one publication became two events |
 | CORRUPT | what arrived is not what was published, or its signature does not hold |
 | CROSS | goods of one owner at a receiver, on a connection or in a row of another |
-| OVERLAP | two attempts of one delivery at once, without an attempt whose answer is unknown |
+| OVERLAP | two attempts of one delivery at once, without an attempt that may have been sent and has no answer |
 | BACK | attempted again after the log had it delivered |
-| GHOST | received more often than the log has attempts |
-| DUP? | answered 2xx more than once, without an attempt whose answer is unknown |
+| GHOST | received more often than the log has attempts that can have been sent |
+| DUP? | answered 2xx more than once, without an attempt that may have been sent and has no answer |
 
 "Repeats" are those that such an attempt explains. The checker is seen to find each kind in doctored histories by
 `tests/unit/test_accounting.py`; the histories of a run can be judged again with `python -m tests.faults.histories FOLDER`.

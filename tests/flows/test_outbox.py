@@ -376,3 +376,10 @@ async def test_an_outbox_that_is_not_there_yet_hurts_nothing_and_is_drained_when
             with psycopg.connect(wms_schema) as wms:
                 publish(wms, **an_order(1))
             await node.until(lambda: len(events(node)) == 2)
+
+
+def test_s5_an_erasure_that_does_not_reach_the_outbox_says_what_is_left():
+    with pytest.raises(Unavailable) as refused:
+        actions.erase_away(lambda: open_outbox("postgresql://wms@127.0.0.1:1/wms"), goods_owner_id=TEA, about=None)
+    assert "erased here, but not in what the outbox has set aside" in refused.value.message
+    assert "dockbell outbox status" in refused.value.hint

@@ -182,6 +182,9 @@ async def test_a_goods_owners_key_has_nothing_to_do_with_automation_webhooks(tmp
             mine = (await api.get(WEBHOOKS)).document["items"]
             assert [webhook["id"] for webhook in mine] == [own["id"]]
         event = await server.publish(api)
+        for made in others:
+            test = await api.post(f"{WEBHOOKS}/{made['id']}/testEvent", {"eventId": event["eventId"]})
+            assert test.status == 404
         delivery = f"/api/v1/deliveries/{event['eventId']}-{others[-1]['id']}"
         for verb in ("resend", "cancel"):
             assert (await api.post(f"{delivery}/{verb}")).status in (403, 404), verb

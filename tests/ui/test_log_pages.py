@@ -16,6 +16,7 @@ from dockbell.domain.permissions import SYSTEM
 from dockbell.store import deliveries, delivery_log
 from dockbell.store.database import Transaction, open_database
 from dockbell.store.migrate import migrate
+from dockbell.store.objects import Sought
 from dockbell.warehouse.demo_data import load_demo
 from dockbell.web.server import PAGES
 from dockbell.web.ui import log
@@ -338,7 +339,7 @@ async def test_a_webhook_that_changed_its_event_type_is_found_by_both(tmp_path, 
         ({"code": "http_500", "webhook_id": 1}, "deliveries_of_code"),
         ({"webhook_id": 1}, "deliveries_of_webhook"),
         ({"goods_owner_id": TEA}, "events_of_goods_owner"),
-        ({"object_key": "order/1", "object_number": "1"}, "events_of_object"),
+        ({"about": Sought("order/1", "order", "1")}, "events_of_object"),
     ],
     ids=str,
 )

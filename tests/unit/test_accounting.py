@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from dockbell.domain import advice
 from tests.faults.accounting import (
     FAULTS,
+    NO_FAILURE,
+    OUR_REFUSALS,
+    UNANSWERED,
     Account,
     Attempt,
     Logged,
@@ -21,14 +25,17 @@ from tests.faults.accounting import (
 
 TEA, FJORD = 114, 207
 OF_TEA, OF_FJORD, OF_ALL = 1, 2, 3
+STEPS_S = (1, 5)
 WEBHOOKS = (
-    Webhook(OF_TEA, frozenset({TEA}), "webhookOrdersId"),
-    Webhook(OF_FJORD, frozenset({FJORD}), "webhookOrdersId"),
-    Webhook(OF_ALL, frozenset({TEA, FJORD}), "webhookOrdersId"),
+    Webhook(OF_TEA, frozenset({TEA}), "webhookOrdersId", steps_s=STEPS_S),
+    Webhook(OF_FJORD, frozenset({FJORD}), "webhookOrdersId", steps_s=STEPS_S),
+    Webhook(OF_ALL, frozenset({TEA, FJORD}), "webhookOrdersId", frozenset({"failed"}), STEPS_S),
 )
+"""Only deliveries to OF_ALL may fail, after as many attempts as the retry policy has."""
 DELIVERED = Attempt(1, "delivered", 200)
 FAILED = Attempt(1, "http_500", 500)
 INTERRUPTED = Attempt(1, "interrupted", None)
+THREE_FAILURES = tuple(Attempt(number, "http_500", 500) for number in (1, 2, 3))
 
 
 @dataclass
@@ -203,6 +210,66 @@ def deliver_twice_without_a_reason(history: History) -> None:
     history.repeat("902-3", FAILED)
 
 
+def deliver_twice_where_nothing_was_sent(history: History) -> None:
+    history.repeat("902-3", Attempt(1, "connect_refused", None))
+
+
+def deliver_twice_where_sending_was_refused(history: History) -> None:
+    history.repeat("902-3", Attempt(1, "egress_denied_address", None))
+
+
+def send_beside_an_attempt_that_sent_nothing(history: History) -> None:
+    history.repeat("902-3", Attempt(1, "connect_timeout", None))
+    history.change_receipt("902-3", at=3, answered=500)
+    first = next(n for n, one in enumerate(history.receipts) if one.delivery_id == "902-3")
+    history.receipts[first] = replace(history.receipts[first], until=5)
+
+
+def end_unasked(history: History, status: str, *attempts: Attempt, of: str = "902-3") -> None:
+    """It never got a 2xx, and stays in the log as `status`."""
+    history.receipts = [one for one in history.receipts if one.delivery_id != of]
+    place = history.publications[1]
+    body = a_body(int(of[-1]), 902, FJORD, place.data)
+    history.receipts += [Receipt(int(of[-1]), of, body, True, one.status, 1, 902) for one in attempts if one.status]
+    history.change_row(of, status=status, attempts=len(attempts), attempt_list=attempts)
+
+
+def cancel_unasked(history: History) -> None:
+    end_unasked(history, "cancelled")
+
+
+def hold_for_an_enabled_webhook(history: History) -> None:
+    end_unasked(history, "held")
+
+
+def leave_waiting(history: History) -> None:
+    end_unasked(history, "pending")
+
+
+def cancel_what_was_received(history: History) -> None:
+    history.change_row("902-3", status="cancelled", attempt_list=(INTERRUPTED,))
+
+
+def fail_without_an_attempt(history: History) -> None:
+    end_unasked(history, "failed")
+
+
+def fail_after_one_of_three_attempts(history: History) -> None:
+    end_unasked(history, "failed", FAILED)
+
+
+def fail_by_interruptions(history: History) -> None:
+    end_unasked(history, "failed", FAILED, replace(INTERRUPTED, number=2), replace(INTERRUPTED, number=3))
+
+
+def fail_by_our_own_refusals(history: History) -> None:
+    end_unasked(history, "failed", *(Attempt(number, "internal_error", None) for number in (1, 2, 3)))
+
+
+def fail_where_no_failure_is_expected(history: History) -> None:
+    end_unasked(history, "failed", *THREE_FAILURES, of="902-2")
+
+
 def attempt_beside_an_attempt(history: History) -> None:
     history.receipts[0] = replace(history.receipts[0], until=5)
     history.change_receipt("901-1", at=3)
@@ -216,7 +283,7 @@ DOCTORED: list[tuple[Callable[[History], None], dict[str, int]]] = [
     (log_an_answer_that_was_never_given, {"FALSE": 1}),
     (receive_what_nobody_published, {"PHANTOM": 2}),
     (log_what_nobody_published, {"PHANTOM": 1}),
-    (accept_one_publication_as_two_events, {"PHANTOM": 1}),
+    (accept_one_publication_as_two_events, {"PHANTOM": 1, "LOST": 2}),
     (send_one_publication_under_an_id_no_answer_named, {"PHANTOM": 1}),
     (send_what_the_filter_does_not_want, {"PHANTOM": 2}),
     (break_the_signature, {"CORRUPT": 1}),
@@ -233,6 +300,18 @@ DOCTORED: list[tuple[Callable[[History], None], dict[str, int]]] = [
     (attempt_beside_an_attempt, {"OVERLAP": 1}),
     (attempt_again_after_delivered, {"BACK": 1, "unexplained DUP": 1}),
     (deliver_twice_without_a_reason, {"FALSE": 1, "unexplained DUP": 1}),
+    (deliver_twice_where_nothing_was_sent, {"GHOST": 1, "unexplained DUP": 1}),
+    (deliver_twice_where_sending_was_refused, {"GHOST": 1, "unexplained DUP": 1}),
+    (send_beside_an_attempt_that_sent_nothing, {"GHOST": 1, "OVERLAP": 1}),
+    (cancel_unasked, {"LOST": 1}),
+    (hold_for_an_enabled_webhook, {"LOST": 1}),
+    (leave_waiting, {"LOST": 1}),
+    (cancel_what_was_received, {"LOST": 1}),
+    (fail_without_an_attempt, {"LOST": 1}),
+    (fail_after_one_of_three_attempts, {"LOST": 1}),
+    (fail_by_interruptions, {"LOST": 1}),
+    (fail_by_our_own_refusals, {"LOST": 1}),
+    (fail_where_no_failure_is_expected, {"LOST": 1}),
 ]
 
 
@@ -285,17 +364,29 @@ def test_one_interrupted_attempt_explains_one_repeat_and_no_second():
     history = a_history()
     history.repeat("902-3", INTERRUPTED)
     history.receipts.append(history.receipts[-1])
-    history.change_row("902-3", attempts=3)
-    assert faults_of(history) == {"unexplained DUP": 1}
+    refused, delivered = Attempt(2, "connect_refused", None), replace(DELIVERED, number=3)
+    history.change_row("902-3", attempts=3, attempt_list=(INTERRUPTED, refused, delivered))
+    assert faults_of(history) == {"GHOST": 1, "unexplained DUP": 1}
     assert history.account().explained_dups == 1
 
 
-@pytest.mark.parametrize("status", ["pending", "sending", "held", "failed", "cancelled"])
-def test_what_did_not_arrive_is_not_lost_as_long_as_the_log_shows_it(status: str):
+@pytest.mark.parametrize("code", sorted(UNANSWERED - {"sending"}))
+def test_a_repeat_is_explained_by_every_code_of_a_request_that_may_have_gone_out(code: str):
     history = a_history()
-    del history.receipts[history.receipt("902-3")]
-    history.change_row("902-3", status=status)
+    history.repeat("902-3", Attempt(1, code, None))
     assert history.account().is_clean
+
+
+def test_codes_of_the_checker_are_codes_of_attempts():
+    assert advice.CODES | {"sending"} >= UNANSWERED | NO_FAILURE | OUR_REFUSALS
+
+
+def test_what_failed_is_not_lost_where_the_run_expects_it_and_the_retry_policy_was_used_up():
+    history = a_history()
+    end_unasked(history, "failed", replace(INTERRUPTED, number=0), *THREE_FAILURES)
+    assert history.account().is_clean, history.account().faults
+    end_unasked(history, "failed", *(Attempt(number, "connect_refused", None) for number in (1, 2, 3)))
+    assert history.account().is_clean, history.account().faults
 
 
 def test_an_event_whose_answer_never_came_may_be_stored_or_not():

@@ -66,6 +66,18 @@ def test_an_operators_type_is_like_a_built_in_one() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "name", ["goodsOwner\u0131d", "goodsOwner\u0130d", "t\u0131mestamp", "GOODSOWNER\u0130D", "\u017fystem"]
+)
+def test_names_that_dockbell_writes_itself_are_refused_in_every_case_a_receiver_may_ignore(name: str) -> None:
+    """Java's equalsIgnoreCase takes goodsOwner\u0131d and goodsOwner\u0130d for goodsOwnerId."""
+    own = own_type()
+    for data in ({**own.example, name: 1}, {**own.example, "K\u00e4nnetecken": "x", name: 1}):
+        assert [each.field for each in own.problems_with(data)] == [f"data.{name}"]
+        assert own.taken_names(data) == [name]
+    assert own.problems_with({**own.example, "K\u0131nd": "x"}) == []
+
+
 def test_the_fields_of_an_operators_type_come_from_its_schema() -> None:
     assert own_type().fields == (
         Field("returnOrderId", "integer", False, "its id"),

@@ -46,8 +46,8 @@ def note(
 def verify(tx: Transaction, actor: Actor, *, kept: str | None = None) -> Verdict:
     """Follow the whole chain; `kept` is a hash written down earlier that must be in it."""
     actor.need_everyone()
-    after, newest = audit.chained_after(tx), audit.newest(tx)
-    return audit_chain.verify(audit.chain(tx, after=after), after=after, newest=newest, kept=kept)
+    after, first, newest = audit.chained_after(tx), audit.first_chained(tx), audit.newest(tx)
+    return audit_chain.verify(audit.chain(tx, after=after), after=after, first=first, newest=newest, kept=kept)
 
 
 def page(

@@ -15,11 +15,12 @@ from dockbell.domain.request import delivery_id
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem
 from dockbell.store import delivery_log, events, webhooks
 from dockbell.store.database import Row, Transaction
+from dockbell.store.objects import Sought
 
 STATUSES = ("pending", "sending", "delivered", "failed", "held", "cancelled")
 _ID = re.compile(r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})")
 _STATUS = re.compile(r"[1-9][0-9]{2}")
-_OBJECT = re.compile(r"(?:([a-z][a-z0-9-]{0,63})[ /])?(.{1,200})")
+_OBJECT = re.compile(r"([a-z][a-z0-9-]{0,63})[ /](.{1,200})")
 NEWEST = 1 << 62
 MOST_COUNTED = 10_000
 
@@ -81,7 +82,7 @@ def search_of(
         "event_type": event_type,
         "status": status,
         "code": None if code is None else searched_code(code),
-        **searched_object(about),
+        "about": sought(about),
         "from_id": 0 if since is None else first_id_at(since),
     }
     return filters, (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
@@ -135,14 +136,13 @@ def searched_code(text: str) -> str:
     raise InvalidInput([Problem("code", "outcome", f"{text[:40]!r} is no outcome of an attempt. Write {known}.")])
 
 
-def searched_object(about: str | None) -> dict[str, str | None]:
-    """`order 12345` or `order/12345` or `12345`, as what the store looks for."""
+def sought(about: str | None) -> Sought | None:
+    """`order 12345` or `order/12345` or `12345`, as what the store looks for; also literally, as a key may have blanks."""
     if about is None or not about.strip():
-        return {"object_key": None, "object_kind": None, "object_number": None}
+        return None
     text = about.strip().replace("\x00", "")
     found = _OBJECT.fullmatch(text)
-    kind, name = (found[1], found[2].strip()) if found is not None else (None, text)
-    return {"object_key": f"{kind}/{name}" if kind else name, "object_kind": kind, "object_number": name}
+    return Sought(text) if found is None else Sought(text, found[1], found[2].strip())
 
 
 def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dockbell.actions.deliveries import NEWEST, searched_object
+from dockbell.actions.deliveries import NEWEST, sought
 from dockbell.actions.webhooks import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain.filters import Facts
@@ -48,7 +48,7 @@ def page(
         tx,
         goods_owners=owners,
         event_type=event_type,
-        **searched_object(about),
+        about=sought(about),
         from_id=0 if since is None else first_id_at(since),
         before=last if before is None else min(last, before),
         limit=limit,

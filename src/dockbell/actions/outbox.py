@@ -13,6 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from dockbell.actions.commit import Verdict
+from dockbell.actions.deliveries import sought
 from dockbell.actions.index import Index, State
 from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Accepted, Publisher, judge
@@ -20,7 +21,7 @@ from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import DockbellError, InvalidInput, TooLarge
+from dockbell.errors import DockbellError, InvalidInput, TooLarge, Unavailable
 from dockbell.store import events, outbox
 from dockbell.store.database import Database, Row, Transaction
 
@@ -164,6 +165,21 @@ def retry(tx: Transaction) -> int:
     return outbox.retry(tx)
 
 
+def erase_away(open_outbox: Callable[[], Database], *, goods_owner_id: int | None, about: str | None) -> int:
+    """`erase` in the outbox's own database, after what is here. Unavailable if it is away, for whoever believes all is gone."""
+    try:
+        away = open_outbox()
+        try:
+            return away.submit_write(lambda tx: erase(tx, goods_owner_id=goods_owner_id, about=about)).result()
+        finally:
+            away.close()
+    except DockbellError as error:
+        raise Unavailable(
+            f"The payloads are erased here, but not in what the outbox has set aside: {error.message}",
+            hint="Erase again once `dockbell outbox status` answers.",
+        ) from error
+
+
 def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> int:
     """Take out what was set aside and is of this goods owner, or about this object, or both; how many."""
     outbox.need(tx)
@@ -178,7 +194,10 @@ def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> 
 def _is_about(event: str, goods_owner_id: int | None, about: str | None) -> bool:
     """Whether the text mentions both. Nothing was accepted of it, so its own document is all that can be asked."""
     owner_said = goods_owner_id is None or _mentions(event, str(goods_owner_id))
-    return owner_said and (about is None or _mentions(event, about.partition("/")[2] or about))
+    wanted = sought(about)
+    return owner_said and (
+        wanted is None or _mentions(event, wanted.text) or bool(wanted.kind and _mentions(event, wanted.number))
+    )
 
 
 def _mentions(event: str, word: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from dockbell.actions import audit
-from dockbell.actions.deliveries import searched_object
+from dockbell.actions.deliveries import sought
 from dockbell.clock import DAY, SECOND, Clock, Moment
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor, no_such_goods_owner
@@ -137,7 +137,7 @@ async def erase(
     actor.need_everyone()
     if goods_owner_id is None and not (about or "").strip():
         raise InvalidInput([Problem("", "required", "Say whose payloads: goodsOwnerId, key, or both.")])
-    subject = {"goods_owner_id": goods_owner_id, **searched_object(about)}
+    subject = {"goods_owner_id": goods_owner_id, "about": sought(about)}
     await database.write(lambda tx: _begin(tx, actor, goods_owner_id, about, clock.now()))
     erased, after, began = Erased(), 0, clock.monotonic()
     while True:

@@ -30,11 +30,18 @@ def link(previous: str, row: Mapping[str, Any]) -> str:
     return hashlib.sha256(covered.encode()).hexdigest()
 
 
-def verify(rows: Iterable[Mapping[str, Any]], *, after: int, newest: int, kept: str | None = None) -> Verdict:
+def verify(
+    rows: Iterable[Mapping[str, Any]], *, after: int, first: int | None, newest: int, kept: str | None = None
+) -> Verdict:
     """Follow the chain over `rows`, all of those above `after` by id; `newest` is the last id that was given out.
 
-    `kept` is the hash of some row, written down earlier: it must be in the chain.
+    `first` is the first row that has a hash. Where the chain begins is a number in the same store: whoever moves it must
+    not be able to leave rows out. `kept` is the hash of some row, written down earlier: it must be in the chain.
     """
+    if first is not None and first <= after:
+        return Verdict(0, "", first, f"it has a hash, but the store says that the chain begins after row {after}")
+    if first is None and newest > 0:
+        return Verdict(0, "", 1, f"none of the rows up to {newest} has a hash, so nothing vouches for them")
     count, head, met = 0, "", kept is None
     for row in rows:
         expected = after + count + 1

@@ -55,9 +55,16 @@ def chained_after(tx: Transaction) -> int:
     return counters.current(tx, CHAINED_AFTER)
 
 
+def first_chained(tx: Transaction) -> int | None:
+    """The first row that has a hash; None if there is none."""
+    row = tx.one("SELECT min(id) AS id FROM audit WHERE hash IS NOT NULL")
+    return None if row is None else row["id"]
+
+
 def newest(tx: Transaction) -> int:
-    """The last id that was given out."""
-    return counters.current(tx, counters.AUDIT_ID)
+    """The last id that was given out, by the counter or by the rows, whichever tells of more."""
+    row = tx.one("SELECT max(id) AS id FROM audit")
+    return max(counters.current(tx, counters.AUDIT_ID), 0 if row is None else row["id"] or 0)
 
 
 def chain(tx: Transaction, *, after: int) -> Iterator[Row]:

@@ -231,8 +231,23 @@ def close(tx: Transaction, closings: Sequence[Closing], *, counted_to: Moment | 
     )
     mark = counters.pinned(tx, COUNTED_TO)[COUNTED_TO] if counted_to is None else counted_to
     webhook_hours.count_late(tx, closings, mark)
-    _insert_attempts(tx, closings)
+    # What is being sent is not erased: only who lost the lease can come after an erasure.
+    _insert_attempts(tx, closings if held == len(closings) else _without_erased(tx, closings))
     return held
+
+
+def _without_erased(tx: Transaction, closings: Sequence[Closing]) -> list[Closing]:
+    """The closings, with nothing of the payload in those of erased events; no other is erased before they are committed."""
+    rows = tx.all(
+        """
+        SELECT e.id, e.erased_at FROM :rows(event_id BIGINT) r JOIN events e ON e.id = r.event_id
+         ORDER BY e.id /*pg FOR SHARE OF e */
+        """,
+        rows=[(event_id,) for event_id in sorted({c.lease.event_id for c in closings})],
+    )
+    erased = {row["id"] for row in rows if row["erased_at"] is not None}
+    nothing = {"request_headers": "", "response_headers": "", "response_body": "", "detail": ""}
+    return [msgspec.structs.replace(c, **nothing) if c.lease.event_id in erased else c for c in closings]
 
 
 def _insert_attempts(tx: Transaction, closings: Sequence[Closing]) -> None:
@@ -343,7 +358,10 @@ def release(tx: Transaction, leases: Sequence[Lease], *, now: Moment) -> None:
         UPDATE deliveries
            SET status = 'pending', due_at = r.now, lease_until = 0, attempts = deliveries.attempts - 1,
                attempt_started_at = NULL,
-               first_attempt_at = CASE WHEN deliveries.attempts > 1 THEN deliveries.first_attempt_at END
+               -- Of a round that began with this lease nothing was sent; a resend begins a round whose attempts are many.
+               first_attempt_at = CASE WHEN deliveries.attempts > 1
+                                        AND deliveries.first_attempt_at <> deliveries.attempt_started_at
+                                       THEN deliveries.first_attempt_at END
           FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, now BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no

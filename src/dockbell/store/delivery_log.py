@@ -7,6 +7,7 @@ from typing import Any
 from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
 from dockbell.store.deliveries import TOPIC
+from dockbell.store.objects import Sought
 
 FOR_PAGE = """
   d.event_id, d.webhook_id, d.goods_owner_id, d.status, d.due_at, d.attempts, d.failures, d.first_attempt_at,
@@ -44,9 +45,7 @@ class Search:
     status: str | None = None
     code: str | None = None
     """The last outcome, or a key of CLASSES."""
-    object_key: str | None = None
-    object_kind: str | None = None
-    object_number: str | None = None
+    about: Sought | None = None
     from_id: int = 0
     own_of: Iterable[int] | None = None
     """Only of regular webhooks that serve nobody but these goods owners."""
@@ -69,9 +68,6 @@ _STATUS = {
 }
 # SQLite would walk all that a webhook ever had, instead of what is rare: + 0 keeps it from that index.
 _RARE_OF_WEBHOOK = "d.webhook_id /*pg = :webhook_id AND d.webhook_id */ + 0 = :webhook_id"
-_BY_KEY = "SELECT k.id FROM events k WHERE k.object_key = :object_key"
-_BY_NUMBER = "SELECT n.id FROM events n WHERE n.object_number = :object_number"
-_OF_KIND = " AND substr(n.object_key, 1, length(:object_kind) + 1) = :object_kind || '/'"
 _MOST_ARMS = 32
 """Beyond that, one walk over everybody's deliveries is the shorter way."""
 
@@ -137,11 +133,11 @@ def _is_rare(search: Search) -> bool:
 
 def _leads(search: Search) -> bool:
     """Whether deliveries are found by themselves, not by their events."""
-    return _is_rare(search) or search.webhook_id is not None or bool(search.object_key or search.object_number)
+    return _is_rare(search) or search.webhook_id is not None or search.about is not None
 
 
 def conditions(search: Search, before: tuple[int, int]) -> tuple[str, str, dict[str, Any]]:
-    """A WHERE made of constants of this file, an ORDER BY, and the parameters.
+    """A WHERE made of constants of the store, an ORDER BY, and the parameters.
 
     What people typed is in the parameters alone. The statement is written so that either database walks the index
     that the filters lead to: SQLite keeps no statistics, and PostgreSQL's know nothing of which filters go together.
@@ -180,14 +176,9 @@ def conditions(search: Search, before: tuple[int, int]) -> tuple[str, str, dict[
         add("d.last_code <> 'delivered' AND d.last_code = :code", code=search.code)
     if search.event_type is not None:
         add("e.event_type = :event_type", event_type=search.event_type)
-    if search.object_key or search.object_number:
-        by_number = _BY_NUMBER + (_OF_KIND if search.object_kind else "")
-        add(
-            f"d.event_id IN ({_BY_KEY} UNION {by_number})",
-            object_key=search.object_key,
-            object_number=search.object_number,
-            **({"object_kind": search.object_kind} if search.object_kind else {}),
-        )
+    if search.about is not None:
+        found, words = search.about.event_ids()
+        add(f"d.event_id IN ({found})", **words)
     order = "e.id DESC, d.webhook_id DESC" if by_event else "d.event_id DESC, d.webhook_id DESC"
     return " AND ".join(parts), order, params
 

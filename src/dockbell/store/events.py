@@ -7,6 +7,7 @@ import msgspec
 
 from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
+from dockbell.store.objects import Sought
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
@@ -97,26 +98,16 @@ def page(
     *,
     goods_owners: Iterable[int] | None,
     event_type: str | None = None,
-    object_key: str | None = None,
-    object_kind: str | None = None,
-    object_number: str | None = None,
+    about: Sought | None = None,
     from_id: int = 0,
     before: int,
     limit: int,
 ) -> list[Row]:
-    """Newest first. An object is found by key (`order/50163`) or by kind and number (`order`, `SO-1001`)."""
+    """Newest first."""
     owners = None if goods_owners is None else sorted(goods_owners)
     # With each goods owner by itself both databases walk its index; all of them at once would be a walk over everybody's.
     few = owners is not None and len(owners) <= _MOST_ARMS
-    # Written out only when it is asked for: with OR in place of UNION neither database would use both indexes.
-    by_object = """
-      AND e.id IN (SELECT k.id FROM events k WHERE k.object_key = :object_key
-                   UNION SELECT n.id FROM events n WHERE n.object_number = :object_number
-                     AND (CAST(:object_kind AS TEXT) IS NULL
-                          OR substr(n.object_key, 1, length(:object_kind) + 1) = :object_kind || '/'))
-    """
-    searched = object_key is not None or object_number is not None
-    names = {"object_key": object_key, "object_kind": object_kind, "object_number": object_number} if searched else {}
+    found, names = ("", {}) if about is None else about.event_ids()
     arms: list[dict[str, Any]] = [{"owner": owner} for owner in owners or ()] if few else [{"only": only(owners)}]
     rows = [
         row
@@ -129,9 +120,9 @@ def page(
              WHERE e.id < :before AND e.id >= :from_id
                AND {_OF_OWNER if few else _OF_OWNERS}
                AND (CAST(:event_type AS TEXT) IS NULL OR e.event_type = :event_type)
-               {by_object if searched else ""}
+               {f"AND e.id IN ({found})" if found else ""}
              ORDER BY e.id DESC LIMIT :limit
-            """,  # noqa: S608 - constants of this file
+            """,  # noqa: S608 - constants of the store
             before=before,
             from_id=from_id,
             event_type=event_type,

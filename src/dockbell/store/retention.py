@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dockbell.clock import Moment
 from dockbell.store.database import Transaction
+from dockbell.store.objects import Sought
 
 LIVE = ("pending", "sending", "held")
 
@@ -88,32 +89,24 @@ def of_subject(
     tx: Transaction,
     *,
     goods_owner_id: int | None,
-    object_key: str | None,
-    object_kind: str | None,
-    object_number: str | None,
+    about: Sought | None,
     after: int,
     limit: int,
 ) -> Chosen:
     """The next events of a goods owner, or about an object, or both, whose payload is still there."""
-    by_object = """
-      AND e.id IN (SELECT k.id FROM events k WHERE k.object_key = :object_key
-                   UNION SELECT n.id FROM events n WHERE n.object_number = :object_number
-                     AND (CAST(:object_kind AS TEXT) IS NULL
-                          OR substr(n.object_key, 1, length(:object_kind) + 1) = :object_kind || '/'))
-    """
-    names = {"object_key": object_key, "object_kind": object_kind, "object_number": object_number}
+    found, names = ("", {}) if about is None else about.event_ids()
     rows = tx.all(
         f"""
         SELECT e.id FROM events e
          WHERE e.id > :after AND e.erased_at IS NULL
            AND (CAST(:goods_owner_id AS BIGINT) IS NULL OR e.goods_owner_id = :goods_owner_id)
-           {by_object if object_key is not None else ""}
+           {f"AND e.id IN ({found})" if found else ""}
          ORDER BY e.id LIMIT :limit
-        """,  # noqa: S608 - a constant of this function
+        """,  # noqa: S608 - constants of the store
         goods_owner_id=goods_owner_id,
         after=after,
         limit=limit,
-        **(names if object_key is not None else {}),
+        **names,
     )
     return Chosen([int(row["id"]) for row in rows], int(rows[-1]["id"]) if len(rows) == limit else None)
 

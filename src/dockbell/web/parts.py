@@ -42,5 +42,7 @@ class Parts:
     """How fast a key may publish."""
     ceiling: Ceiling | None = None
     """How much may wait for a goods owner; None: anything."""
+    open_outbox: Callable[[], Database] | None = None
+    """How to reach the outbox; None: there is none."""
     hosts: frozenset[bytes] = frozenset()
     """Names that requests may call this server by; empty: any."""

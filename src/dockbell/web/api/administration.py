@@ -2,11 +2,12 @@
 
 # ruff: noqa: FAST003 - the parameter's name in the path is its alias, in IdInPath
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from dockbell.actions import access, goods_owners, retention
+from dockbell.actions import access, goods_owners, outbox, retention
 from dockbell.domain.limits import parse_moment
 from dockbell.errors import NotFound
 from dockbell.web.actor import Acting, Here
@@ -121,22 +122,29 @@ async def revoke_api_key(parts: Here, actor: Acting, key_id: IdInPath) -> Empty:
     summary="Erase payloads",
     description="Of a goods owner, or about an object, or both: data, attributes, and what was sent and answered. That "
     "there were events, and what came of them, stays in the log; what waits is cancelled. Nothing brings it back. `more` "
-    "says that there was no time for all: ask again. `underWay` events were being sent right then: ask again.",
+    "says that there was no time for all: ask again. `underWay` events were being sent right then: ask again. `setAside` "
+    "rows were taken out of the outbox, which had refused them; 503: the outbox is away, all else is erased.",
     tags=["erasures"],
     dependencies=ALONE,
     openapi_extra=takes(ErasureInput),
-    responses=answers(200, "What was erased.", 400, 401, 403, 404, 413, 415, 422),
+    responses=answers(200, "What was erased.", 400, 401, 403, 404, 413, 415, 422, 503),
 )
 async def erase_payloads(parts: Here, actor: Acting, request: Request) -> Answer:
     wanted = read_model(ErasureInput, await document_of(request.scope, request.receive))
     erased = await retention.erase(
         parts.database, actor, parts.clock, goods_owner_id=wanted.goods_owner_id, about=wanted.key
     )
+    gone = 0
+    if parts.open_outbox is not None:
+        gone = await asyncio.to_thread(
+            outbox.erase_away, parts.open_outbox, goods_owner_id=wanted.goods_owner_id, about=wanted.key
+        )
     return Answer(
         {
             "events": erased.events,
             "cancelled": erased.cancelled,
             "underWay": erased.under_way,
+            "setAside": gone,
             "more": erased.more,
         }
     )
