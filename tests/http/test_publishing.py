@@ -261,3 +261,15 @@ async def test_a_stopping_node_accepts_nothing_and_says_when_to_come_back(tmp_pa
         server.parts.journal.stop()
         reply = await server.admin.post(EVENTS, an_event())
         assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "5")
+
+
+async def test_u9_a_page_of_large_events_ends_early_and_says_where_to_go_on(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = [(await server.publish(data={"a": "x" * 250_000}))["eventId"] for _ in range(20)]
+        found, cursor, pages = [], None, 0
+        while pages == 0 or cursor is not None:
+            page = (await server.admin.get(f"{EVENTS}?limit=200" + (f"&cursor={cursor}" if cursor else ""))).document
+            found += [event["id"] for event in page["items"]]
+            assert sum(len(event["data"]["a"]) for event in page["items"]) <= 4 * 1024 * 1024
+            cursor, pages = page["nextCursor"], pages + 1
+        assert (sorted(found), pages) == (sorted(made), 2)

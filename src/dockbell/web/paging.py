@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from dockbell.domain.event_json import LARGEST_ID
@@ -18,6 +19,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.web.inputs import PageQuery
 
+LARGEST_PAGE_BYTES = 4 * 1024 * 1024
 USUAL_LIMIT = 50
 Position = tuple[int, ...]
 
@@ -38,9 +40,19 @@ class Paging:
         """How many to ask the store for: one more tells whether there is another page."""
         return self.limit + 1
 
-    def page(self, items: Sequence[Any], position_of: Callable[[Any], Position]) -> dict[str, Any]:
+    def page(
+        self,
+        items: Sequence[Any],
+        position_of: Callable[[Any], Position],
+        *,
+        bytes_of: Callable[[Any], int] | None = None,
+    ) -> dict[str, Any]:
+        """With `bytes_of` it ends at LARGEST_PAGE_BYTES, with one item at least: a page stays in memory while its reader is slow."""
         shown = list(items[: self.limit])
-        more = len(items) > self.limit
+        if bytes_of is not None:
+            sums = accumulate(map(bytes_of, shown))
+            shown = shown[: max(1, sum(each <= LARGEST_PAGE_BYTES for each in sums))]
+        more = len(items) > len(shown)
         return {"items": shown, "nextCursor": self._written(position_of(shown[-1])) if more else None}
 
     def _written(self, position: Position) -> str:

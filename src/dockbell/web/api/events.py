@@ -18,7 +18,12 @@ router = APIRouter(prefix="/events", tags=["events"])
 ALONE = [Depends(no_parameters)]
 
 
-@router.get("", summary="List events", responses=answers(200, "Events, the newest first.", 401, 403, 422))
+@router.get(
+    "",
+    summary="List events",
+    description="A page ends with `limit`, or when its events have 4 MiB of data: go on by `nextCursor` alone.",
+    responses=answers(200, "Events, the newest first.", 401, 403, 422),
+)
 async def list_events(parts: Here, actor: Acting, asked: Annotated[EventsQuery, Query()]) -> Answer:
     paging = Paging("events", actor, asked)
     one_of(asked.sort, "sort", ("-id",))
@@ -37,7 +42,7 @@ async def list_events(parts: Here, actor: Acting, asked: Annotated[EventsQuery, 
             limit=paging.rows,
         ),
     )
-    return Answer(paging.page(found, lambda event: (event["id"],)))
+    return Answer(paging.page(found, lambda event: (event["id"],), bytes_of=lambda event: len(event["data"])))
 
 
 @router.get(
