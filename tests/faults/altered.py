@@ -95,8 +95,8 @@ POINTS: dict[str, Callable[[int], None]] = {
 
 def _synchronous_normal() -> None:
     def around(connect: Callable[..., Any]) -> Callable[..., Any]:
-        def call(self: Any) -> Any:
-            connection = connect(self)
+        def call(self: Any, **sized: Any) -> Any:
+            connection = connect(self, **sized)
             connection.execute("PRAGMA synchronous = NORMAL")
             return connection
 
