@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dockbell import __version__, log, operate, settings
+from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
 
 EX_CONFIG = 78
@@ -98,7 +99,7 @@ def publish(
 
     log.set_up(level="error")
     event = _event_bytes(event_type, goods_owner, _text_of(data), event_id, attribute or [])
-    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
+    store = Store(operate.as_it_is(database))
     try:
         accepted = store.database.submit_write(
             lambda tx: store.publisher.publish(tx, SYSTEM, event, now=store.clock.now())
@@ -114,13 +115,12 @@ def migrate(
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
 ) -> None:
     """Bring the database to this program's schema."""
-    from dockbell.clock import SystemClock
     from dockbell.store.database import open_database
     from dockbell.store.migrate import migrate as bring_up
     from dockbell.store.migrate import verify
 
     log.set_up(level="warning")
-    opened = open_database(settings.read_settings(**({} if database is None else {"database": database})).database)
+    opened = open_database(operate.effective_settings(database).database)
     try:
         applied = bring_up(opened, now=SystemClock().now())
         verify(opened)
@@ -138,6 +138,7 @@ def check() -> None:
 
     log.set_up(level="warning")
     effective = settings.read_settings()
+    operate.need_file(effective)
     table = Table("setting", "value", "variable")
     for name, (default, _) in settings.names().items():
         value: Any = effective
@@ -330,21 +331,16 @@ def simulate(
     from dockbell.simulate import run_simulation
 
     log.set_up(level="error")
-    effective = settings.read_settings(**({} if database is None else {"database": database}))
+    effective = operate.effective_settings(database)
     if not run_simulation(effective, orders=orders, orders_per_minute=orders_per_minute, seed=seed):
         raise typer.Exit(1)
 
 
 def _in_store(database: str | None, work: Any) -> Any:
-    """Run one transaction of an operator's command."""
-    from dockbell.app import Store
-
-    log.set_up(level="error")
-    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
-    try:
-        return store.database.submit_write(lambda tx: work(tx, store.clock.now())).result()
-    finally:
-        store.close()
+    """Run one transaction of an operator's command in the database that is there."""
+    with operate.opened(database) as store:
+        clock = SystemClock(store.clock_offset())
+        return store.submit_write(lambda tx: work(tx, clock.now())).result()
 
 
 def _event_bytes(event_type: str, goods_owner: int, data: str, event_id: str | None, attributes: list[str]) -> bytes:

@@ -178,6 +178,13 @@ def opened(database: str | None) -> Iterator[Database]:
         store.close()
 
 
+def as_it_is(database: str | None) -> Settings:
+    """For a command that needs more of an installation than its database, and makes none either."""
+    effective = effective_settings(database)
+    need_file(effective)
+    return effective.model_copy(update={"migrate_on_start": False})
+
+
 def effective_settings(database: str | None) -> Settings:
     return settings.read_settings(**({} if database is None else {"database": database}))
 
