@@ -218,6 +218,7 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            refused=lambda: self.worker.refused,
             room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
             installation=installation_of(settings),
