@@ -5,7 +5,6 @@ from typing import Any
 
 from dockbell.egress.slots import AddressSlots
 
-
 TEA, FJORD = frozenset({114}), frozenset({207})
 
 
