@@ -13,9 +13,9 @@ from rich.table import Table
 
 from dockbell import __version__, log, operate, settings
 from dockbell.clock import SystemClock
+from dockbell.database_address import shown
 from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
 
-EX_CONFIG = 78
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -41,7 +41,7 @@ def main() -> None:
         app()
     except ConfigError as error:
         _complain(error)
-        sys.exit(EX_CONFIG)
+        sys.exit(operate.EX_CONFIG)
     except DockbellError as error:
         _complain(error)
         sys.exit(1)
@@ -167,10 +167,10 @@ def inspect(
     from dockbell.web.listen import a_server
 
     console.print(f"Listening on http://127.0.0.1:{port}/ and answering {answer}. GET / lists what came.")
-    shown = Inspector(
+    receiver = Inspector(
         answer=answer, on_request=lambda came: console.print(came.text() + "\n", markup=False, highlight=False)
     )
-    asyncio.run(a_server(shown, "127.0.0.1", port).serve())
+    asyncio.run(a_server(receiver, "127.0.0.1", port).serve())
 
 
 @app.command()
@@ -362,12 +362,7 @@ def _text_of(data: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A setting's value; the password inside a database address is masked."""
-    if name == "database" and "@" in str(value):
-        scheme, _, rest = str(value).partition("://")
-        user, _, host = rest.rpartition("@")
-        return f"{scheme}://{user.partition(':')[0]}:***@{host}"
-    return str(value)
+    return shown(value) if name == "database" else str(value)
 
 
 def _complain(error: DockbellError) -> None:

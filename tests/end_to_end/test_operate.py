@@ -1,6 +1,7 @@
 """Commands of an operator on real installations: what the doctor finds, what erasing leaves."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dockbell.store import people
 from dockbell.store.database import open_database
 from dockbell.testing.receiver import Receiver, answering
 from tests.support.parts import ANYTHING
-from tests.support.program import Node, delivered, make_webhook, run
+from tests.support.program import Node, delivered, free_port, make_webhook, run
 
 
 def own(folder: Path, database: str, **variables: str) -> dict[str, str]:
@@ -27,7 +28,7 @@ def found(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def test_a_missing_database_is_said_and_not_made(tmp_path: Path) -> None:
     ended = run(tmp_path, "doctor", database="nowhere.sqlite")
     assert ended.returncode == 78
-    assert "nowhere.sqlite" in ended.stderr
+    assert "nowhere.sqlite" in ended.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,6 +74,21 @@ def test_an_installation_that_runs_and_one_that_does_not(tmp_path: Path, databas
     stopped = run(tmp_path, "doctor", "--json", **own(tmp_path, database_url))
     assert stopped.returncode == 1
     assert found(stopped)["no_node"]["level"] == "wrong"
+
+
+def test_a_database_that_is_away_is_a_finding_beside_those_of_the_settings(tmp_path: Path) -> None:
+    given = {"database": f"postgresql://u:secret@127.0.0.1:{free_port()}/x", "egress__ca_file": "nowhere.pem"}
+    ended = run(tmp_path, "doctor", "--json", **given)
+    assert (ended.returncode, list(found(ended))) == (78, ["database", "settings"])
+    assert "cannot be reached" in found(ended)["database"]["text"]
+    assert "secret" not in ended.stdout + ended.stderr
+
+
+def test_nothing_is_made_or_told_once_before_everything_is_looked_at(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ended = run(tmp_path, "serve", server__port=str(other.getsockname()[1]))
+    assert (ended.returncode, "server.port" in ended.stderr) == (78, True), ended.stdout + ended.stderr
+    assert (ended.stdout, list(tmp_path.iterdir())) == ("", [])
 
 
 def test_in_words_it_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
