@@ -220,9 +220,21 @@ def _default(value: object) -> str:
     return json.dumps(value)
 
 
+ENDS = (
+    "A command ends with 0; with 78 when settings, key file or database are not as they must be, or the database cannot be "
+    "reached; with 1 when anything else was refused or found wrong, or a part of a node broke; with 2 when it was called with "
+    "words that it does not know."
+)
+
+
 def _cli() -> str:
     group = typer.main.get_command(command_line)
-    parts = ["# Command line", "`dockbell COMMAND --help` says the same. Code 78 at the end means: wrong settings."]
+    parts = [
+        "# Command line",
+        "`dockbell COMMAND --help` says the same.",
+        ENDS,
+        "Only `serve`, `demo`, `migrate` and `warehouse simulate` make a database where there is none.",
+    ]
     for name, command in commands(group):
         rows = []
         for parameter in command.params:
@@ -504,7 +516,7 @@ Without a code of its own, an error has that of its kind:
 
 {_table(("Kind", "Status", "Code"), *(row[:3] for row in kinds))}
 
-A wrong setting stops the start with code 78 and a sentence.
+A wrong setting, or a database that cannot be used, stops the start with code 78 and a sentence.
 
 ## Codes
 

@@ -39,7 +39,7 @@ from dockbell.egress.sender import Sender
 from dockbell.errors import Unavailable
 from dockbell.process import files_to_open, keep_memory_private
 from dockbell.settings import Settings
-from dockbell.start import mail_server, refuse_open_door
+from dockbell.start import mail_server, need_sound, refuse_open_door
 from dockbell.store import deliveries, events, people
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate, verify
@@ -51,7 +51,7 @@ from dockbell.warehouse.api.server import PREFIXES, build_warehouse_api
 from dockbell.web.api import publish as hot
 from dockbell.web.connection import Limits
 from dockbell.web.front import front_for
-from dockbell.web.listen import HttpServer, a_server, tell_when_started
+from dockbell.web.listen import HttpServer, a_server, taken_addresses, tell_when_started
 from dockbell.web.server import Parts, build_app
 
 log = structlog.get_logger()
@@ -218,6 +218,7 @@ class App:
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
+            refused=lambda: self.worker.refused,
             room=self.upkeep.has_room,
             tests=Pace(store.clock, settings.limits.tests_per_minute),
             installation=installation_of(settings),
@@ -253,7 +254,9 @@ class App:
         while await self.store.database.write(lambda tx: deliveries.rescue(tx, now=now, leased_until=END_OF_TIME)):
             pass
 
-    async def serve(self, *, ready: Callable[[], None] = lambda: None) -> None:
+    async def serve(
+        self, *, ready: Callable[[], None] = lambda: None, sockets: list[socket.socket] | None = None
+    ) -> None:
         """Answer requests until a signal comes, then stop in order; what was accepted is kept.
 
         Raises Unavailable when a part of the node ended unasked: whoever runs the program starts it again.
@@ -266,7 +269,7 @@ class App:
         server.should_exit = self._ended is not None  # it may have ended before anyone listened
         listening = asyncio.create_task(tell_when_started(server, ready))
         try:
-            await server.serve()
+            await server.serve(sockets)
         finally:
             listening.cancel()
             await self.stop()
@@ -336,6 +339,9 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
     """Run a node until SIGTERM or Ctrl-C."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     keep_memory_private()
+    # All that can be refused is refused before the first key and link are printed: nobody can read them again.
+    need_sound(settings)
+    sockets = taken_addresses(settings.server.host, settings.server.port)
     store = Store(settings)
     first = store.first_key()
     if first is not None:
@@ -352,7 +358,7 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
             log.info("server.started", url=store.url, node=store.node)
             ready()
 
-        await app.serve(ready=listening)
+        await app.serve(ready=listening, sockets=sockets)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())

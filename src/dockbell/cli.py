@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dockbell import __version__, log, operate, settings
+from dockbell.clock import SystemClock
+from dockbell.database_address import shown
 from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
 
-EX_CONFIG = 78
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -40,7 +41,7 @@ def main() -> None:
         app()
     except ConfigError as error:
         _complain(error)
-        sys.exit(EX_CONFIG)
+        sys.exit(operate.EX_CONFIG)
     except DockbellError as error:
         _complain(error)
         sys.exit(1)
@@ -98,7 +99,7 @@ def publish(
 
     log.set_up(level="error")
     event = _event_bytes(event_type, goods_owner, _text_of(data), event_id, attribute or [])
-    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
+    store = Store(operate.as_it_is(database))
     try:
         accepted = store.database.submit_write(
             lambda tx: store.publisher.publish(tx, SYSTEM, event, now=store.clock.now())
@@ -114,13 +115,12 @@ def migrate(
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
 ) -> None:
     """Bring the database to this program's schema."""
-    from dockbell.clock import SystemClock
     from dockbell.store.database import open_database
     from dockbell.store.migrate import migrate as bring_up
     from dockbell.store.migrate import verify
 
     log.set_up(level="warning")
-    opened = open_database(settings.read_settings(**({} if database is None else {"database": database})).database)
+    opened = open_database(operate.effective_settings(database).database)
     try:
         applied = bring_up(opened, now=SystemClock().now())
         verify(opened)
@@ -138,6 +138,7 @@ def check() -> None:
 
     log.set_up(level="warning")
     effective = settings.read_settings()
+    operate.need_file(effective)
     table = Table("setting", "value", "variable")
     for name, (default, _) in settings.names().items():
         value: Any = effective
@@ -166,10 +167,10 @@ def inspect(
     from dockbell.web.listen import a_server
 
     console.print(f"Listening on http://127.0.0.1:{port}/ and answering {answer}. GET / lists what came.")
-    shown = Inspector(
+    receiver = Inspector(
         answer=answer, on_request=lambda came: console.print(came.text() + "\n", markup=False, highlight=False)
     )
-    asyncio.run(a_server(shown, "127.0.0.1", port).serve())
+    asyncio.run(a_server(receiver, "127.0.0.1", port).serve())
 
 
 @app.command()
@@ -330,21 +331,16 @@ def simulate(
     from dockbell.simulate import run_simulation
 
     log.set_up(level="error")
-    effective = settings.read_settings(**({} if database is None else {"database": database}))
+    effective = operate.effective_settings(database)
     if not run_simulation(effective, orders=orders, orders_per_minute=orders_per_minute, seed=seed):
         raise typer.Exit(1)
 
 
 def _in_store(database: str | None, work: Any) -> Any:
-    """Run one transaction of an operator's command."""
-    from dockbell.app import Store
-
-    log.set_up(level="error")
-    store = Store(settings.read_settings(**({} if database is None else {"database": database})))
-    try:
-        return store.database.submit_write(lambda tx: work(tx, store.clock.now())).result()
-    finally:
-        store.close()
+    """Run one transaction of an operator's command in the database that is there."""
+    with operate.opened(database) as store:
+        clock = SystemClock(store.clock_offset())
+        return store.submit_write(lambda tx: work(tx, clock.now())).result()
 
 
 def _event_bytes(event_type: str, goods_owner: int, data: str, event_id: str | None, attributes: list[str]) -> bytes:
@@ -366,12 +362,7 @@ def _text_of(data: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A setting's value; the password inside a database address is masked."""
-    if name == "database" and "@" in str(value):
-        scheme, _, rest = str(value).partition("://")
-        user, _, host = rest.rpartition("@")
-        return f"{scheme}://{user.partition(':')[0]}:***@{host}"
-    return str(value)
+    return shown(value) if name == "database" else str(value)
 
 
 def _complain(error: DockbellError) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,12 @@ from rich.console import Console
 
 from dockbell import log, settings
 from dockbell.clock import SystemClock
-from dockbell.errors import ConfigError
+from dockbell.domain.findings import Finding, of_settings
+from dockbell.errors import ConfigError, DockbellError
 from dockbell.settings import Settings
 from dockbell.store.database import Database, open_database
 
+EX_CONFIG = 78
 SEALED_AT_ONCE = 20
 PAUSE_S = 0.05
 app = typer.Typer()
@@ -32,18 +34,30 @@ def doctor(
     database: Annotated[str | None, ANY_DATABASE] = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
-    """Say what is wrong with an installation and what to do; code 1 if something is. Changes nothing."""
+    """Say what is wrong with an installation and what to do; code 1 if something is, 78 if its database cannot be looked into. Changes nothing."""
     from dockbell.actions.doctor import examine
+    from dockbell.start import refusals
     from dockbell.upkeep import installation_of
 
     log.set_up(level="error")
     effective = effective_settings(database)
-    need_file(effective)
-    store = open_database(effective.database)
+    here = installation_of(effective, refusals(effective))
     try:
-        found = examine(store, installation_of(effective), SystemClock(store.clock_offset()))
-    finally:
-        store.close()
+        need_file(effective)
+        store = open_database(effective.database)
+        try:
+            found = examine(store, here, SystemClock(store.clock_offset()))
+        finally:
+            store.close()
+    except DockbellError as error:
+        _tell([Finding("database", "wrong", error.message, error.hint), *of_settings(here)], as_json=as_json)
+        raise typer.Exit(EX_CONFIG) from error
+    _tell(found, as_json=as_json)
+    if any(each.level == "wrong" for each in found):
+        raise typer.Exit(1)
+
+
+def _tell(found: Sequence[Finding], *, as_json: bool) -> None:
     if as_json:
         rows = [{"code": each.code, "level": each.level, "text": each.text, "advice": each.advice} for each in found]
         print(json.dumps({"findings": rows}, ensure_ascii=False, indent=2))
@@ -51,8 +65,6 @@ def doctor(
         console.print(f"{each.level}  {each.text}\n       {each.advice}  [{each.code}]")
     if not found and not as_json:
         console.print("Nothing is wrong with this installation.")
-    if any(each.level == "wrong" for each in found):
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -172,6 +184,13 @@ def opened(database: str | None) -> Iterator[Database]:
         yield store
     finally:
         store.close()
+
+
+def as_it_is(database: str | None) -> Settings:
+    """For a command that needs more of an installation than its database, and makes none either."""
+    effective = effective_settings(database)
+    need_file(effective)
+    return effective.model_copy(update={"migrate_on_start": False})
 
 
 def effective_settings(database: str | None) -> Settings:

@@ -4,16 +4,26 @@ Sources, strongest first: command line, environment (`DOCKBELL_WORKER__SLOTS`), 
 """
 
 import difflib
+import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
+from dockbell.database_address import file_in
 from dockbell.errors import ConfigError
 
 PREFIX = "DOCKBELL_"
+FILE = "dockbell.toml"
 
 
 class _Part(BaseModel):
@@ -197,7 +207,7 @@ class Settings(BaseSettings):
     """One frozen tree; `settings.worker.slots` is DOCKBELL_WORKER__SLOTS."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", toml_file="dockbell.toml", extra="forbid", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", toml_file=FILE, extra="forbid", frozen=True
     )
 
     database: str = Field(default="dockbell.sqlite", description="A SQLite file, or postgresql://user@host/name.")
@@ -237,9 +247,7 @@ class Settings(BaseSettings):
 
     def database_file(self) -> Path | None:
         """SQLite's file; None for PostgreSQL."""
-        if self.database.startswith(("postgres", "host=")):
-            return None
-        return Path(self.database.removeprefix("sqlite:///"))
+        return file_in(self.database)
 
     def given_keys(self) -> str | None:
         """The key ring, where it is said itself."""
@@ -254,7 +262,8 @@ class Settings(BaseSettings):
 
 def read_settings(**overrides: Any) -> Settings:
     """The effective settings; raises ConfigError that names every wrong one."""
-    lines = _unknown_variables()
+    _need_sound_file()
+    lines = [*_unknown_variables(), *_lists_not_in_json()]
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
@@ -265,8 +274,11 @@ def read_settings(**overrides: Any) -> Settings:
             given = "***" if name.startswith(("outbox", "secret", "smtp")) else repr(complaint.get("input"))
             lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
         raise ConfigError("\n".join(lines)) from error
+    except SettingsError as error:  # a list that is no JSON: everything else is read after it
+        raise ConfigError("\n".join(lines) or str(error)) from error
     if lines:
         raise ConfigError("\n".join(lines))
+    file_in(settings.database)
     return settings
 
 
@@ -284,6 +296,41 @@ def names() -> dict[str, tuple[Any, str]]:
 
 def variable_of(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
+
+
+def _need_sound_file() -> None:
+    """What pydantic would pass over (a folder), or fail on without naming the file."""
+    try:
+        tomllib.loads(Path(FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(
+            f"{Path(FILE).absolute()} cannot be read: {error.strerror}.",
+            hint="It must be a file that the user Dockbell runs as may read; without one, defaults and variables hold.",
+        ) from error
+    except ValueError as error:  # also UnicodeDecodeError
+        raise ConfigError(
+            f"{Path(FILE).absolute()} is not TOML in UTF-8: {error}.",
+            hint='Write such as: database = "dockbell.sqlite"; and under [server]: port = 8420.',
+        ) from error
+
+
+def _lists_not_in_json() -> list[str]:
+    """A sentence for each variable of a list that is written in another way."""
+    found = []
+    for name, (default, _) in names().items():
+        given = os.environ.get(variable_of(name))
+        if isinstance(default, tuple) and given is not None and not _is_json_list(given):
+            found.append(f'{name} ({variable_of(name)}) is {given!r}: write a list as JSON, such as ["one", "two"].')
+    return found
+
+
+def _is_json_list(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except ValueError:
+        return False
 
 
 def _unknown_variables() -> list[str]:

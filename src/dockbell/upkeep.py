@@ -1,6 +1,7 @@
 """What keeps a node's store sound beside the events: room on the disk, retention. Events come and go without it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -8,6 +9,7 @@ from dockbell.actions.clock_jump import follow
 from dockbell.actions.retention import Retention
 from dockbell.clock import DAY, HOUR, SystemClock
 from dockbell.domain.findings import MIB, Installation
+from dockbell.errors import ConfigError
 from dockbell.settings import Settings
 from dockbell.store.ballast import Ballast
 from dockbell.store.database import Database
@@ -64,14 +66,14 @@ class Upkeep:
             await self._clock.sleep(WATCH_S)
 
 
-def installation_of(settings: Settings) -> Installation:
-    """What `dockbell doctor` and the system page judge of these settings."""
+def installation_of(settings: Settings, refused: Sequence[ConfigError] = ()) -> Installation:
+    """What `dockbell doctor` and the system page judge of these settings; a running node was `refused` nothing."""
     file = settings.database_file()
     return Installation(
         host=settings.server.host,
         behind_proxy=settings.server.behind_proxy,
         base_url=settings.server.base_url,
-        allow=settings.egress.allow,
+        allow=() if any("egress.allow[" in each.message for each in refused) else settings.egress.allow,
         loopback=settings.egress.allow_loopback_for_tests,
         warehouse=settings.warehouse.enabled,
         retention_days=settings.retention.days,
@@ -80,4 +82,5 @@ def installation_of(settings: Settings) -> Installation:
         key_file=None if settings.secret_keys is not None else str(settings.key_path()),
         database_file=None if file is None else str(file),
         has_mail_server=settings.smtp.host is not None,
+        refused=[f"{each.message} {each.hint}".strip() for each in refused],
     )

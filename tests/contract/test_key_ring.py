@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from dockbell.actions.doctor import examine
+from dockbell.clock import SystemClock
+from dockbell.domain.findings import Installation
 from dockbell.errors import ConfigError
 from dockbell.store.database import Database
 from dockbell.store.vault import Vault, add_key, id_of, open_vault, read_ring, rows_by_key
@@ -140,3 +143,41 @@ def test_s2_a_ring_that_is_broken_while_a_program_runs_is_not_taken(database: Da
     key_file.write_text("half a li")
     assert vault.seal("x", place="y").startswith(id_of(ring[0]))
     assert vault.open(vault.seal("x", place="y"), place="y") == "x"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no key"),
+        (b"\n", "holds no key"),
+        (b"AAAA\n", "44 characters"),
+        (b"no base64!\n", "no base64"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "is missing"),
+        (b"A" * 43 + b"=\n", "lacks key"),
+    ],
+)
+def test_what_is_wrong_with_a_key_file_is_said_by_the_doctor_as_by_the_start(
+    database: Database, key_file: Path, content: bytes | None, said: str
+) -> None:
+    sealed_webhooks(database, open_vault(key_file, database))
+    here = Installation(key_file=str(key_file))
+    assert not {"keys", "old_keys"} & {each.code for each in examine(database, here, SystemClock())}
+    if content is None:
+        key_file.unlink()
+    else:
+        key_file.write_bytes(content)
+    with pytest.raises(ConfigError, match=said) as refused:
+        open_vault(key_file, database)
+    found = {each.code: each for each in examine(database, here, SystemClock())}
+    assert found["keys"].text == f"No node starts with these keys: {refused.value.message}"
+    assert "old_keys" not in found
+    if said != "lacks key":
+        assert str(key_file) in refused.value.message
+
+
+def test_a_key_file_that_cannot_be_made_is_named(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be made") as refused:
+        open_vault(tmp_path / "file" / "dockbell.key", database)
+    assert "DOCKBELL_KEY_FILE" in refused.value.hint

@@ -62,8 +62,8 @@ def test_t25_a_backup_under_load_goes_on_where_it_was_made(tmp_path: Path) -> No
         elsewhere.mkdir()
         restored = elsewhere / "data.sqlite"
         shutil.copy(file, restored)
-        nobody = run(elsewhere, "keys", "list", database=str(restored), key_file=str(elsewhere / "other.key"))
-        assert nobody.returncode == 78, "it started without the key"
+        nobody = run(elsewhere, "rotate-keys", database=str(restored), key_file=str(elsewhere / "other.key"))
+        assert nobody.returncode == 78, "it goes on without the key"
         shutil.copy(tmp_path / "dockbell.key", elsewhere / "dockbell.key")
         opened = open_database(str(restored))
         known = {row["publisher_id"] for row in opened.submit_read(lambda tx: tx.all("SELECT * FROM events")).result()}
@@ -96,7 +96,7 @@ def test_t25_a_backup_under_load_goes_on_where_it_was_made(tmp_path: Path) -> No
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     database = str(tmp_path / "data.sqlite")
-    assert run(tmp_path, "keys", "list", database=database).returncode == 0
+    assert run(tmp_path, "migrate", "--database", database).returncode == 0
     (tmp_path / "there").write_text("precious")
     ended = run(tmp_path, "backup", "there", database=database)
     assert (ended.returncode, (tmp_path / "there").read_text()) == (78, "precious")

@@ -1,15 +1,19 @@
 """Commands of an operator on real installations: what the doctor finds, what erasing leaves."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from dockbell.clock import HOUR
+import pytest
+
+from dockbell.clock import HOUR, SystemClock
+from dockbell.store import people
 from dockbell.store.database import open_database
 from dockbell.testing.receiver import Receiver, answering
 from tests.support.parts import ANYTHING
-from tests.support.program import Node, delivered, make_webhook, run
+from tests.support.program import Node, delivered, free_port, make_webhook, run
 
 
 def own(folder: Path, database: str, **variables: str) -> dict[str, str]:
@@ -24,7 +28,38 @@ def found(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def test_a_missing_database_is_said_and_not_made(tmp_path: Path) -> None:
     ended = run(tmp_path, "doctor", database="nowhere.sqlite")
     assert ended.returncode == 78
-    assert "nowhere.sqlite" in ended.stderr
+    assert "nowhere.sqlite" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+COMMANDS = [
+    ("keys", "create", "ERP", "--scope", "read"),
+    ("keys", "list"),
+    ("keys", "revoke", "a1b2c3d4"),
+    ("users", "first-link"),
+    ("users", "link", "anna@example.com"),
+    ("publish", "--type", "order.picked", "--goods-owner", "114", "--data", "{}"),
+    ("check",),
+    ("rotate-keys",),
+    ("backup", "copy"),
+    ("erase", "--goods-owner", "114"),
+    ("audit", "verify"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_in_the_wrong_folder_is_refused_and_makes_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ended = run(tmp_path, *words)
+    assert (ended.returncode, "There is no database" in ended.stderr) == (78, True), ended.stdout + ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", COMMANDS[:6], ids=" ".join)
+def test_a_command_on_an_empty_postgresql_is_refused_and_makes_nothing(
+    tmp_path: Path, fresh_schema: str, words: tuple[str, ...]
+) -> None:
+    ended = run(tmp_path, *words, database=fresh_schema)
+    assert (ended.returncode, "no Dockbell schema yet" in ended.stderr) == (78, True), ended.stdout + ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -41,10 +76,26 @@ def test_an_installation_that_runs_and_one_that_does_not(tmp_path: Path, databas
     assert found(stopped)["no_node"]["level"] == "wrong"
 
 
+def test_a_database_that_is_away_is_a_finding_beside_those_of_the_settings(tmp_path: Path) -> None:
+    given = {"database": f"postgresql://u:secret@127.0.0.1:{free_port()}/x", "egress__ca_file": "nowhere.pem"}
+    ended = run(tmp_path, "doctor", "--json", **given)
+    assert (ended.returncode, list(found(ended))) == (78, ["database", "settings"])
+    assert "cannot be reached" in found(ended)["database"]["text"]
+    assert "secret" not in ended.stdout + ended.stderr
+
+
+def test_nothing_is_made_or_told_once_before_everything_is_looked_at(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ended = run(tmp_path, "serve", server__port=str(other.getsockname()[1]))
+    assert (ended.returncode, "server.port" in ended.stderr) == (78, True), ended.stdout + ended.stderr
+    assert (ended.stdout, list(tmp_path.iterdir())) == ("", [])
+
+
 def test_in_words_it_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "data.sqlite"
     given = own(tmp_path, str(file))
-    assert run(tmp_path, "keys", "list", **given).returncode == 0
+    assert run(tmp_path, "migrate", **given).returncode == 0
+    (tmp_path / "dockbell.key").write_text("A" * 43 + "=\n")
     (tmp_path / "dockbell.key").chmod(0o644)
     ended = run(tmp_path, "doctor", **{**given, "egress__allow": '["* 10.1.0.0/16:8443"]'})
     assert ended.returncode == 1
@@ -67,13 +118,12 @@ def test_an_old_schema_is_said_before_anything_that_needs_the_new_one(tmp_path: 
 
 def test_what_waits_and_what_fails_is_told_with_its_age(tmp_path: Path, database_url: str) -> None:
     given = own(tmp_path, database_url)
-    assert run(tmp_path, "keys", "list", **given).returncode == 0
+    assert run(tmp_path, "migrate", **given).returncode == 0
     opened = open_database(database_url)
 
     def spoil(tx: Any) -> None:
-        row = tx.one("SELECT max(seen_at) AS at, max(started_at) AS started FROM nodes")
-        long_ago = row["started"] - 3 * HOUR
-        tx.run("UPDATE nodes SET seen_at = :at", at=long_ago)
+        long_ago = SystemClock().now() - 3 * HOUR
+        people.join_node(tx, name="north", now=long_ago)
         tx.run(
             """
             INSERT INTO deliveries (event_id, webhook_id, goods_owner_id, status, due_at)
@@ -100,6 +150,7 @@ def test_what_waits_and_what_fails_is_told_with_its_age(tmp_path: Path, database
 
 def test_u12_audit_verify_names_the_row_that_was_changed(tmp_path: Path, database_url: str) -> None:
     given = own(tmp_path, database_url)
+    assert run(tmp_path, "migrate", **given).returncode == 0
     for label in ("ERP", "BI"):
         assert run(tmp_path, "keys", "create", label, "--scope", "read", **given).returncode == 0
     sound = run(tmp_path, "audit", "verify", **given)

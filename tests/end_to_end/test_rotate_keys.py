@@ -121,9 +121,10 @@ def test_s2_rotation_under_load_survives_a_kill_and_every_secret_works(tmp_path:
 def test_s2_a_node_without_a_key_that_secrets_need_says_which(tmp_path: Path, database_url: str) -> None:
     key_file = tmp_path / "dockbell.key"
     own = {"database": database_url, "key_file": str(key_file)}
-    assert run(tmp_path, "keys", "list", **own).returncode == 0
+    assert run(tmp_path, "migrate", **own).returncode == 0
+    assert run(tmp_path, "rotate-keys", **own).returncode == 0
     [old] = by_key(database_url)
     key_file.write_text("A" * 43 + "=\n")
-    ended = run(tmp_path, "keys", "list", **own)
+    ended = run(tmp_path, "rotate-keys", **own)
     assert ended.returncode == 78
     assert old in ended.stderr

@@ -248,6 +248,7 @@ def test_events_over_the_command_line(
     tally = Tally()
     monkeypatch.setenv("DOCKBELL_DATABASE", str(tmp_path / "data.sqlite"))
     monkeypatch.setenv("DOCKBELL_KEY_FILE", str(tmp_path / "key"))
+    assert CliRunner().invoke(cli.app, ["migrate"]).exit_code == 0
     for name, case, words in command_lines():
         done = CliRunner().invoke(cli.app, ["publish", *words])
         # No goods owner is there, so that even what is right is refused; what counts is that it is said in words.

@@ -41,6 +41,14 @@ async def attempted(server: Server, webhook: int, *, failed: bool) -> int:
     return event
 
 
+async def test_a_page_about_no_webhook_says_so_in_a_persons_words(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        assert (await browser.get(f"{LIST}/3")).status == 404
+        assert "There is no webhook 3." in browser.words
+        assert "/api/" not in browser.words
+
+
 # The list.
 
 

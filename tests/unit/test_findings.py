@@ -31,6 +31,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("not_durable", {"durability": {"full_page_writes": "off"}}),
     ("not_durable", {"durability": {"synchronous": "1"}}),
     ("not_durable", {"durability": {"synchronous": "0"}}),
+    ("no_writes", {"no_writes": "the server is a standby"}),
+    ("keys", {"refused_keys": "The key ring lacks key k12345678."}),
     ("sqlite_version", {"sqlite": (3, 40, 1)}),
     ("sqlite_version", {"sqlite": (3, 51, 2)}),
     ("sqlite_version", {"sqlite": (3, 44, 5)}),
@@ -85,6 +87,7 @@ def test_a_fixed_sqlite_is_none_to_speak_of(version):
         ("base_url", "risk", {"behind_proxy": True}),
         ("behind_proxy", "wrong", {"base_url": "https://hooks.example.com"}),
         ("retention_off", "risk", {"retention_days": 0}),
+        ("settings", "wrong", {"refused": ["egress.ca_file cannot be read."]}),
     ],
 )
 def test_settings_are_judged(code, level, changed):
@@ -105,3 +108,9 @@ def test_the_advice_names_what_to_do_it_to():
     [finding] = judge(SOUND, replace(WELL, key_mode=0o644))
     assert finding.advice == "Run: chmod 600 /etc/dockbell.key"
     assert "644" in finding.text
+
+
+def test_a_setting_of_postgresql_is_mended_where_it_was_made_and_not_by_a_restart():
+    [finding] = judge(replace(SOUND, database_file=None), replace(WELL, durability={"synchronous_commit": "off"}))
+    assert "ALTER ROLE, DATABASE or SYSTEM ... RESET synchronous_commit" in finding.advice
+    assert "restart" not in finding.advice

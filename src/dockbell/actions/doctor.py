@@ -33,6 +33,7 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
     known, found = migrate.newest(), migrate.found(tx, dialect)
     if found != known:
         return Facts(known_schema=known, schema=found)
+    refused_keys, newest_key = _keys(tx, here.key_file)
     due, oldest = system.due(tx, now=now)
     unsent = failing.unsent_mails(tx)
     nodes = [row for row in people.nodes(tx) if row["seen_at"]]
@@ -40,11 +41,13 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
     return Facts(
         known_schema=known,
         schema=found,
+        no_writes=system.why_no_writes(tx, dialect),
         durability=system.durability(tx, dialect),
         sqlite=system.sqlite_version(tx, dialect),
         drift_s=drift / SECOND,
         key_mode=_mode_of(here.key_file),
-        on_old_keys=_on_old_keys(tx, here.key_file),
+        refused_keys=refused_keys,
+        on_old_keys=sum(n for key, n in vault.rows_by_key(tx).items() if key != newest_key) if newest_key else 0,
         free_bytes=_free_beside(here.database_file),
         ballast_bytes=_ballast_beside(here.database_file),
         due=due,
@@ -65,17 +68,18 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
 
 
 def _mode_of(key_file: str | None) -> int | None:
-    if key_file is None or not Path(key_file).exists():
-        return None
-    return stat.S_IMODE(Path(key_file).stat().st_mode)
-
-
-def _on_old_keys(tx: Transaction, key_file: str | None) -> int:
     try:
-        newest = None if key_file is None else vault.id_of(vault.read_ring(Path(key_file))[0])
-    except (ConfigError, IndexError):  # the program that needs the ring says so better when it starts
-        return 0
-    return 0 if newest is None else sum(n for key_id, n in vault.rows_by_key(tx).items() if key_id != newest)
+        return None if key_file is None else stat.S_IMODE(Path(key_file).stat().st_mode)
+    except OSError:  # that it is not there, or not ours, is found with its keys
+        return None
+
+
+def _keys(tx: Transaction, key_file: str | None) -> tuple[str | None, str | None]:
+    """Why no node could open its secrets; and the key that seals."""
+    try:
+        return None, None if key_file is None else vault.need_ring(tx, Path(key_file))
+    except ConfigError as error:
+        return error.message, None
 
 
 def _ballast_beside(database_file: str | None) -> int:

@@ -10,6 +10,7 @@ import structlog
 from dockbell.actions import bulk, statistics
 from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.gates import Gates
+from dockbell.errors import Unavailable
 from dockbell.store import deliveries, people
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Lease
@@ -30,6 +31,8 @@ class Heartbeat:
         self._gates = gates
         self._ours = ours
         self._node = node
+        self.refused: Unavailable | None = None
+        """Why the store did not take the last beat, which is a write like any other."""
         self._extended: dict[tuple[int, int, int], Moment] = {}
         """How far those leases run that were extended: each is written again only when it comes to its end again."""
 
@@ -41,7 +44,10 @@ class Heartbeat:
                 next_round = self._clock.monotonic() + ROUND_S
             try:
                 await self._beat(is_round=is_round)
+                self.refused = None
             except Exception as error:
+                if isinstance(error, Unavailable):
+                    self.refused = error
                 log.error("worker.tick_failed", error=str(error))
             await self._clock.sleep(BEAT_S)
 

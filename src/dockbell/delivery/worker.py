@@ -26,6 +26,7 @@ from dockbell.domain.delivery import Answered, NotSent, Outcome, Unanswered, cod
 from dockbell.domain.event import Event
 from dockbell.domain.shares import Shares
 from dockbell.domain.webhook import Webhook
+from dockbell.errors import Unavailable
 from dockbell.store import deliveries
 from dockbell.store.database import Database
 from dockbell.store.deliveries import Closing, Lease
@@ -69,6 +70,7 @@ class Worker:
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
         self._claims = Claims(database, index, self._gates, self._lanes, self._slots, node=node)
+        self._heartbeat = Heartbeat(database, clock, self._gates, self._ours, node=node)
         self._in_flight: dict[object, _Attempt] = {}
         self._met_ended: dict[tuple[int, int], int] = {}
         """Deliveries that met a kept connection which had ended at their last attempt, and how often in a row."""
@@ -186,8 +188,7 @@ class Worker:
         """Claim what is due until stopped, and keep the leases of what is in flight then until it has ended."""
         self._loop = asyncio.get_running_loop()
         self._database.listen(deliveries.TOPIC, self._woken)
-        heartbeat = Heartbeat(self._database, self._clock, self._gates, self._ours, node=self._node)
-        beating = asyncio.create_task(heartbeat.run())
+        beating = asyncio.create_task(self._heartbeat.run())
         try:
             while not self._stopping:
                 self._look.clear()
@@ -202,6 +203,11 @@ class Worker:
             await self.quiet()
         finally:
             beating.cancel()
+
+    @property
+    def refused(self) -> Unavailable | None:
+        """Why the store takes no writes from this node; None while it does."""
+        return self._heartbeat.refused
 
     async def stop(self, *, grace_s: float = 20.0) -> None:
         """Claim nothing more, let what is in flight end, give back what was never sent."""

@@ -43,6 +43,8 @@ class Installation:
     database_file: str | None = None
     """None: PostgreSQL."""
     has_mail_server: bool = True
+    refused: Sequence[str] = ()
+    """Settings with which no node starts: what is wrong, and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,13 @@ class Facts:
     """None: there is none yet."""
     durability: Mapping[str, str] = field(default_factory=dict)
     """The store's own settings by name: PostgreSQL's, or SQLite's pragmas."""
+    no_writes: str | None = None
+    """Why the store takes no writes."""
     sqlite: tuple[int, ...] | None = None
     drift_s: float = 0.0
     key_mode: int | None = None
+    refused_keys: str | None = None
+    """Why no node could open the secrets."""
     on_old_keys: int = 0
     free_bytes: int | None = None
     ballast_bytes: int = 0
@@ -73,9 +79,23 @@ class Facts:
     oldest_mail_s: float = 0.0
 
 
+def of_settings(here: Installation) -> list[Finding]:
+    """What needs no look at the store: no node starts with these settings."""
+    return [
+        Finding(
+            "settings",
+            "wrong",
+            f"No node starts with these settings: {why}",
+            "Mend it in dockbell.toml or in the variable, and start anew.",
+        )
+        for why in here.refused
+    ]
+
+
 def judge(here: Installation, facts: Facts) -> list[Finding]:
     """Everything that is wrong, then what is risky."""
     found = [
+        *of_settings(here),
         *_store(here, facts),
         *_secrets(here, facts),
         *_work(facts),
@@ -103,13 +123,22 @@ def _store(here: Installation, facts: Facts) -> Iterator[Finding]:
             f"The database has schema {facts.schema}; this program knows up to {facts.known_schema}.",
             "Start the newer program, or restore the backup made before the upgrade.",
         )
+    if facts.no_writes is not None:
+        yield Finding(
+            "no_writes",
+            "wrong",
+            f"PostgreSQL takes no writes: {facts.no_writes}. No event is accepted, and none is delivered.",
+            "ALTER ROLE or DATABASE ... RESET default_transaction_read_only, GRANT what is missing, or name the primary "
+            "server in DOCKBELL_DATABASE.",
+        )
     for name, value in sorted(facts.durability.items()):
         if value in {"off", "0", "1"}:  # SQLite's synchronous=NORMAL is 1: it survives a kill, not a power cut
             yield Finding(
                 "not_durable",
                 "wrong",
                 f"The store runs with {name} = {value}: a power cut loses accepted events.",
-                "Switch it on in postgresql.conf and restart PostgreSQL." if here.database_file is None
+                f"Switch it on where it was switched off: ALTER ROLE, DATABASE or SYSTEM ... RESET {name}, or "
+                "postgresql.conf and `SELECT pg_reload_conf()`." if here.database_file is None
                 else "Another program changed this setting of the file; start Dockbell anew.",
             )  # fmt: skip
     if facts.sqlite is not None and not _is_fixed(facts.sqlite):
@@ -156,6 +185,13 @@ def _secrets(here: Installation, facts: Facts) -> Iterator[Finding]:
             "wrong",
             f"Others on this machine may read the key file (mode {facts.key_mode:o}).",
             f"Run: chmod 600 {here.key_file}",
+        )
+    if facts.refused_keys is not None:
+        yield Finding(
+            "keys",
+            "wrong",
+            f"No node starts with these keys: {facts.refused_keys}",
+            "Put the key, or the whole key file, back from your backup; it must belong to the user that Dockbell runs as.",
         )
     if facts.on_old_keys:
         yield Finding(

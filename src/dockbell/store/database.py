@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from dockbell.errors import ConfigError
+from dockbell.database_address import file_in
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -93,11 +93,5 @@ def open_database(url: str) -> Database:
     from dockbell.store.postgres import PostgresDatabase
     from dockbell.store.sqlite import SqliteDatabase
 
-    if url.startswith(("postgresql://", "postgres://")) or "host=" in url:
-        return PostgresDatabase(url)
-    if "://" in url and not url.startswith("sqlite:///"):
-        raise ConfigError(
-            f"The database {url.partition('://')[0]}://... is of no known kind.",
-            hint="Write postgresql://user@host/name, sqlite:///path/to/file, or the file's path alone.",
-        )
-    return SqliteDatabase(url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url)
+    file = file_in(url)
+    return PostgresDatabase(url) if file is None else SqliteDatabase(str(file))

@@ -30,7 +30,7 @@ def open_outbox(address: str) -> Database:
         raise ConfigError(
             "outbox.dsn is no address of a PostgreSQL database.", hint="Write postgresql://user:password@host/name."
         ) from None
-    return PostgresDatabase(make_conninfo("", **{**HEARS_NOTHING, **given}), connections=1)
+    return PostgresDatabase(make_conninfo("", **{**HEARS_NOTHING, **given}), connections=1, all_text=False)
 
 
 def schema() -> str:

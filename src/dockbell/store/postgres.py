@@ -125,7 +125,8 @@ class _Pooled(psycopg.Connection[Any]):
 class PostgresDatabase:
     dialect = "postgres"
 
-    def __init__(self, conninfo: str, connections: int = CONNECTIONS) -> None:
+    def __init__(self, conninfo: str, connections: int = CONNECTIONS, *, all_text: bool = True) -> None:
+        """`all_text`: any letter must have room in it."""
         self._conninfo = conninfo
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._closing = threading.Event()
@@ -134,15 +135,25 @@ class PostgresDatabase:
         try:
             with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as first:
                 _check_server(first)
+                if all_text:
+                    _check_encoding(first)
         except psycopg.OperationalError as error:
-            raise ConfigError(f"The PostgreSQL database cannot be reached: {str(error).strip()}") from error
+            raise ConfigError(
+                f"The PostgreSQL database cannot be reached: {str(error).strip()}",
+                hint="Does the server run, and is DOCKBELL_DATABASE its address?",
+            ) from error
+        except psycopg.ProgrammingError:  # its words may hold the password
+            raise ConfigError(
+                "The database address is none that PostgreSQL understands.",
+                hint="Write postgresql://user@host/name; a SQLite file with “=” in its name needs ./ before it.",
+            ) from None
         self._pool: ConnectionPool[_Pooled] = ConnectionPool(
             conninfo,
             connection_class=_Pooled,
             min_size=1,
             max_size=connections,
             timeout=POOL_TIMEOUT_S,
-            kwargs={"autocommit": True, "connect_timeout": 5},
+            kwargs={"autocommit": True, "connect_timeout": 5, "client_encoding": "utf8"},
             check=self._check,
             configure=register,
             open=True,
@@ -230,8 +241,17 @@ class PostgresDatabase:
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
                 if attempt == TRIES:
                     raise Unavailable(f"The PostgreSQL database is too busy: {str(error).strip()}") from error
-            except (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege) as error:
-                raise Unavailable(f"The PostgreSQL database may not be written: {str(error).strip()}") from error
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                raise Unavailable(
+                    f"The PostgreSQL database takes no writes: {str(error).strip()}.",
+                    hint="default_transaction_read_only is on, or the server is a standby: `dockbell doctor` says more.",
+                ) from error
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
+                raise Unavailable(
+                    f"The PostgreSQL role may not do its work: {str(error).strip()}.",
+                    hint="Let it own the database (ALTER DATABASE name OWNER TO role), or GRANT it ALL on the schema and "
+                    "on its tables.",
+                ) from error
             except psycopg.errors.DiskFull as error:
                 raise StorageFull("The disk of the PostgreSQL server is full; nothing was stored.") from error
             except psycopg.errors.ProgramLimitExceeded:
@@ -341,3 +361,12 @@ def _check_server(connection: psycopg.Connection[Any]) -> None:
         row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
         if row is not None and row[0] == "off":
             log.warning("store.not_durable", setting=name, hint="With it off a power cut loses accepted events.")
+
+
+def _check_encoding(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("SELECT current_setting('server_encoding')").fetchone()
+    if row is not None and row[0] != "UTF8":
+        raise ConfigError(
+            f"The PostgreSQL database has the encoding {row[0]}, which lacks most letters; it must be UTF8.",
+            hint="Make another: CREATE DATABASE dockbell ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C.UTF-8'.",
+        )

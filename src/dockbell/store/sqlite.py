@@ -6,7 +6,7 @@ statement: beside a busy event loop an `executemany` waits for it once per row (
 Checkpoints run on a connection of their own, so that they never lengthen a commit.
 """
 
-import contextlib
+import errno
 import fcntl
 import functools
 import itertools
@@ -25,9 +25,10 @@ from typing import Any, TypeVar
 import apsw
 import structlog
 
-from dockbell.errors import ConfigError, StorageFull, Unavailable
+from dockbell.errors import ConfigError, Unavailable
 from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, need_keys
 from dockbell.store.futures import awaited
+from dockbell.store.sqlite_file import FILE_GONE, advice, identity, in_our_words, make_ours_alone, ours_alone
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -129,7 +130,9 @@ class SqliteDatabase:
         self._serving: BufferedWriter | None = None
         self._data_version = 0
         self.commits = 0
-        self._writer_connection = self._connect(cache_mib=WRITER_CACHE_MIB)
+        self._gone = False
+        self._writer_connection = self._connect_first()
+        self._file = identity(path)
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
         self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
         self._writer.start()
@@ -160,7 +163,7 @@ class SqliteDatabase:
 
     def serve_alone(self) -> bool:
         """By a lock on a file beside the database's, which the operating system gives back however we end."""
-        lock = open(self._path + "-serving", "ab", opener=_ours_alone)  # noqa: SIM115 - open while we serve
+        lock = open(self._path + "-serving", "ab", opener=ours_alone)  # noqa: SIM115 - open while we serve
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -203,17 +206,25 @@ class SqliteDatabase:
             connection.close()
         self._writer_connection.close()
 
-    def _connect(self, *, cache_mib: int = CACHE_MIB) -> apsw.Connection:
-        Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+    def _connect_first(self) -> apsw.Connection:
+        """Make the file if there is none, and see that it can be read and written."""
         try:
-            _make_ours_alone(self._path)
-            connection = apsw.Connection(self._path, statementcachesize=200)
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            if connection.pragma("journal_mode") != "wal":  # asked for again, either would wait while somebody writes
-                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that free pages can be given back
-                connection.execute("PRAGMA journal_mode = WAL")
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            make_ours_alone(self._path)
+            if not os.access(self._path, os.R_OK | os.W_OK):
+                raise PermissionError(errno.EACCES, "this user may not read and write it")
+            return self._connect(cache_mib=WRITER_CACHE_MIB)
         except (apsw.Error, OSError) as error:
-            raise ConfigError(f"{self._path} cannot be opened as a SQLite database: {error}") from error
+            raise ConfigError(
+                f"{Path(self._path).absolute()} cannot be opened as a SQLite database: {error}", hint=advice(error)
+            ) from error
+
+    def _connect(self, *, cache_mib: int = CACHE_MIB) -> apsw.Connection:
+        connection = apsw.Connection(self._path, apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if connection.pragma("journal_mode") != "wal":  # asked for again, either would wait while somebody writes
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that free pages can be given back
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged rows in a power cut
         connection.execute(
             "PRAGMA secure_delete = ON"
@@ -225,6 +236,18 @@ class SqliteDatabase:
         connection.set_row_trace(_as_mapping)
         connection.set_wal_hook(self._note_wal)
         return connection
+
+    def _need_file(self) -> None:
+        """Refuse to go on in a file that nobody will find again: what is committed there ends with this process."""
+        gone = identity(self._path) != self._file
+        if gone != self._gone:
+            self._gone = gone
+            if gone:
+                log.error("store.file_gone", file=self._path, hint=FILE_GONE)
+            else:
+                log.info("store.file_is_back", file=self._path)
+        if gone:
+            raise Unavailable("The database file was deleted or replaced; nothing is accepted.", hint=FILE_GONE)
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -270,6 +293,7 @@ class SqliteDatabase:
         alone = len(batch) == 1  # a transaction of one is its own savepoint: two statements fewer
         began = time.perf_counter()
         try:
+            self._need_file()
             connection.execute("BEGIN IMMEDIATE")
             for work, future in batch:
                 woken = set(transaction.woken)
@@ -283,17 +307,17 @@ class SqliteDatabase:
                     elif connection.in_transaction:  # a full disk has ended it already
                         connection.execute("ROLLBACK")
                     transaction.woken = woken
-                    answers.append((future, None, _in_our_words(error)))
+                    answers.append((future, None, in_our_words(error)))
                 if not alone:
                     connection.execute("RELEASE job")
             if connection.in_transaction:
                 connection.execute("COMMIT")
                 self.commits += 1
-        except apsw.Error as refused:
+        except (apsw.Error, Unavailable) as refused:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             transaction.woken.clear()
-            answers = [(future, None, _in_our_words(refused)) for _, future in batch]
+            answers = [(future, None, in_our_words(refused)) for _, future in batch]
         spent = time.perf_counter() - began
         if spent > SLOW_S:
             log.warning(
@@ -309,18 +333,25 @@ class SqliteDatabase:
                 future.set_exception(problem)
 
     def _read(self, work: Work[T]) -> T:
-        connection = getattr(self._of_thread, "connection", None)
-        if connection is None:
-            connection = self._of_thread.connection = self._connect()
-            connection.execute("PRAGMA query_only = ON")
-            self._open_readers.append(connection)
+        connection = getattr(self._of_thread, "connection", None) or self._connect_reader()
         connection.execute("BEGIN")
         try:
             return work(SqliteTransaction(connection))
         except apsw.Error as error:
-            raise _in_our_words(error) from error
+            raise in_our_words(error) from error
         finally:
             connection.execute("ROLLBACK")
+
+    def _connect_reader(self) -> apsw.Connection:
+        self._need_file()  # or we would read another one
+        try:
+            connection = self._connect()
+        except apsw.Error as error:
+            raise in_our_words(error) from error
+        connection.execute("PRAGMA query_only = ON")
+        self._of_thread.connection = connection
+        self._open_readers.append(connection)
+        return connection
 
     def _checkpoint_loop(self) -> None:
         """Copy the log back into the file beside the writer; make it start over when it grew long."""
@@ -335,38 +366,3 @@ class SqliteDatabase:
             except apsw.Error as error:
                 log.warning("store.checkpoint_failed", error=str(error))
         connection.close()
-
-
-def _make_ours_alone(path: str) -> None:
-    """Make the file if there is none, readable by nobody else; SQLite gives its other files the same mode.
-
-    One that is there must not be opened, not even for a moment: closing any descriptor of it gives back every lock that
-    this process has on it, and another program would take itself for the last one and remove the log under us.
-    """
-    with contextlib.suppress(FileExistsError):
-        os.close(_ours_alone(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-
-
-def _ours_alone(path: str, flags: int) -> int:
-    """Open a file; if it is made now, no other user of the machine may read it. An older one keeps its mode."""
-    return os.open(path, flags, 0o600)
-
-
-def _in_our_words(error: BaseException) -> BaseException:
-    match error:
-        case apsw.FullError():
-            return StorageFull(
-                "The disk that holds the database is full; nothing was stored.",
-                hint="Free space, or move the database; Dockbell goes on by itself.",
-            )
-        case (
-            apsw.BusyError()
-            | apsw.IOError()
-            | apsw.CantOpenError()
-            | apsw.ReadOnlyError()
-            | apsw.CorruptError()
-            | apsw.NoMemError()
-        ):
-            return Unavailable(f"The database cannot be written right now: {error}")
-        case _:
-            return error

@@ -64,6 +64,24 @@ def durability(tx: Transaction, dialect: str) -> dict[str, str]:
     return {"synchronous": str(row["synchronous"])}
 
 
+def why_no_writes(tx: Transaction, dialect: str) -> str | None:
+    """What keeps PostgreSQL from taking writes of ours, in its own words for it."""
+    if dialect != "postgres":
+        return None
+    row = tx.one(
+        """
+        SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only,
+               has_table_privilege('events', 'INSERT') AND has_table_privilege('deliveries', 'UPDATE') AS may_write
+        """
+    )
+    assert row is not None
+    if row["standby"]:
+        return "the server is a standby"
+    if row["read_only"]:
+        return "default_transaction_read_only is on"
+    return None if row["may_write"] else "the role has no right to write in its tables"
+
+
 def sqlite_version(tx: Transaction, dialect: str) -> tuple[int, ...] | None:
     if dialect == "postgres":
         return None

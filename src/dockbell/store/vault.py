@@ -26,6 +26,7 @@ KEY_BYTES = 32
 
 
 FINGERPRINT = "fingerprint"
+KEYS_BACK = "Put it back from your backup; only where nothing is sealed yet may it go, and a new one be made."
 KEY_ID_LENGTH = 9
 
 
@@ -74,15 +75,7 @@ class Vault:
 
         A key that no row needs any more may be gone.
         """
-        marks = {row["key_id"]: row["sealed"] for row in tx.all("SELECT key_id, sealed FROM vault_checks")}
-        missing = {key_id: count for key_id, count in rows_by_key(tx).items() if key_id not in self._keys}
-        foreign = sorted(set(marks) - {FINGERPRINT} - set(self._keys))
-        if missing or (foreign and len(foreign) == len(set(marks) - {FINGERPRINT})):
-            raise ConfigError(
-                f"The key ring lacks key {', '.join(sorted(missing) or foreign)}, which sealed "
-                f"{sum(missing.values())} secrets of this database.",
-                hint="Put that key's line back, below the others, and run `dockbell rotate-keys` before taking it out.",
-            )
+        marks, foreign = need_keys_of_rows(tx, set(self._keys))
         for key_id, sealed in marks.items():
             if key_id in self._keys:
                 self.open(sealed, place=f"vault_checks/{key_id}")
@@ -141,11 +134,44 @@ class Vault:
             log.warning("vault.ring_unreadable", error=error.message)
 
     def _take(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigError(f"A secrets key must have {KEY_BYTES} bytes, written as 44 characters of base64.")
         self._keys = {id_of(key): AESGCM(key) for key in keys}
         self._newest = id_of(keys[0])
         self._fingerprint_key = self._fingerprint_key or hmac.digest(keys[0], b"dockbell fingerprint", "sha256")
+
+
+def need_keys_of_rows(tx: Transaction, known: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Refuse a ring without a key that this database's secrets need; its marks, and the keys in them that the ring lacks."""
+    marks = {row["key_id"]: row["sealed"] for row in tx.all("SELECT key_id, sealed FROM vault_checks")}
+    missing = {key_id: count for key_id, count in rows_by_key(tx).items() if key_id not in known}
+    foreign = sorted(set(marks) - {FINGERPRINT} - known)
+    if missing or (foreign and len(foreign) == len(set(marks) - {FINGERPRINT})):
+        raise ConfigError(
+            f"The key ring lacks key {', '.join(sorted(missing) or foreign)}, which sealed "
+            f"{sum(missing.values())} secrets of this database.",
+            hint="Put that key's line back, below the others, and run `dockbell rotate-keys` before taking it out.",
+        )
+    return marks, foreign
+
+
+def need_key_file(tx: Transaction, path: Path) -> None:
+    """Refuse a missing key file of a database that holds secrets: one made anew would open none of them."""
+    has_secrets = None if path.exists() else tx.one("SELECT sealed FROM vault_checks LIMIT 1")
+    if has_secrets is not None:
+        raise ConfigError(
+            f"The key file {path} is missing, and the database holds secrets sealed with key "
+            f"{has_secrets['sealed'][:KEY_ID_LENGTH]}. Put the file back from your backup, or name it in "
+            "DOCKBELL_KEY_FILE.",
+        )
+
+
+def need_ring(tx: Transaction, path: Path) -> str | None:
+    """What `open_vault` refuses, without changing anything; the id of the key that seals, None where there is no file yet."""
+    need_key_file(tx, path)
+    if not path.exists():
+        return None
+    ids = [id_of(key) for key in read_ring(path)]
+    need_keys_of_rows(tx, set(ids))
+    return ids[0]
 
 
 def rows_by_key(tx: Transaction) -> dict[str, int]:
@@ -169,14 +195,8 @@ def open_vault(path: Path, database: Database, *, given: str | None = None) -> V
         keys = keys_of(given, "secret_keys")
         vault = Vault(lambda: keys)
     else:
+        database.submit_read(lambda tx: need_key_file(tx, path)).result()
         if not path.exists():
-            has_secrets = database.submit_read(lambda tx: tx.one("SELECT sealed FROM vault_checks LIMIT 1")).result()
-            if has_secrets is not None:
-                raise ConfigError(
-                    f"The key file {path} is missing, and the database holds secrets sealed with key "
-                    f"{has_secrets['sealed'][:KEY_ID_LENGTH]}. Put the file back from your backup, or name it in "
-                    "DOCKBELL_KEY_FILE.",
-                )
             _make_key_file(path)
         _warn_if_open_to_others(path)
         vault = Vault(lambda: read_ring(path))
@@ -188,14 +208,24 @@ def read_ring(path: Path) -> list[bytes]:
     try:
         return keys_of(path.read_text("ascii"), f"The key file {path}")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The key file {path} cannot be read: {error}") from error
+        raise ConfigError(
+            f"The key file {path} cannot be read: {error}",
+            hint="It must belong to the user that Dockbell runs as. If it is damaged, put it back from your backup.",
+        ) from error
 
 
 def keys_of(text: str, where: str) -> list[bytes]:
     try:
-        return [base64.b64decode(line, validate=True) for line in text.split()]
+        keys = [base64.b64decode(line, validate=True) for line in text.split()]
     except ValueError as error:
-        raise ConfigError(f"{where} cannot be read: {error}") from error
+        raise ConfigError(f"{where} holds what is no base64: {error}.", hint=KEYS_BACK) from error
+    if not keys:
+        raise ConfigError(f"{where} holds no key.", hint=KEYS_BACK)
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ConfigError(
+            f"{where} holds a key that has not {KEY_BYTES} bytes, written as 44 characters of base64.", hint=KEYS_BACK
+        )
+    return keys
 
 
 def add_key(path: Path) -> str:
@@ -216,9 +246,15 @@ def add_key(path: Path) -> str:
 
 
 def _make_key_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+    except OSError as error:
+        raise ConfigError(
+            f"The key file {path.absolute()} cannot be made: {error.strerror}.",
+            hint="Name a file in a folder of Dockbell's own in DOCKBELL_KEY_FILE.",
+        ) from error
     log.warning(
         "vault.key_made", file=str(path), hint="Back it up apart from the database: without it no stored secret opens."
     )

@@ -1,13 +1,16 @@
 """uvicorn as Dockbell runs it: the fast parser, limits for those who connect, and an end that waits for attempts."""
 
 import asyncio
+import errno
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+from dockbell.errors import ConfigError
 from dockbell.web.connection import Connection, Limits, protocol_with
 
 REQUESTS_END_S = 5
@@ -52,6 +55,44 @@ def a_server(
             timeout_graceful_shutdown=REQUESTS_END_S,
         ),
     )
+
+
+def taken_addresses(host: str, port: int) -> list[socket.socket]:
+    """Sockets with every address that `host` means, to listen on later. Raises ConfigError."""
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            if family == socket.AF_INET6 and not _has_ipv6():
+                continue  # `localhost` is both, also on a machine that has but one
+            sockets.append(taken := socket.socket(family, kind, protocol))
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            taken.bind(address)
+    except (OSError, UnicodeError) as error:  # the name is not known, or can be none
+        for each in sockets:
+            each.close()
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (None, "it is no name")
+        raise ConfigError(
+            f"Dockbell cannot listen on {host} (server.host), port {port} (server.port): {why}.",
+            hint=_WAY_OUT.get(number or 0, "Name an address of this machine in server.host, such as 127.0.0.1."),
+        ) from error
+    return sockets
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
+
+
+_WAY_OUT = {
+    errno.EADDRINUSE: "Another program has that port: end it, or name another in server.port (DOCKBELL_SERVER__PORT).",
+    errno.EACCES: "Ports below 1024 need privileges: name a higher one in server.port, and let the proxy have that one.",
+}
 
 
 async def tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:

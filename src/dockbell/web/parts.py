@@ -13,6 +13,7 @@ from dockbell.actions.rates import Rates
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, SystemClock
 from dockbell.domain.findings import Installation
+from dockbell.errors import Unavailable
 from dockbell.store.database import Database
 
 
@@ -32,6 +33,8 @@ class Parts:
     """The reference warehouse runs in this process."""
     ended: Callable[[], str | None] = lambda: None
     """The part of the node that ended unasked; while all of them run, None."""
+    refused: Callable[[], Unavailable | None] = lambda: None
+    """Why the store takes no writes; while it does, None."""
     room: Callable[[], bool] = lambda: True
     """The disk has room for more events."""
     tests: Pace = field(default_factory=lambda: Pace(SystemClock()))

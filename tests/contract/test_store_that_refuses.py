@@ -1,0 +1,199 @@
+"""A store that may not be written, or is not what it was: found at the start, or as soon as it is so."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import apsw
+import psycopg
+import pytest
+from psycopg import sql
+
+from dockbell.actions.doctor import examine
+from dockbell.app import App, Store
+from dockbell.clock import SystemClock
+from dockbell.domain.findings import Installation
+from dockbell.errors import ConfigError, Unavailable
+from dockbell.settings import ServerSettings, Settings
+from dockbell.store.database import Database, Transaction, open_database
+from dockbell.store.migrate import migrate
+from dockbell.store.outbox import open_outbox
+from dockbell.web.listen import taken_addresses
+from tests.support.asgi import Api
+from tests.support.program import free_port
+from tests.support.rows import put_goods_owners, rows_of
+
+_never = threading.Event()
+
+
+@contextmanager
+def read_only(database_url: str, tmp_path: Path) -> Iterator[None]:
+    """SQLite's file is moved away; PostgreSQL's database is switched to reading, and everybody connects anew."""
+    if database_url.startswith("sqlite"):
+        file, away = tmp_path / "data.sqlite", tmp_path / "away"
+        file.rename(away)
+        yield
+        away.rename(file)
+        return
+    with psycopg.connect(database_url, autocommit=True, application_name="switch") as admin:
+        name = sql.Identifier(admin.info.dbname)
+        admin.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+        try:
+            admin.execute("""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'test_%'
+            """)
+            yield
+        finally:
+            admin.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))
+            admin.execute("""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'test_%'
+            """)
+
+
+async def test_a_node_whose_store_takes_no_writes_is_not_healthy_until_it_does(database_url: str, tmp_path: Path):
+    settings = Settings(database=database_url, key_file=tmp_path / "key", server=ServerSettings(port=free_port()))
+    app = App(settings, Store(settings))
+    await app.start()
+    api = Api(app.asgi)
+
+    async def answers(status: int) -> None:
+        for _ in range(400):
+            if (await api.get("/api/v1/health")).status == status:
+                return
+            await asyncio.to_thread(_never.wait, 0.05)
+        pytest.fail(f"health never answered {status}")
+
+    await answers(200)
+    with read_only(database_url, tmp_path):
+        await answers(503)
+    await answers(200)
+    await app.stop()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(str(tmp_path / "data.sqlite"))
+    migrate(opened, now=1)
+    yield opened
+    opened.close()
+
+
+def test_nothing_is_accepted_into_a_file_that_was_deleted(sqlite: Database, tmp_path: Path):
+    file = tmp_path / "data.sqlite"
+    file.rename(tmp_path / "away")
+    with pytest.raises(Unavailable, match="deleted or replaced"):
+        put_goods_owners(sqlite)
+    with pytest.raises(Unavailable, match="deleted or replaced"):  # no thread has read yet: each connects only now
+        rows_of(sqlite, "SELECT id FROM goods_owners")
+    assert not file.exists()
+    file.write_bytes((tmp_path / "away").read_bytes())
+    with pytest.raises(Unavailable, match="deleted or replaced"):
+        put_goods_owners(sqlite)
+    (tmp_path / "away").replace(file)
+    put_goods_owners(sqlite)
+    assert rows_of(sqlite, "SELECT id FROM goods_owners")
+
+
+def test_a_postgresql_that_takes_no_writes_is_a_finding(fresh_schema: str):
+    opened = open_database(fresh_schema)
+    migrate(opened, now=1)
+    opened.close()
+    opened = open_database(
+        fresh_schema.replace(quote("-csearch"), quote("-cdefault_transaction_read_only=on -csearch"))
+    )
+    found = {each.code: each for each in examine(opened, Installation(), SystemClock())}
+    with pytest.raises(Unavailable) as refused:
+        put_goods_owners(opened)
+    opened.close()
+    assert "default_transaction_read_only is on" in found["no_writes"].text
+    assert "dockbell doctor" in refused.value.hint
+
+
+@pytest.mark.parametrize("sees_the_schema", [True, False])
+def test_a_role_without_rights_is_told_what_to_grant(fresh_schema: str, sees_the_schema: bool):
+    def as_another(tx: Transaction) -> None:
+        [schema] = [row["name"] for row in tx.all("SELECT current_schema() AS name")]
+        if sees_the_schema:
+            tx.run(f"GRANT USAGE ON SCHEMA {schema} TO pg_monitor")
+        tx.run("SET LOCAL ROLE pg_monitor")
+        tx.run("CREATE TABLE mine (n BIGINT)")
+
+    opened = open_database(fresh_schema)
+    with pytest.raises(Unavailable) as refused:
+        opened.submit_write(as_another).result()
+    opened.close()
+    assert "OWNER TO" in refused.value.hint
+
+
+def test_a_postgresql_without_room_for_every_letter_is_refused(postgres_url: str):
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+        try:
+            latin = postgres_url.replace(f"/{admin.info.dbname}", "/latin")
+            with pytest.raises(ConfigError, match="encoding LATIN1") as refused:
+                open_database(latin)
+            assert "ENCODING 'UTF8'" in refused.value.hint
+            open_outbox(latin).close()  # another program's, from which we only read
+        finally:
+            admin.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_an_address_that_postgresql_does_not_understand_is_refused_without_its_password():
+    with pytest.raises(ConfigError, match="none that PostgreSQL understands") as refused:
+        open_database("host=x pasword=secret")
+    assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.write_bytes(b"no database at all" * 400), "restore a backup"),
+        (lambda file: file.mkdir(), "chown"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_named_with_what_to_do(tmp_path: Path, spoil, said):
+    file = tmp_path / "data.sqlite"
+    spoil(file)
+    with pytest.raises(ConfigError) as refused:
+        open_database(str(file))
+    assert str(file) in refused.value.message
+    assert said in refused.value.hint
+
+
+def test_a_file_that_may_not_be_written_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root, whom no file is forbidden
+    with pytest.raises(ConfigError, match="may not read and write") as refused:
+        open_database(str(tmp_path / "data.sqlite"))
+    assert "chown" in refused.value.hint
+
+
+def test_a_file_that_another_program_holds_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dockbell.store.sqlite.BUSY_TIMEOUT_MS", 10)
+    other = apsw.Connection(str(tmp_path / "data.sqlite"))
+    other.execute("CREATE TABLE t (n); BEGIN EXCLUSIVE")
+    with pytest.raises(ConfigError, match=r"data\.sqlite") as refused:
+        open_database(str(tmp_path / "data.sqlite"))
+    other.close()
+    assert "Another program holds the file" in refused.value.hint
+
+
+def test_an_address_to_listen_on_that_cannot_be_had_is_named_by_its_settings():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"127.0.0.1 \(server.host\), port {port} \(server.port\)") as refused:
+            taken_addresses("127.0.0.1", port)
+        assert "Another program has that port" in refused.value.hint
+    with pytest.raises(ConfigError) as refused:
+        taken_addresses("192.0.2.1", port)
+    assert "an address of this machine" in refused.value.hint
+    with pytest.raises(ConfigError, match="it is no name"):
+        taken_addresses("x" * 64 + ".localhost", port)
+    for each in taken_addresses("127.0.0.1", port):
+        each.close()
