@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered, NotSent, Outcome, Unanswered
 from dockbell.domain.request import OutgoingRequest
 from dockbell.store.database import Database
+from dockbell.testing.clock import ManualClock
 from tests.support.node import Node, a_node, an_event
 
 ONE_DAY = [0, 1, 6, 21, 51, *range(171, 1372, 120)]
@@ -187,3 +188,19 @@ async def test_retries_of_many_deliveries_are_spread_but_never_early(database: D
         await node.rest()
         due = sorted(row["due_at"] - began for row in node.rows("SELECT due_at FROM deliveries"))
         assert due == [60 * SECOND, int(61.5 * SECOND), 63 * SECOND, 66 * SECOND]
+
+
+async def test_r9_an_attempt_under_way_while_the_clock_is_set_a_day_ahead_is_tried_again(
+    database: Database, tmp_path: Path
+):
+    async with a_node(database, tmp_path, clock=(clock := ManualClock())) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "one-day"}).webhook["id"]
+        node.sender.answer_with(Answered(500))
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        clock._now += 2 * DAY  # nobody who sleeps by it is woken: it is set, time does not pass
+        node.sender.let_go()
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert (shown["status"], [attempt["code"] for attempt in shown["attemptList"]]) == ("pending", ["http_500"])

@@ -59,9 +59,9 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
     failed = code != "delivered" and code not in NO_FAILURE
     failures = lease.failures + failed
     policy = NONE if job.event.test else job.webhook.retry_policy
-    decision = decide(
-        outcome, policy, failures=failures, first_attempt_at=lease.first_attempt_at, now=now, jitter=jitter
-    )
+    # What is later than the lease's end is a clock that was set ahead meanwhile: the delivery is no older for it.
+    first_attempt_at = lease.first_attempt_at + max(0, now - lease.until)
+    decision = decide(outcome, policy, failures=failures, first_attempt_at=first_attempt_at, now=now, jitter=jitter)
     if isinstance(decision, TryAgain):
         next_status, due_at, deactivate = "pending", decision.at, False
     else:
