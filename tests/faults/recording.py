@@ -108,21 +108,24 @@ class Disk:
 
     certain: dict[str, bytearray]
     since: dict[str, list[Write]] = field(default_factory=lambda: defaultdict(list))
-    _at_sync: dict[str, int] = field(default_factory=dict)
+    _at_sync: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By thread, the file and how many of its writes had been made when its sync began."""
 
     def play(self, step: Step) -> None:
         match step:
             case Write():
                 self.since[step.file].append(step)
             case SyncBegan():
-                self._at_sync[step.thread] = len(self.since[step.file])
+                self._at_sync[step.thread] = step.file, len(self.since[step.file])
             case SyncEnded():
-                count = self._at_sync.pop(step.thread)
+                _, count = self._at_sync.pop(step.thread)
                 for write in self.since[step.file][:count]:
                     _apply(self.certain.setdefault(step.file, bytearray()), write)
                 del self.since[step.file][:count]
                 # Another sync of the file may be under way in another thread: it began with as many writes fewer now.
-                self._at_sync = {thread: max(0, n - count) for thread, n in self._at_sync.items()}
+                for thread, (file, before) in self._at_sync.items():
+                    if file == step.file:
+                        self._at_sync[thread] = file, max(0, before - count)
             case Answer():
                 pass
 

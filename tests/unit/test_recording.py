@@ -73,3 +73,19 @@ def test_a_file_that_was_cut_off_is_longer_until_that_is_certain():
     assert played(Write(FILE, 2, None), SyncBegan(FILE, "7"), SyncEnded(FILE, "7")).after_a_power_cut(
         "dropped", CHOOSE
     ) == {FILE: b".."}
+
+
+def test_two_syncs_of_one_file_make_certain_what_was_there_when_each_began():
+    first = [Write(FILE, 0, b"ab"), SyncBegan(FILE, "1"), Write(FILE, 2, b"cd"), SyncBegan(FILE, "2")]
+    disk = played(*first, SyncEnded(FILE, "1"))
+    assert disk.after_a_power_cut("dropped", CHOOSE) == {FILE: b"ab.."}
+    disk.play(Write(FILE, 4, b"ef"))
+    disk.play(SyncEnded(FILE, "2"))
+    assert disk.after_a_power_cut("dropped", CHOOSE) == {FILE: b"abcd"}
+
+
+def test_the_sync_of_another_file_takes_nothing_away():
+    other = [Write("data.sqlite", at, b"x") for at in range(5)]
+    syncs = [SyncBegan("data.sqlite", "checkpoint"), SyncBegan(FILE, "commit"), SyncEnded("data.sqlite", "checkpoint")]
+    disk = played(Write(FILE, 0, b"ab"), *other, *syncs, SyncEnded(FILE, "commit"))
+    assert disk.after_a_power_cut("dropped", CHOOSE) == {FILE: b"ab..", "data.sqlite": b"xxxxx"}
