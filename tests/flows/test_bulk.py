@@ -69,6 +69,16 @@ def test_a_run_goes_on_where_it_stopped_and_meets_each_delivery_once(store, open
     assert by_status(store) == {"pending": 30}
 
 
+@pytest.mark.parametrize("about", ["order/{0}", "order {0}", "{0}"])
+def test_a_run_finds_the_deliveries_of_an_object(store, about):
+    write(store, lambda tx: tx.run("UPDATE events SET object_key = 'order/' || id, object_number = CAST(id AS TEXT)"))
+    [row] = rows_of(store, "SELECT max(event_id) AS id FROM deliveries WHERE webhook_id = 1")
+    text = about.format(row["id"])
+    run = write(store, lambda tx: bulk.begin(tx, ADMIN, "cancel", now=NOW, about=text))
+    assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
+    assert by_status(store) == {"cancelled": 1, "pending": 29}
+
+
 def test_a_run_never_touches_another_goods_owners_deliveries(store):
     run = write(store, lambda tx: bulk.begin(tx, OF_FJORD, "cancel", now=NOW))
     assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))

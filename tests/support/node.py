@@ -133,8 +133,8 @@ class Node:
         return str((await self.delivery(event_id, webhook_id))["status"])
 
     async def until(self, holds: Callable[[], Any], *, what: str = "") -> None:
-        """Wait until a condition on this node's own memory holds, or fail after ten seconds."""
-        end = time.monotonic() + PATIENCE_S
+        """Wait until a condition on this node's own memory holds, or fail after half a minute."""
+        end = time.monotonic() + 3 * PATIENCE_S
         while not holds():
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain{': ' + what if what else ''}")
@@ -163,7 +163,7 @@ class Node:
 
     async def rest(self) -> None:
         """Wait until nothing is being sent and nothing that may be sent is due."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + 3 * PATIENCE_S
         while True:
             await self.worker.quiet()
             await self.napping()

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from dockbell.actions import audit, deliveries
@@ -22,6 +23,7 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
 from dockbell.store import delivery_log
 from dockbell.store.database import Database, Row, Transaction
+from dockbell.store.objects import Sought
 
 A_BATCH = 200
 MOST_TICKED = 1_000
@@ -92,7 +94,7 @@ def begin(
         actor_label=actor.label,
         actor_address=actor.address,
         goods_owners=json.dumps(deliveries.own_of(actor)),
-        chosen=json.dumps(chosen),
+        chosen=json.dumps(chosen, default=msgspec.to_builtins),
         event=before[0],
         webhook=before[1],
         until=now + LEASE,
@@ -146,6 +148,8 @@ def next_batch(tx: Transaction, number: str, *, now: Moment, holder: str = "", b
     if "keys" in chosen:
         keys = [(event, webhook) for event, webhook in chosen["keys"] if (event, webhook) < position][:batch]
     else:
+        if chosen["about"] is not None:
+            chosen["about"] = Sought(**chosen["about"])
         found = delivery_log.page(tx, **chosen, before=position, limit=batch)
         keys = [(row["event_id"], row["webhook_id"]) for row in found]
     many = delivery_log.resend_many if run["action"] == "resend" else delivery_log.cancel_many
