@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import trustme
@@ -226,7 +226,10 @@ def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
         assert (proxy.connections, receiver.connections) == (0, 1)
 
 
-def test_a_silent_name_server_is_a_dns_timeout_and_costs_nobody_else():
+@pytest.mark.parametrize(
+    ("names", "owners"), [(range(20), [1] * 20), ([0] * 20, range(3, 23))], ids=["of one goods owner", "one, of many"]
+)
+def test_a_silent_name_server_is_a_dns_timeout_and_costs_nobody_else(names: Sequence[int], owners: Sequence[int]):
     released = threading.Event()
 
     def resolver(host: str, port: int) -> list[str]:
@@ -235,33 +238,15 @@ def test_a_silent_name_server_is_a_dns_timeout_and_costs_nobody_else():
         return ["127.0.0.1"]
 
     with Receiver("200") as receiver, Door(HERE, resolver=resolver, connect_timeout_s=0.5) as door:
-        for number in range(20):
-            door.submit(number, f"http://silent-{number}.example.com:{receiver.port}/")
+        for place, (name, owner) in enumerate(zip(names, owners, strict=True)):
+            url = f"http://silent-{name}.example.com:{receiver.port}/"
+            door.submit(place, url, goods_owners=frozenset({owner}), pool=(owner, owner))
         door.submit("other", f"http://{NAME}:{receiver.port}/", goods_owners=frozenset({2}), pool=(2, 2))
         outcomes = [door.next() for _ in range(21)]
         released.set()
         assert outcomes[0][0] == "other", "the other goods owner does not wait"
         assert Counter(code_of(outcome) for _, outcome in outcomes) == {"delivered": 1, "dns_timeout": 20}
         assert receiver.connections == 1
-
-
-def test_a_silent_name_that_many_goods_owners_send_to_costs_nobody_else():
-    released = threading.Event()
-
-    def resolver(host: str, port: int) -> list[str]:
-        if host.startswith("silent"):
-            released.wait(HANGS_AFTER_S)
-        return ["127.0.0.1"]
-
-    with Receiver("200") as receiver, Door(HERE, resolver=resolver, connect_timeout_s=0.5) as door:
-        for owner in range(3, 23):
-            url = f"http://silent.example.com:{receiver.port}/"
-            door.submit(owner, url, goods_owners=frozenset({owner}), pool=(owner, owner))
-        door.submit("other", f"http://{NAME}:{receiver.port}/", goods_owners=frozenset({2}), pool=(2, 2))
-        outcomes = [door.next() for _ in range(21)]
-        released.set()
-        assert outcomes[0][0] == "other", "the other goods owner does not wait"
-        assert Counter(code_of(outcome) for _, outcome in outcomes) == {"delivered": 1, "dns_timeout": 20}
 
 
 def test_who_asks_while_a_name_is_looked_up_shares_the_lookup_and_is_judged_alone():

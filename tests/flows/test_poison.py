@@ -2,10 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from dockbell.actions.journal import CLOSINGS_A_COMMIT
+from dockbell.actions.publish import Accepted
 from dockbell.clock import MINUTE
 from dockbell.delivery import attempt as attempt_module
 from dockbell.delivery import worker as worker_module
@@ -137,6 +140,30 @@ async def test_r7_an_event_that_the_store_refuses_is_refused_alone(
         answers = await asyncio.gather(*publishing, return_exceptions=True)
         assert [isinstance(answer, Unavailable) for answer in answers] == [n == 7 for n in range(20)]
         await node.rest()
-        accepted = [each.event_id for answer in answers if isinstance(answer, list) for each in answer]  # type: ignore[union-attr]
+        verdicts = [each for answer in answers if isinstance(answer, list) for each in answer]
+        accepted = [each.event_id for each in verdicts if isinstance(each, Accepted)]
         assert {await node.status(event, webhook) for event in accepted} == {"delivered"}
         assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
+
+
+async def test_r7_while_it_is_looked_for_what_the_store_refuses_outcomes_and_events_go_apart(
+    database: Database, tmp_path: Path
+):
+    """Together, a busy node would never find a bad event: its outcomes make each commit one of both."""
+    async with a_node(database, tmp_path) as node:
+        journal = node.journal
+        journal._is_busy = True  # nothing is written but what is taken here
+
+        def taken() -> tuple[int, int]:
+            journal._requests, journal._closings = [SimpleNamespace(events=[1])] * 40, [SimpleNamespace()] * 40  # type: ignore[list-item]
+            commit = journal._taken()
+            counts = len(commit.requests), len(commit.closings)
+            journal._commit, journal._requests, journal._closings, journal._queued = None, [], [], 0
+            return counts
+
+        assert taken() == (40, 40)
+        journal._requests_a_commit = journal._closings_a_commit = 20
+        assert taken() == (0, 20)
+        journal._closings_a_commit = CLOSINGS_A_COMMIT
+        assert taken() == (20, 0)
+        journal._is_busy = False

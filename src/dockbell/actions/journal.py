@@ -256,11 +256,12 @@ class Journal:
         """What waits now: taken when the store begins, so that as much as possible shares the commit."""
         with self._lock:
             if self._commit is None:  # the store may begin anew with the same
-                # While it is looked for what the store refuses among the outcomes, nobody's events are refused along with it.
-                looking = bool(self._closings) and self._closings_a_commit < CLOSINGS_A_COMMIT
-                count = self._closings_a_commit
+                # While it is looked for what the store refuses, outcomes and events go apart: of a busy node's there are always both.
+                outcomes_alone = bool(self._closings) and self._closings_a_commit < CLOSINGS_A_COMMIT
+                events_alone = bool(self._requests) and self._requests_a_commit < EVENTS_A_COMMIT and not outcomes_alone
+                count = 0 if events_alone else self._closings_a_commit
                 closings, self._closings = self._closings[:count], self._closings[count:]
-                self._commit = Commit([] if looking else self._take_requests(), closings, {})
+                self._commit = Commit([] if outcomes_alone else self._take_requests(), closings, {})
             return self._commit
 
     def _take_requests(self) -> list[Request]:
@@ -305,8 +306,10 @@ class Journal:
 
     def _answer(self, commit: Commit) -> None:
         """Tell the publishers, and hand the deliveries on."""
-        self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
-        self._requests_a_commit = min(EVENTS_A_COMMIT, 2 * self._requests_a_commit)
+        if commit.closings:
+            self._closings_a_commit = min(CLOSINGS_A_COMMIT, 2 * self._closings_a_commit)
+        if commit.requests:
+            self._requests_a_commit = min(EVENTS_A_COMMIT, 2 * self._requests_a_commit)
         self._dispatcher.closed(commit.closings)  # first: their places are free
         born: list[Job] = []
         for request in commit.requests:
