@@ -47,5 +47,5 @@ def test_as_many_connections_are_kept_as_it_was_told(kept: int, connections: int
     """Twenty webhooks in turn, twice: with room for all of them the second time needs no new connection."""
     with Receiver(answering(200)) as receiver, Door(kept=kept) as door:
         for webhook in [*range(20)] * 2:
-            door.send(receiver.url, pool=(webhook, 1))
+            assert code_of(door.send(receiver.url, pool=(webhook, 1))) == "delivered"
         assert receiver.connections == connections
