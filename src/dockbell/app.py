@@ -175,9 +175,9 @@ class App:
         alone = store.database.serve_alone()
         if alone:
             await self._rescue_all()
-        await store.index.refresh(store.database)
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
+        await store.index.refresh(store.database)
         self.ceiling = Ceiling(
             store.database, store.clock,
             deliveries=settings.limits.queued_deliveries, mebibytes=settings.limits.queued_mebibytes,

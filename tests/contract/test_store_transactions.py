@@ -70,26 +70,6 @@ def test_a_failing_transaction_leaves_nothing_and_does_not_hurt_its_neighbours(d
     assert noted(database) == [1, 2]
 
 
-def test_a_failing_transaction_wakes_nobody(database: Database):
-    heard: list[str] = []
-    done = threading.Event()
-    database.listen("failed", lambda: heard.append("failed"))
-    database.listen("committed", done.set)
-
-    def half(tx: Transaction) -> None:
-        tx.wake("failed")
-        raise LookupError("changed my mind")
-
-    for _ in range(50):
-        with pytest.raises(LookupError):
-            write(database, half)
-        write(database, lambda tx: tx.wake("committed"))
-        if done.wait(0.1):  # PostgreSQL's listener may still be connecting
-            break
-    assert done.is_set()
-    assert heard == []
-
-
 def test_a_read_cannot_write(database: Database):
     with pytest.raises(Exception, match=r"(?i)read.?only"):
         read(database, note(1))
@@ -297,45 +277,6 @@ def test_nobody_changes_a_webhook_between_a_pin_and_its_commit(database: Databas
     go_on.set()
     assert accepting.result(PATIENCE_S) == 0
     changing.result(PATIENCE_S)
-
-
-def test_a_change_of_webhooks_wakes_the_other_node(database: Database, open_again: Callable[[], Database]):
-    assert hears(open_again(), webhooks.TOPIC, lambda: put_webhook(database, 1, goods_owners=()))
-
-
-def test_a_commit_wakes_listeners_on_the_same_node(database: Database):
-    assert hears(database, "topic", lambda: write(database, lambda tx: tx.wake("topic")))
-
-
-def test_a_commit_of_another_process_wakes_listeners(database: Database, database_url: str):
-    program = (
-        "import sys\n"
-        "from dockbell.store.database import open_database\n"
-        "database = open_database(sys.argv[1])\n"
-        "def work(tx):\n"
-        "    tx.run(\"UPDATE counters SET value = value + 1 WHERE name = 'webhook'\")\n"
-        "    tx.wake('deliveries')\n"
-        "database.submit_write(work).result()\n"
-        "database.close()\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    assert hears(
-        database,
-        "deliveries",
-        lambda: subprocess.run([sys.executable, "-c", program, database_url], check=True, env=environment),
-        tries=5,
-    )
-
-
-def hears(database: Database, topic: str, commit: Callable[[], object], *, tries: int = 50) -> bool:
-    """Whether a listener is called. Committed again while PostgreSQL's listener may still be connecting."""
-    heard = threading.Event()
-    database.listen(topic, heard.set)
-    for _ in range(tries):
-        commit()
-        if heard.wait(1.5):
-            return True
-    return False
 
 
 def test_the_databases_clock_is_compared_with_ours(database: Database):

@@ -304,20 +304,16 @@ class PostgresDatabase:
                     _hang_up(connection)
 
     def _listen_loop(self) -> None:
-        """Hear what other nodes committed. After a broken connection everyone is woken: something may have been missed."""
-        broken = False
+        """Hear what is committed. Whenever we begin to, everyone is woken: what was committed until then was not heard."""
         while not self._closing.is_set():
             try:
                 with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=5) as connection:
                     connection.execute("LISTEN dockbell")
-                    if broken:
-                        self._wake(*self._listeners)
-                    broken = False
+                    self._wake(*self._listeners)
                     while not self._closing.is_set():
                         for notice in connection.notifies(timeout=0.25):
                             self._wake(notice.payload)
             except psycopg.Error as error:
-                broken = True
                 log.warning("store.listen_broken", error=str(error).strip())
                 self._closing.wait(1.0)
 

@@ -1,0 +1,100 @@
+"""Who listens to a topic is woken by commits, on both databases: its own node's, another node's and another process's."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from dockbell.store import webhooks
+from dockbell.store.database import Database, Transaction, open_database
+from tests.support.rows import put_webhook, write
+
+PATIENCE_S = 10.0
+
+
+def test_a_change_of_webhooks_wakes_the_other_node(database: Database, open_again: Callable[[], Database]):
+    assert hears(open_again(), webhooks.TOPIC, lambda: put_webhook(database, 1, goods_owners=()))
+
+
+def test_a_commit_wakes_listeners_on_the_same_node(database: Database):
+    assert hears(database, "topic", lambda: write(database, lambda tx: tx.wake("topic")))
+
+
+def test_a_commit_of_another_process_wakes_listeners(database: Database, database_url: str):
+    program = (
+        "import sys\n"
+        "from dockbell.store.database import open_database\n"
+        "database = open_database(sys.argv[1])\n"
+        "def work(tx):\n"
+        "    tx.run(\"UPDATE counters SET value = value + 1 WHERE name = 'webhook'\")\n"
+        "    tx.wake('deliveries')\n"
+        "database.submit_write(work).result()\n"
+        "database.close()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert hears(
+        database,
+        "deliveries",
+        lambda: subprocess.run([sys.executable, "-c", program, database_url], check=True, env=environment),
+        tries=5,
+    )
+
+
+def hears(database: Database, topic: str, commit: Callable[[], object], *, tries: int = 50) -> bool:
+    """Whether a listener is called. Committed again while PostgreSQL's listener may still be connecting."""
+    heard = threading.Event()
+    database.listen(topic, heard.set)
+    for _ in range(tries):
+        commit()
+        if heard.wait(1.5):
+            return True
+    return False
+
+
+def test_a_failing_transaction_wakes_nobody(database: Database):
+    heard: list[str] = []
+    done = threading.Event()
+    database.listen("failed", lambda: heard.append("failed"))
+    database.listen("committed", done.set)
+
+    def half(tx: Transaction) -> None:
+        tx.wake("failed")
+        raise LookupError("changed my mind")
+
+    for _ in range(50):
+        with pytest.raises(LookupError):
+            write(database, half)
+        write(database, lambda tx: tx.wake("committed"))
+        if done.wait(0.1):  # PostgreSQL's listener may still be connecting
+            break
+    assert done.is_set()
+    assert heard == []
+
+
+def test_who_listens_before_postgresql_does_is_woken_for_what_it_did_not_hear(
+    fresh_schema: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A node looks at its database first and hears its news a little later: what was committed between would wait a minute."""
+    connect, looked = psycopg.connect, threading.Event()
+
+    def late(*args: Any, **options: Any) -> psycopg.Connection[Any]:
+        if threading.current_thread().name == "postgres-listen":
+            assert looked.wait(PATIENCE_S)
+        return connect(*args, **options)
+
+    monkeypatch.setattr(psycopg, "connect", late)
+    database = open_database(fresh_schema)
+    try:
+        woken = threading.Event()
+        database.listen("topic", woken.set)
+        write(database, lambda tx: tx.wake("topic"))
+        looked.set()
+        assert woken.wait(PATIENCE_S)
+    finally:
+        looked.set()
+        database.close()
