@@ -38,7 +38,7 @@ FAMILIES = (
     "clocks",
     "restarts",
     "doors",
-    "model",
+    "walk",
     "fairness",
     "housekeeping",
     "soak",

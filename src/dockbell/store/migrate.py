@@ -12,9 +12,9 @@ from dockbell.store.database import Database, Transaction
 
 def migrate(database: Database, *, now: Moment) -> list[str]:
     """Apply the missing steps; their names."""
-    database.submit_write(lambda tx: _prepare(tx, database.dialect)).result()
+    already = database.submit_write(lambda tx: _prepare(tx, database.dialect)).result()
     applied = []
-    for number, name, text in steps():
+    for number, name, text in (step for step in steps() if step[0] > already):
         if database.submit_write(lambda tx, n=number, t=text: _apply(tx, database.dialect, n, t, now)).result():  # type: ignore[misc]
             applied.append(name)
     return applied
@@ -49,8 +49,7 @@ def found(tx: Transaction, dialect: str) -> int | None:
     )
     if there is None or there["name"] is None:
         return None
-    row = tx.one("SELECT max(number) AS number FROM schema_steps")
-    return None if row is None or row["number"] is None else int(row["number"])
+    return _newest_applied(tx) or None
 
 
 def steps() -> list[tuple[int, str, str]]:
@@ -59,17 +58,23 @@ def steps() -> list[tuple[int, str, str]]:
     return [(int(name[:4]), name, (folder / name).read_text("utf-8")) for name in files]
 
 
-def _prepare(tx: Transaction, dialect: str) -> None:
+def _prepare(tx: Transaction, dialect: str) -> int:
+    """The newest step that was applied."""
     if dialect == "postgres":
         tx.run("SELECT pg_advisory_xact_lock(727001)")
     tx.run("CREATE TABLE IF NOT EXISTS schema_steps (number BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)")
+    return _newest_applied(tx)
+
+
+def _newest_applied(tx: Transaction) -> int:
+    row = tx.one("SELECT max(number) AS number FROM schema_steps")
+    return 0 if row is None or row["number"] is None else int(row["number"])
 
 
 def _apply(tx: Transaction, dialect: str, number: int, text: str, now: Moment) -> bool:
     if dialect == "postgres":
         tx.run("SELECT pg_advisory_xact_lock(727001)")
-    newest = tx.one("SELECT max(number) AS number FROM schema_steps")
-    if newest is not None and (newest["number"] or 0) >= number:
+    if _newest_applied(tx) >= number:  # by another program, in the meantime
         return False
     for statement in statements_of(text, dialect):
         tx.run(statement)

@@ -159,6 +159,7 @@ class PostgresDatabase:
             open=True,
         )
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="postgres")
+        self._listening: psycopg.Connection[Any] | None = None
         self._listener = threading.Thread(target=self._listen_loop, name="postgres-listen", daemon=True)
         self._listener.start()
 
@@ -231,6 +232,8 @@ class PostgresDatabase:
     def close(self) -> None:
         self._closing.set()
         self._threads.shutdown()
+        if self._listening is not None:
+            _hang_up(self._listening)
         self._listener.join()
         self._pool.close()
 
@@ -308,12 +311,15 @@ class PostgresDatabase:
         while not self._closing.is_set():
             try:
                 with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=5) as connection:
+                    self._listening = connection
                     connection.execute("LISTEN dockbell")
                     self._wake(*self._listeners)
                     while not self._closing.is_set():
                         for notice in connection.notifies(timeout=0.25):
                             self._wake(notice.payload)
             except psycopg.Error as error:
+                if self._closing.is_set():
+                    return
                 log.warning("store.listen_broken", error=str(error).strip())
                 self._closing.wait(1.0)
 
