@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BUILD = Path(__file__).parents[2] / "build"
 UNPACKED = "chromium"
+PROGRAM = "usr/lib/chromium/chromium"
 LONGEST_S = 300.0
 ADVICE = (
     "Install it (Debian: apt-get install chromium; Fedora: dnf install chromium), or name its program in TEST_CHROMIUM."
@@ -100,12 +101,13 @@ def unpack(build: Path) -> Path:
     for file in sorted(packages.glob("*.deb")):
         _run(["dpkg", "-x", str(file), str(folder)])
     shutil.rmtree(packages)
-    # Written last: it says that everything is there.
-    (folder / "whole").touch()
-    if (found := _unpacked(build)) is None:
+    program = folder / PROGRAM
+    if not os.access(program, os.X_OK):
         raise NoChromium(f"{', '.join(wanted)} were unpacked in {folder}, but no program is where it was expected.")
-    _run([str(found), "--version"], env={**os.environ, "LD_LIBRARY_PATH": str(_libraries_beside(found))})
-    return found
+    _run([str(program), "--version"], env={**os.environ, "LD_LIBRARY_PATH": _libraries(folder)})
+    # Written last: it says that everything is there, and that it runs.
+    (folder / "whole").touch()
+    return program
 
 
 _INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "chromium")
@@ -117,17 +119,21 @@ def _installed() -> Path | None:
 
 def _unpacked(build: Path) -> Path | None:
     folder = build / UNPACKED
-    program = folder / "usr/lib/chromium/chromium"
-    return program if (folder / "whole").exists() and os.access(program, os.X_OK) else None
+    return folder / PROGRAM if (folder / "whole").exists() and os.access(folder / PROGRAM, os.X_OK) else None
 
 
 def _libraries_beside(program: Path) -> str | None:
     """Where an unpacked Chromium finds the libraries that came with it; None for an installed one."""
     folder = program.parents[3] if len(program.parents) > 3 else program.parent
-    if not (folder / "whole").exists():
-        return None
+    return _libraries(folder) if (folder / "whole").exists() else None
+
+
+def _libraries(folder: Path) -> str:
+    """Where libraries lie, and below that the folders of those that some packages keep for themselves (PulseAudio's does)."""
     machine = f"{platform.machine()}-linux-gnu"
-    return ":".join(str(folder / place / machine) for place in ("usr/lib", "lib"))
+    places = [folder / place / machine for place in ("usr/lib", "lib")]
+    private = {file.parent for place in places for file in place.glob("*/lib*.so*")}
+    return ":".join(map(str, [*places, *sorted(private)]))
 
 
 def _missing_packages() -> list[str]:
