@@ -1,6 +1,7 @@
 """A receiver that ails is left alone and comes back gently; nobody else waits for it, and no retry is spent on waiting."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,6 +123,28 @@ async def test_r6_who_asks_for_patience_is_met_more_slowly_and_gets_everything(d
         assert (await node.webhook(webhook))["heldBack"]["state"] == "slowed"
         node.sender.answer_with(Answered(200))
         await node.passing(lambda: left(node) == 0, step=SECOND)
+
+
+async def test_r6_who_asked_for_patience_gets_its_requests_one_by_one_and_not_by_the_second(
+    database: Database, tmp_path: Path
+):
+    """Slowed down to thirty a second: three in each tenth, where the node looks at what is due once a second otherwise."""
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        webhook = node.make_webhook(retryPolicy=EVERY_SECOND, maxConcurrency=16).webhook["id"]
+        await node.publish_many(*[an_event() for _ in range(60)])
+        await node.until(lambda: left(node) == 0)
+        node.sender.answer_with(Answered(429), Answered(200))
+        await node.publish_many(*[an_event() for _ in range(120)])
+        await node.until(lambda: node.worker._gates.next_in_s(webhook) < 1)
+        await node.worker.quiet()
+        seen, began = [sent_to(node, webhook)], clock.now()
+        for tenth in range(1, 21):
+            await node.passing(lambda: clock.now() >= began + tenth * SECOND // 10, step=SECOND // 20)  # noqa: B023
+            seen.append(sent_to(node, webhook))
+        in_a_tenth = [after - before for before, after in itertools.pairwise(seen)]
+        assert max(in_a_tenth) <= 8
+        assert sum(in_a_tenth) >= 40
 
 
 async def test_r5_while_one_receiver_is_down_another_webhook_of_the_owner_is_served(database: Database, tmp_path: Path):

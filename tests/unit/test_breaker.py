@@ -142,6 +142,16 @@ def test_r6_who_asks_for_patience_gets_half_the_rate_once_a_second_at_most(statu
     assert held is not None and (held.state, held.probe_at) == ("slowed", None)
 
 
+def test_r6_what_a_slowed_receiver_was_not_sent_meanwhile_does_not_come_at_once():
+    breaker = Breaker(0.0)
+    for number in range(100):
+        breaker.note(GOOD, number / 100, cap=64)
+    breaker.note(BUSY, 1.0, cap=64)  # fifty a second from now on
+    assert breaker.next_in_s(1.0) == pytest.approx(0.02)
+    assert 5 <= breaker.room(2.0, 0) <= 6
+    assert breaker.next_in_s(2.0) == math.inf
+
+
 def _begin(breaker: Breaker, now: float) -> int:
     if not breaker.room(now, 0):
         return 0

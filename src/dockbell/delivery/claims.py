@@ -4,6 +4,7 @@ Only retries, what found no place in memory and what other nodes left behind com
 the readers; leasing alone is a write. On SQLite that is what publishers wait for, so little is leased at once beside them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ class Claims:
         self._held_elsewhere: set[int] = set()
         """Those of which nothing can be leased, though they have room here. A node that died may hold all that they may have
         under way: fresh events do not wait behind that."""
+        self.slowed_s = math.inf
+        """So soon a slowed receiver may get one more of what is due."""
         self._lacks_memory = False
         """Something that is due was left in the store for want of a place."""
         self.placed = self.turned_away = False
@@ -108,7 +111,7 @@ class Claims:
         self._held_elsewhere &= set(order)
         if len(due) < WEBHOOKS_A_LOOK:
             self._lanes.overflow_is_of(due)
-        self.behind, self._lacks_memory = set(order) - self._held_elsewhere, False
+        self.behind, self._lacks_memory, self.slowed_s = set(order) - self._held_elsewhere, False, math.inf
         wanted: list[_Wanted] = []
         for webhook_id in order:
             webhook = webhooks[webhook_id]
@@ -122,6 +125,8 @@ class Claims:
             is_enough = lane.places > 0 and self._lanes.places >= ENOUGH
             if (min(limit, of_memory) <= 0 or is_enough) and webhook.enabled:
                 self._lacks_memory = self._lacks_memory or is_enough or of_memory <= 0
+                if has_room:
+                    self.slowed_s = min(self.slowed_s, self._gates.next_in_s(webhook_id))
                 continue
             wanted.append(_Wanted(webhook, limit, of_memory, ahead))
         return wanted

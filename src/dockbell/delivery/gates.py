@@ -5,6 +5,7 @@ one node learnt of a receiver the others learn by themselves, so with N nodes a 
 A webhook that is changed begins anew. What is held back is written to the store when it changes, so that every node's pages can tell of it.
 """
 
+import math
 from collections.abc import Mapping
 
 from dockbell.clock import SECOND, Clock, Moment
@@ -38,6 +39,11 @@ class Gates:
             self._forget(webhook.id)
             return NO_LIMIT
         return breaker.room(self._clock.monotonic(), busy)
+
+    def next_in_s(self, webhook_id: int) -> float:
+        """How soon its receiver may get one more, when it is slowed down; infinite if it does not wait for that."""
+        breaker = self._breakers.get(webhook_id)
+        return math.inf if breaker is None else breaker.next_in_s(self._clock.monotonic())
 
     def is_shut(self, webhook_id: int) -> bool:
         """True while no attempt is to be made, not even a probe."""

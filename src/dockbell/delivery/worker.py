@@ -34,6 +34,8 @@ from dockbell.store.deliveries import Closing, Lease
 log = structlog.get_logger()
 LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
+SHORTEST_NAP_S = 0.05
+"""Half of what a slowed receiver may get at once (BURST_S) is there again by then."""
 ENDED_AT_MOST = 3
 """So often in a row a delivery may meet a kept connection that has ended before that is the receiver's failure."""
 MOST_MET = 10_000
@@ -355,7 +357,8 @@ class Worker:
         if next_due is None:
             return len(jobs), LONGEST_NAP_S
         wait_s = (next_due - self._clock.now()) / SECOND
-        return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else BUSY_NAP_S
+        busy_s = min(BUSY_NAP_S, max(SHORTEST_NAP_S, self._claims.slowed_s))
+        return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else busy_s
 
     def _ours(self) -> Iterator[Lease]:
         yield from (attempt.job.lease for attempt in self._in_flight.values())

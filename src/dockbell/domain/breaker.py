@@ -12,6 +12,7 @@
 What is refused by us, or broken off by us, says nothing about the receiver and counts as nothing.
 """
 
+import math
 from collections import deque
 from typing import Literal, NamedTuple
 
@@ -28,6 +29,8 @@ GROWTH_A_S = 1.05
 HALVED_EVERY_S = 1.0
 LIFTED_AT = 4.0
 """Times the rate it was slowed down at: what a receiver has room for lies below, or it would have asked for patience."""
+BURST_S = 0.1
+"""What a slowed receiver may get at once, in seconds of its rate: a whole second's at once, on top of the rate, would flood it."""
 SMALLEST_FULL_RATE = 4.0
 """Below so many attempts a second a receiver is not slowed down by what else comes."""
 KNOWN_FOR_S = 300.0
@@ -112,6 +115,11 @@ class Breaker:
             room = min(room, int(self._tokens))
         return max(0, room)
 
+    def next_in_s(self, now: float) -> float:
+        """How soon a slowed receiver may get one more; infinite where something else than time is waited for."""
+        self.settle(now)
+        return math.inf if self._rate is None or self._tokens >= 1 else (1 - self._tokens) / self._rate
+
     def settle(self, now: float) -> None:
         """Let the rate grow by the time that has passed, and forget what is too old to tell anything."""
         # Also while it ramps: other nodes may have sent all there was, and nothing is left to get well by.
@@ -129,7 +137,7 @@ class Breaker:
                 self._held = None
             return
         self._rate = rate
-        self._tokens = min(max(1.0, rate), self._tokens + passed * rate)
+        self._tokens = min(max(1.0, BURST_S * rate), self._tokens + passed * rate)
 
     def take(self, count: int = 1) -> None:
         """So many attempts begin."""
