@@ -5,7 +5,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from tests.faults.load import Load, under_load
+from dockbell.domain.breaker import LONGEST_OPEN_S
+from tests.faults.load import DRAINS_WITHIN_S, Load, under_load
 from tests.faults.processes import Unable, pause
 from tests.faults.proxy import Proxy, Weather
 from tests.faults.scenario import Run, need, need_root, scenario
@@ -23,8 +24,12 @@ FIRST = 0
 def bad_weather(run: Run) -> None:
     proxy = Proxy(0)
     try:
-        # In the full set a network is away for longer than the retry policy has steps.
-        with under_load(run, "sqlite", rate=60, before={FIRST: proxy}, may_end={"failed"}) as load:
+        # In the full set a network is away for longer than the retry policy has steps, and the breaker may wait for its next
+        # probe for as long as it ever does.
+        drains_within_s = DRAINS_WITHIN_S + run.pick(0.0, LONGEST_OPEN_S)
+        with under_load(
+            run, "sqlite", rate=60, before={FIRST: proxy}, may_end={"failed"}, drains_within_s=drains_within_s
+        ) as load:
             for name, weather in WEATHERS.items():
                 _endure(run, load, name, lambda weather=weather: setattr(proxy, "weather", weather))  # type: ignore[misc]
                 proxy.weather = Weather()
