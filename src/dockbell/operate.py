@@ -34,13 +34,17 @@ def doctor(
     database: Annotated[str | None, ANY_DATABASE] = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
-    """Say what is wrong with an installation and what to do; code 1 if something is, 78 if its database cannot be looked into. Changes nothing."""
+    """Say what is wrong with an installation and what to do; code 1 if something is, 78 if its settings or its database cannot be looked into. Changes nothing."""
     from dockbell.actions.doctor import examine
     from dockbell.start import refusals
     from dockbell.upkeep import installation_of
 
     log.set_up(level="error")
-    effective = effective_settings(database)
+    try:
+        effective = effective_settings(database)
+    except ConfigError as error:
+        _tell([Finding("settings", "wrong", error.message, error.hint)], as_json=as_json)
+        raise typer.Exit(EX_CONFIG) from error
     here = installation_of(effective, refusals(effective))
     try:
         need_file(effective)
@@ -84,9 +88,8 @@ def backup(
             hint="pg_dump --format=custom --file FILE, restored by pg_restore; or your usual archive.",
         )
     size = back_up(source, file)
-    console.print(
-        f"{file} has everything that was committed: {size:,} bytes. Back up {effective.key_path()} apart from it."
-    )
+    keys = effective.key_path() if effective.secret_keys is None else "the keys in secret_keys"
+    console.print(f"{file} has everything that was committed: {size:,} bytes. Back up {keys} apart from it.")
 
 
 @app.command("rotate-keys")

@@ -80,6 +80,7 @@ def installation_of(settings: Settings, refused: Sequence[ConfigError] = ()) -> 
         floor_bytes=settings.disk.floor_mib * MIB,
         ballast_bytes=0 if file is None else settings.disk.ballast_mib * MIB,
         key_file=None if settings.secret_keys is not None else str(settings.key_path()),
+        given_keys=settings.given_keys(),
         database_file=None if file is None else str(file),
         has_mail_server=settings.smtp.host is not None,
         refused=[f"{each.message} {each.hint}".strip() for each in refused],

@@ -181,3 +181,19 @@ def test_a_key_file_that_cannot_be_made_is_named(database: Database, tmp_path: P
     with pytest.raises(ConfigError, match="cannot be made") as refused:
         open_vault(tmp_path / "file" / "dockbell.key", database)
     assert "DOCKBELL_KEY_FILE" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("", "holds no key"), ("AAAA", "44 characters"), ("A" * 43 + "=", "lacks key")]
+)
+def test_what_is_wrong_with_given_keys_is_said_by_the_doctor_as_by_the_start(
+    database: Database, key_file: Path, given: str, said: str
+) -> None:
+    sealed_webhooks(database, open_vault(key_file, database))
+    sound = key_file.read_text()
+    assert "keys" not in {each.code for each in examine(database, Installation(given_keys=sound), SystemClock())}
+    with pytest.raises(ConfigError, match=said) as refused:
+        open_vault(key_file, database, given=given)
+    found = {each.code: each for each in examine(database, Installation(given_keys=given), SystemClock())}
+    assert found["keys"].text == f"No node starts with these keys: {refused.value.message}"
+    assert sound.strip() not in repr(Installation(given_keys=sound))

@@ -32,6 +32,14 @@ def test_a_missing_database_is_said_and_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_settings_that_cannot_be_read_are_a_finding_too(tmp_path: Path) -> None:
+    (tmp_path / "dockbell.toml").write_text("database = data.sqlite\n")
+    ended = run(tmp_path, "doctor", "--json")
+    assert ended.returncode == 78
+    assert "dockbell.toml" in found(ended)["settings"]["text"]
+    assert "dockbell.toml" in run(tmp_path, "doctor").stdout
+
+
 COMMANDS = [
     ("keys", "create", "ERP", "--scope", "read"),
     ("keys", "list"),

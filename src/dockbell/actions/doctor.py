@@ -33,7 +33,7 @@ def facts(tx: Transaction, here: Installation, dialect: str, *, now: Moment, dri
     known, found = migrate.newest(), migrate.found(tx, dialect)
     if found != known:
         return Facts(known_schema=known, schema=found)
-    refused_keys, newest_key = _keys(tx, here.key_file)
+    refused_keys, newest_key = _keys(tx, here)
     due, oldest = system.due(tx, now=now)
     unsent = failing.unsent_mails(tx)
     nodes = [row for row in people.nodes(tx) if row["seen_at"]]
@@ -74,10 +74,12 @@ def _mode_of(key_file: str | None) -> int | None:
         return None
 
 
-def _keys(tx: Transaction, key_file: str | None) -> tuple[str | None, str | None]:
+def _keys(tx: Transaction, here: Installation) -> tuple[str | None, str | None]:
     """Why no node could open its secrets; and the key that seals."""
+    if here.key_file is None and here.given_keys is None:
+        return None, None
     try:
-        return None, None if key_file is None else vault.need_ring(tx, Path(key_file))
+        return None, vault.need_ring(tx, Path(here.key_file or ""), given=here.given_keys)
     except ConfigError as error:
         return error.message, None
 

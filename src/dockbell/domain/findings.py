@@ -39,7 +39,8 @@ class Installation:
     floor_bytes: int = 0
     ballast_bytes: int = 0
     key_file: str | None = None
-    """None: the keys come from the environment."""
+    """None: the keys are given."""
+    given_keys: str | None = field(default=None, repr=False)
     database_file: str | None = None
     """None: PostgreSQL."""
     has_mail_server: bool = True

@@ -164,12 +164,13 @@ def need_key_file(tx: Transaction, path: Path) -> None:
         )
 
 
-def need_ring(tx: Transaction, path: Path) -> str | None:
+def need_ring(tx: Transaction, path: Path, *, given: str | None = None) -> str | None:
     """What `open_vault` refuses, without changing anything; the id of the key that seals, None where there is no file yet."""
-    need_key_file(tx, path)
-    if not path.exists():
-        return None
-    ids = [id_of(key) for key in read_ring(path)]
+    if given is None:
+        need_key_file(tx, path)
+        if not path.exists():
+            return None
+    ids = [id_of(key) for key in _ring(path, given)]
     need_keys_of_rows(tx, set(ids))
     return ids[0]
 
@@ -191,17 +192,18 @@ def rows_by_key(tx: Transaction) -> dict[str, int]:
 
 def open_vault(path: Path, database: Database, *, given: str | None = None) -> Vault:
     """The key ring in `path`, one base64 key a line, the newest first; made on the first start. `given` is one in its place."""
-    if given is not None:
-        keys = keys_of(given, "secret_keys")
-        vault = Vault(lambda: keys)
-    else:
+    if given is None:
         database.submit_read(lambda tx: need_key_file(tx, path)).result()
         if not path.exists():
             _make_key_file(path)
         _warn_if_open_to_others(path)
-        vault = Vault(lambda: read_ring(path))
+    vault = Vault(lambda: _ring(path, given))
     database.submit_write(vault.check).result()
     return vault
+
+
+def _ring(path: Path, given: str | None) -> list[bytes]:
+    return read_ring(path) if given is None else keys_of(given, "secret_keys")
 
 
 def read_ring(path: Path) -> list[bytes]:
