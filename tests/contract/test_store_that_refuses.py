@@ -101,6 +101,20 @@ def test_nothing_is_accepted_into_a_file_that_was_deleted(sqlite: Database, tmp_
     assert rows_of(sqlite, "SELECT id FROM goods_owners")
 
 
+def test_nothing_is_accepted_without_the_log_and_what_was_is_there_after_a_stop(tmp_path: Path):
+    """Somebody tidied up: SQLite itself goes on in a log without a name, and a kill would take along what is only there."""
+    node = Store(Settings(database=str(tmp_path / "data.sqlite")))
+    put_goods_owners(node.database)
+    (tmp_path / "data.sqlite-wal").unlink()
+    with pytest.raises(Unavailable, match="-wal file was deleted or replaced") as refused:
+        put_goods_owners(node.database)
+    assert "not by force" in refused.value.hint
+    node.close()
+    again = open_database(str(tmp_path / "data.sqlite"))
+    assert len(rows_of(again, "SELECT id FROM goods_owners")) == 2
+    again.close()
+
+
 def test_a_postgresql_that_takes_no_writes_is_a_finding(fresh_schema: str):
     opened = open_database(fresh_schema)
     migrate(opened, now=1)

@@ -28,7 +28,7 @@ import structlog
 from dockbell.errors import ConfigError, Unavailable
 from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, need_keys
 from dockbell.store.futures import awaited
-from dockbell.store.sqlite_file import FILE_GONE, advice, identity, in_our_words, make_ours_alone, ours_alone
+from dockbell.store.sqlite_file import FILE_GONE, LOG_GONE, advice, identity, in_our_words, make_ours_alone, ours_alone
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -133,6 +133,7 @@ class SqliteDatabase:
         self._gone = False
         self._writer_connection = self._connect_first()
         self._file = identity(path)
+        self._log: tuple[int, int] | None = None
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
         self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
         self._writer.start()
@@ -238,16 +239,24 @@ class SqliteDatabase:
         return connection
 
     def _need_file(self) -> None:
-        """Refuse to go on in a file that nobody will find again: what is committed there ends with this process."""
-        gone = identity(self._path) != self._file
-        if gone != self._gone:
-            self._gone = gone
-            if gone:
-                log.error("store.file_gone", file=self._path, hint=FILE_GONE)
+        """Refuse to go on in files that nobody will find again: what is committed there ends with this process."""
+        log_path = f"{self._path}-wal"
+        if self._log is None:  # the first transaction makes it
+            self._log = identity(log_path)
+        gone: Unavailable | None = None
+        if identity(self._path) != self._file:
+            gone = Unavailable("The database file was deleted or replaced; nothing is accepted.", hint=FILE_GONE)
+        elif identity(log_path) != self._log:
+            self._checkpoint_due.set()  # we still have it open, and nobody else will
+            gone = Unavailable("The database's -wal file was deleted or replaced; nothing is accepted.", hint=LOG_GONE)
+        if (gone is not None) != self._gone:
+            self._gone = gone is not None
+            if gone is not None:
+                log.error("store.file_gone", file=self._path, error=gone.message, hint=gone.hint)
             else:
                 log.info("store.file_is_back", file=self._path)
-        if gone:
-            raise Unavailable("The database file was deleted or replaced; nothing is accepted.", hint=FILE_GONE)
+        if gone is not None:
+            raise gone
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

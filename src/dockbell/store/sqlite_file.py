@@ -9,6 +9,9 @@ import apsw
 from dockbell.errors import StorageFull, Unavailable
 
 FILE_GONE = "Put the file back, or stop Dockbell, restore a backup and start it again."
+LOG_GONE = (
+    "Stop Dockbell, but not by force: as it ends it writes what that file held into the database. Then start it again."
+)
 
 
 def identity(path: str) -> tuple[int, int] | None:
