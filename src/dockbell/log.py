@@ -14,6 +14,7 @@ import structlog
 NAMES = {
     "server.started": "Dockbell listens and works.",
     "server.stopped": "Everything taken was written; the program ends.",
+    "node.not_left": "The program ended without telling the store, which took no writes; its number is free a little later.",
     "server.broken": "A part of the node ended unasked: a bug. The program stops, so that it is started again.",
     "journal.commit_failed": "The store refused a commit; the events in it were refused too.",
     "journal.cut_short": "The store was away when the program stopped; outcomes of the last attempts are not in it.",
@@ -37,6 +38,10 @@ NAMES = {
     "store.slow": "A transaction took long.",
     "store.cut": "A transaction waited too long for PostgreSQL and was ended; whoever asked was told 503.",
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
+    "store.file_gone": "SQLite's file or the -wal file beside it was deleted or replaced; nothing is accepted.",
+    "store.file_is_back": "SQLite's files are those again that were opened; events are accepted.",
+    "store.log_not_saved": "Another program writes to the database whose -wal file is gone; tried again soon.",
+    "store.not_read": "SQLite's file could not be looked at for what others wrote; looked at again soon.",
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
     "retention.done": "What ended long enough ago was deleted, or its payload erased.",

@@ -115,6 +115,48 @@ def test_nothing_is_accepted_without_the_log_and_what_was_is_there_after_a_stop(
     again.close()
 
 
+def test_without_the_log_nobody_else_can_write_what_would_destroy_the_file(tmp_path: Path):
+    """Another program makes a log of its own, and shares our index of ours."""
+    sqlite = open_database(str(tmp_path / "data.sqlite"))
+    migrate(sqlite, now=1)
+    put_goods_owners(sqlite)
+    (tmp_path / "data.sqlite-wal").unlink()
+    with pytest.raises(Unavailable):
+        put_goods_owners(sqlite)
+    for _ in range(200):  # until what the log held is in the file
+        if (tmp_path / "data.sqlite").stat().st_size > 100_000:
+            break
+        _never.wait(0.05)
+    other = apsw.Connection(str(tmp_path / "data.sqlite"))
+    other.set_busy_timeout(100)
+    with pytest.raises(apsw.BusyError):
+        other.execute("UPDATE goods_owners SET name = 'changed elsewhere'")
+    with pytest.raises(Unavailable):
+        put_goods_owners(sqlite)
+    other.close()
+    sqlite.close()
+    again = open_database(str(tmp_path / "data.sqlite"))
+    assert rows_of(again, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    assert len(rows_of(again, "SELECT id FROM goods_owners")) == 2
+    again.close()
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_the_writer(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+):
+    looked = threading.Event()
+
+    def fail() -> int:
+        looked.set()
+        raise apsw.IOError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sqlite, "_version", fail)
+        assert looked.wait(10)
+    put_goods_owners(sqlite)
+    assert len(rows_of(sqlite, "SELECT id FROM goods_owners")) == 2
+
+
 def test_a_postgresql_that_takes_no_writes_is_a_finding(fresh_schema: str):
     opened = open_database(fresh_schema)
     migrate(opened, now=1)

@@ -192,7 +192,9 @@ def _secrets(here: Installation, facts: Facts) -> Iterator[Finding]:
             "keys",
             "wrong",
             f"No node starts with these keys: {facts.refused_keys}",
-            "Put the key, or the whole key file, back from your backup; it must belong to the user that Dockbell runs as.",
+            "Put the key, or the whole key file, back from your backup; it must belong to the user that Dockbell runs as."
+            if here.given_keys is None
+            else "Put the key back into secret_keys, from your backup.",
         )
     if facts.on_old_keys:
         yield Finding(

@@ -28,7 +28,7 @@ import structlog
 from dockbell.errors import ConfigError, Unavailable
 from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, need_keys
 from dockbell.store.futures import awaited
-from dockbell.store.sqlite_file import FILE_GONE, LOG_GONE, advice, identity, in_our_words, make_ours_alone, ours_alone
+from dockbell.store.sqlite_file import advice, identity, in_our_words, log_of, make_ours_alone, ours_alone, why_not_ours
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -128,11 +128,11 @@ class SqliteDatabase:
         self._closed = threading.Event()
         self._closing = False
         self._serving: BufferedWriter | None = None
-        self._data_version = 0
         self.commits = 0
-        self._gone = False
+        self._gone = self._saving = False
         self._writer_connection = self._connect_first()
         self._file = identity(path)
+        self._data_version = self._version()
         self._log: tuple[int, int] | None = None
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
         self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
@@ -240,15 +240,7 @@ class SqliteDatabase:
 
     def _need_file(self) -> None:
         """Refuse to go on in files that nobody will find again: what is committed there ends with this process."""
-        log_path = f"{self._path}-wal"
-        if self._log is None:  # the first transaction makes it
-            self._log = identity(log_path)
-        gone: Unavailable | None = None
-        if identity(self._path) != self._file:
-            gone = Unavailable("The database file was deleted or replaced; nothing is accepted.", hint=FILE_GONE)
-        elif identity(log_path) != self._log:
-            self._checkpoint_due.set()  # we still have it open, and nobody else will
-            gone = Unavailable("The database's -wal file was deleted or replaced; nothing is accepted.", hint=LOG_GONE)
+        gone = why_not_ours(self._path, self._file, self._log)
         if (gone is not None) != self._gone:
             self._gone = gone is not None
             if gone is not None:
@@ -257,6 +249,21 @@ class SqliteDatabase:
                 log.info("store.file_is_back", file=self._path)
         if gone is not None:
             raise gone
+
+    def _save_log(self) -> None:
+        """If the log lost its name, copy what it holds into the file, and let nobody else write from then on: what others
+        put into a log of theirs would be looked for in ours, and the file would be destroyed.
+        """
+        if self._saving or self._log is None or identity(log_of(self._path)) == self._log:
+            return
+        try:
+            self._writer_connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            log.warning("store.log_not_saved", error=str(error))
+            return
+        self._saving = True
+        if self._version() == self._data_version:
+            self._checkpoint_due.set()
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -287,13 +294,23 @@ class SqliteDatabase:
 
     def _look_around(self) -> None:
         """Wake everyone when another process has written: it cannot tell us otherwise."""
-        row = self._writer_connection.execute("PRAGMA data_version").fetchone()
-        version = int(row["data_version"]) if row is not None else 0
+        if self._saving:
+            return
+        try:
+            version = self._version()
+        except apsw.Error as error:  # whoever writes next is told
+            log.warning("store.not_read", error=str(error))
+            return
         if version != self._data_version:
             self._data_version = version
-            for callbacks in self._listeners.values():
+            for callbacks in list(self._listeners.values()):
                 for callback in callbacks:
                     callback()
+
+    def _version(self) -> int:
+        """Another number when another connection has written."""
+        row = self._writer_connection.execute("PRAGMA data_version").fetchone()
+        return 0 if row is None else int(row["data_version"])
 
     def _commit_together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         connection = self._writer_connection
@@ -303,6 +320,9 @@ class SqliteDatabase:
         began = time.perf_counter()
         try:
             self._need_file()
+            if self._saving:  # the file is back
+                connection.execute("ROLLBACK")
+                self._saving = False
             connection.execute("BEGIN IMMEDIATE")
             for work, future in batch:
                 woken = set(transaction.woken)
@@ -322,9 +342,12 @@ class SqliteDatabase:
             if connection.in_transaction:
                 connection.execute("COMMIT")
                 self.commits += 1
+                if self._log is None:  # not earlier: while the file is made, SQLite may make its log twice
+                    self._log = identity(log_of(self._path))
         except (apsw.Error, Unavailable) as refused:
-            if connection.in_transaction:
+            if connection.in_transaction and not self._saving:
                 connection.execute("ROLLBACK")
+            self._save_log()
             transaction.woken.clear()
             answers = [(future, None, in_our_words(refused)) for _, future in batch]
         spent = time.perf_counter() - began

@@ -23,6 +23,19 @@ def identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def log_of(path: str) -> str:
+    return f"{path}-wal"
+
+
+def why_not_ours(path: str, file: tuple[int, int] | None, log: tuple[int, int] | None) -> Unavailable | None:
+    """Why the file there is not the one that was opened, or the log beside it not its log; `log` None: not known yet."""
+    if identity(path) != file:
+        return Unavailable("The database file was deleted or replaced; nothing is accepted.", hint=FILE_GONE)
+    if log is not None and identity(log_of(path)) != log:
+        return Unavailable("The database's -wal file was deleted or replaced; nothing is accepted.", hint=LOG_GONE)
+    return None
+
+
 def make_ours_alone(path: str) -> None:
     """Make the file if there is none, readable by nobody else; SQLite gives its other files the same mode.
 
