@@ -7,7 +7,7 @@ than milliseconds, both databases keep integers alike, and integers compare with
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Moment = int
 SECOND = 1_000_000
@@ -18,9 +18,17 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Reading(NamedTuple):
+    now: Moment
+    jumped: int
+    """By how much the clock was set until then. Who kept a moment from before moves it by the difference."""
+
+
 class Clock(Protocol):
     def now(self) -> Moment:
         """Wall-clock time: when something happened or is due."""
+
+    def read(self) -> Reading: ...
 
     def monotonic(self) -> float:
         """Seconds that only ever grow: for measuring how long something took."""
@@ -31,22 +39,33 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock, moved by `offset` microseconds: nodes that share a PostgreSQL follow its clock.
 
-    It goes on evenly: when somebody sets the machine's clock, it stays as it is until `step` is called, so that
-    whoever looks after what is due can act first.
+    It goes on evenly: when somebody sets the machine's clock, it stays as it is until `step` or `jump` is called, so
+    that whoever looks after what is due can act first.
     """
 
     def __init__(self, offset: int = 0) -> None:
-        self._ahead_of_steady = self._wall() + offset - self._steady()
+        self._set = Reading(self._wall() + offset - self._steady(), 0)
+        """How far it is ahead of the steady clock. In one piece: threads read it while another sets it."""
 
     def now(self) -> Moment:
-        return self._steady() + self._ahead_of_steady
+        return self._steady() + self._set.now
+
+    def read(self) -> Reading:
+        ahead, jumped = self._set
+        return Reading(self._steady() + ahead, jumped)
 
     def behind(self, offset: int = 0) -> int:
         """How far the machine's clock, moved by `offset`, is ahead of this one."""
         return self._wall() + offset - self.now()
 
     def step(self, by: int) -> None:
-        self._ahead_of_steady += by
+        """Correct it by so little that nobody need know."""
+        ahead, jumped = self._set
+        self._set = Reading(ahead + by, jumped)
+
+    def jump(self, by: int) -> None:
+        ahead, jumped = self._set
+        self._set = Reading(ahead + by, jumped + by)
 
     def _wall(self) -> Moment:
         return time.time_ns() // 1000

@@ -35,19 +35,19 @@ async def test_a_claim_takes_little_while_publishers_wait_for_the_store(database
         made = await with_due(node, database, clock, webhooks=10, each=100)
         claims = node.worker._claims
 
-        leases, _, _ = await claims.claim(clock.now())
+        leases, *_ = await claims.claim()
         assert {lease.webhook_id for lease in leases} == set(made[:WEBHOOKS_A_CLAIM])
 
         await node.publish(type="inventory.performed")
-        leases, _, _ = await claims.claim(clock.now())
+        leases, *_ = await claims.claim()
         assert [lease.webhook_id for lease in leases] == [made[WEBHOOKS_A_CLAIM]] * CLAIM_AT_ONCE
 
-        leases, _, _ = await claims.claim(clock.now())
+        leases, *_ = await claims.claim()
         assert len({lease.webhook_id for lease in leases}) > 1, "nobody published since the last claim"
 
         await node.publish(type="inventory.performed")
         await node.publish()
-        leases, _, _ = await claims.claim(clock.now())
+        leases, *_ = await claims.claim()
         assert len({lease.webhook_id for lease in leases}) > 1, (
             "the second one's deliveries wait behind what is claimed"
         )
@@ -73,9 +73,9 @@ async def test_where_nothing_may_be_claimed_nothing_is_written(
         with monkeypatch.context() as shut:
             shut.setattr(node.worker._gates, "room", lambda _webhook, _busy: 0)
             for _ in range(3):
-                assert (await claims.claim(clock.now()))[0] == []
+                assert (await claims.claim())[0] == []
         assert written == 0
-        leases, rows, _ = await claims.claim(clock.now())
+        leases, rows, *_ = await claims.claim()
         assert [lease.webhook_id for lease in leases] == [webhook] * 5
         assert sorted(rows) == [1, 2, 3, 4, 5]
         assert written == 1
@@ -108,7 +108,7 @@ async def test_fresh_events_do_not_wait_behind_what_another_node_holds(
 
         monkeypatch.setattr(claims, "_lease", while_leasing)
         for _ in range(3):
-            leases, _, _ = await claims.claim(clock.now())
+            leases, *_ = await claims.claim()
             assert {lease.webhook_id for lease in leases} <= {free}
             fresh = node.worker.reserve(node.index.state.webhooks[held], now=clock.now())
             assert fresh is not None
@@ -125,7 +125,7 @@ async def test_webhooks_whose_places_are_taken_keep_no_other_waiting(database: D
             for _ in range(64):
                 node.worker._lanes.take_place(node.worker._lanes.of(node.index.state.webhooks[webhook]), 1)
         node.worker._lanes._shares.count = 100_000
-        leases, _, _ = await node.worker._claims.claim(clock.now())
+        leases, *_ = await node.worker._claims.claim()
         assert {lease.webhook_id for lease in leases} == {free}
 
 
@@ -152,7 +152,7 @@ async def test_what_is_claimed_and_what_is_no_longer_due_overflows_no_more(datab
         for _ in range(100):
             lanes.overflows(webhook)
             lanes.overflows(webhook + 1)  # that another node has claimed
-        leases, _, _ = await node.worker._claims.claim(clock.now())
+        leases, *_ = await node.worker._claims.claim()
         assert len(leases) == CLAIM_AT_ONCE
         assert lanes.overflow == lanes.overflow_of(webhook) == 100 - CLAIM_AT_ONCE
 

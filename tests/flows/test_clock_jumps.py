@@ -1,16 +1,23 @@
 """Clocks that are set: what waits keeps its intervals, whichever way the clock went."""
 
 import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dockbell.actions.clock_jump import follow
 from dockbell.actions.retention import Retention
-from dockbell.clock import DAY, HOUR, SECOND, SystemClock
-from dockbell.store import deliveries, events
-from dockbell.store.database import Database
+from dockbell.clock import DAY, HOUR, MINUTE, SECOND, SystemClock
+from dockbell.domain.delivery import Answered
+from dockbell.store import clock_jump, deliveries, events
+from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.postgres import PostgresDatabase
+from dockbell.testing.clock import ManualClock
+from tests.support.node import Node, a_node
 from tests.support.rows import (
     NOW,
     a_failure,
@@ -143,22 +150,117 @@ async def test_r9_workers_look_again_when_the_clock_has_followed(store: Database
             pass
 
 
-async def test_r9_an_outcome_that_was_decided_by_the_old_clock_waits_no_longer(store: Database) -> None:
-    put_deliveries(store, 1, [1, 2])
-    [late, in_time] = claim(store, 1)
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    """Where one program alone moves what waits."""
+    opened = open_database(str(tmp_path / "data.sqlite"))
+    yield opened
+    opened.close()
 
-    class Slow(SetClock):
-        """While it waits, the two outcomes come: one was decided before the clock was set back, one after."""
 
-        async def sleep(self, seconds: float) -> None:
-            write(store, lambda tx: deliveries.close(tx, [a_failure(late, again_at=NOW + 60 * SECOND)]))
-            write(store, lambda tx: deliveries.close(tx, [a_failure(in_time, again_at=self.now() + 60 * SECOND)]))
+@asynccontextmanager
+async def while_it_is_set(node: Node, by: int) -> AsyncIterator[None]:
+    """What is read from the clock meanwhile is read from the old one, and written by the new one."""
+    clock, go_on = node.clock, threading.Event()
+    assert isinstance(clock, ManualClock)
 
-    clock = Slow()
-    clock.wall -= DAY
-    await on_a_node(store, clock)
-    assert the_delivery(store, 1)["due_at"] == clock.now() + 60 * SECOND
-    assert the_delivery(store, 2)["due_at"] == clock.now() + 60 * SECOND
+    def set_clock(tx: Transaction) -> None:
+        assert go_on.wait(10)
+        clock_jump.move(tx, by=by)
+        clock.jump(by)
+
+    setting = node.database.submit_write(set_clock)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await asyncio.wrap_future(setting)
+
+
+MINUTES = {"name": "own", "stepsInSeconds": [60] * 5}
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_r9_an_outcome_that_was_decided_by_the_old_clock_is_moved_as_it_is_written(
+    sqlite: Database, tmp_path: Path, jump: int
+) -> None:
+    async with a_node(sqlite, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES).webhook["id"]
+        node.sender.hold()
+        event = (await node.publish()).event_id
+        await node.until(node.sender.held)
+        async with while_it_is_set(node, jump):
+            node.sender.answer_held()
+        await node.worker.quiet()
+        [row] = node.rows("SELECT * FROM deliveries")
+        assert (row["status"], row["attempts"], row["failures"]) == ("pending", 1, 1)
+        assert row["due_at"] == node.clock.now() + MINUTE
+        assert row["first_attempt_at"] == node.clock.now()
+        node.sender.let_go()
+        for _ in range(4):
+            assert (await node.status(event, webhook)) == "pending"
+            await node.to_next_attempt()
+        assert (await node.delivery(event, webhook))["attempts"] == 5
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_r9_an_attempt_that_began_by_the_old_clock_is_ours_by_the_new_one(
+    sqlite: Database, tmp_path: Path, jump: int
+) -> None:
+    """Neither its lease nor its age is another for it, whether its event was stored before the clock was set or after."""
+    clock = ManualClock()
+    async with a_node(sqlite, tmp_path, clock=clock, script=[Answered(500)]) as node:
+        node.make_webhook(retryPolicy=MINUTES, maxConcurrency=64)
+        node.sender.hold()
+        before = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        beat = node.worker._heartbeat._beat
+        async with asyncio.TaskGroup() as tasks, while_it_is_set(node, jump):
+            planned = tasks.create_task(node.publish())
+            await node.until(
+                lambda: (
+                    node.sender.held() == 2 or node.journal._requests or node.journal._is_busy
+                ),  # PostgreSQL has written it
+            )
+            tasks.create_task(beat(is_round=False))
+        await node.until(lambda: node.sender.held() == 2)
+        await beat(is_round=False)
+        rows = node.rows("SELECT * FROM deliveries ORDER BY event_id")
+        assert {row["event_id"] for row in rows} == {before, planned.result().event_id}
+        for row in rows:
+            assert (row["status"], row["attempts"]) == ("sending", 1)
+            assert row["first_attempt_at"] == node.clock.now()
+            assert 0 < row["lease_until"] - node.clock.now() <= 60 * SECOND
+        for _ in range(8):
+            clock.advance(10 * SECOND)
+            await beat(is_round=False)
+        assert node.rows("SELECT DISTINCT status, attempts FROM deliveries") == [{"status": "sending", "attempts": 1}]
+        node.sender.answer_held()
+        await node.worker.quiet()
+        for row in node.rows("SELECT * FROM deliveries"):
+            assert (row["status"], row["due_at"]) == ("pending", node.clock.now() + MINUTE)
+
+
+async def test_r9_a_clock_whose_jump_cannot_be_stored_stays_as_it_was(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_retry(store, 1, due_in=SECOND)
+    clock = SetClock()
+    clock.wall += DAY
+    jump = clock.jump
+
+    def jump_and_fail(by: int) -> None:
+        jump(by)
+        monkeypatch.undo()
+        raise OSError("disk I/O error")
+
+    monkeypatch.setattr(clock, "jump", jump_and_fail)
+    with pytest.raises(OSError, match="disk I/O error"):
+        await on_a_node(store, clock)
+    assert clock.behind() == DAY
+    assert the_delivery(store, 1)["due_at"] == NOW + SECOND
+    assert await on_a_node(store, clock) == DAY
+    assert the_delivery(store, 1)["due_at"] == NOW + DAY + SECOND
 
 
 async def test_r9_leases_run_as_long_as_before(store: Database) -> None:

@@ -215,7 +215,7 @@ async def test_r5_of_a_webhook_that_is_deleted_only_what_explains_it_stays_in_me
         kept = node.index.state.webhooks[webhook]
         assert (kept.deleted, kept.own_headers, kept.masked_headers, kept.filter) == (True, (), (), Filter())
         await node.to_next_attempt()
-        await node.worker._claims.claim(node.clock.now())
+        await node.worker._claims.claim()
         assert not node.worker._gates._breakers
         assert not node.worker._gates._versions
 
@@ -284,7 +284,7 @@ async def test_r5_a_goods_owner_with_100000_due_deliveries_does_not_keep_another
         before = claimed(node)
         order: list[int] = []
         for _ in range(20):
-            leases, _, _ = await node.worker._claims.claim(clock.now())
+            leases, *_ = await node.worker._claims.claim()
             order += [lease.webhook_id for lease in leases]
             if late in order:
                 break
@@ -305,7 +305,7 @@ async def test_r5_webhooks_of_one_goods_owner_take_turns_too(database: Database,
         node.worker._slots.count = 32
         order: list[int] = []
         for _ in range(10):
-            leases, _, _ = await node.worker._claims.claim(clock.now())
+            leases, *_ = await node.worker._claims.claim()
             order += sorted({lease.webhook_id for lease in leases})
         assert sorted(order) == made, "each webhook has one turn before any has two"
 

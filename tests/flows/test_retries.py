@@ -199,7 +199,7 @@ async def test_r9_an_attempt_under_way_while_the_clock_is_set_a_day_ahead_is_tri
         node.sender.hold()
         event = (await node.publish()).event_id
         await node.until(lambda: node.sender.held() == 1)
-        clock._now += 2 * DAY  # nobody who sleeps by it is woken: it is set, time does not pass
+        clock.jump(2 * DAY)
         node.sender.let_go()
         await node.rest()
         shown = await node.delivery(event, webhook)

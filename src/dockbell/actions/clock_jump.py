@@ -1,8 +1,9 @@
 """A clock that was set: intervals keep their length.
 
-On SQLite the one program that serves the file moves everything that waits by the jump, then follows the clock: a jump ahead
-makes no storm of retries, a jump back lets nothing wait. On PostgreSQL nodes follow the database's clock and go on evenly
-between two looks at it, so setting a node's clock changes nothing.
+On SQLite the one program that serves the file moves everything that waits by the jump and follows the clock in one transaction:
+a jump ahead makes no storm of retries, a jump back lets nothing wait, and what was decided by the old clock and is written later is
+moved as it is written (`Reading.jumped`). On PostgreSQL nodes follow the database's clock and go
+on evenly between two looks at it, so setting a node's clock changes nothing.
 """
 
 import asyncio
@@ -10,14 +11,12 @@ import asyncio
 import structlog
 
 from dockbell.clock import SECOND, SystemClock
-from dockbell.store.clock_jump import move_late, move_under_way, move_waiting
-from dockbell.store.database import Database
+from dockbell.store.clock_jump import move
+from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import TOPIC
 
 log = structlog.get_logger()
-A_BATCH = 1_000
 JUMP = 2 * SECOND
-SETTLE_S = 5.0
 NOTICEABLE = SECOND // 10
 """Less than this is what measuring over a network makes of no difference."""
 
@@ -33,20 +32,21 @@ async def follow(database: Database, clock: SystemClock, *, alone: bool) -> int:
     log.warning(
         "clock.jumped", seconds=round(by / SECOND, 1), hint="Who sets the clock? A time server moves it gently."
     )
-    old, under_way = clock.now(), list[tuple[int, int]]()
-    if by < 0:
-        clock.step(by)  # before anything is moved: what is due earlier then must not be due by the old clock
     if alone:
-        under_way = await database.write(lambda tx: move_under_way(tx, by=by))
-        after: tuple[int, int] | None = (0, 0)
-        while after is not None:
-            after = await database.write(lambda tx, after=after: move_waiting(tx, by=by, after=after, limit=A_BATCH))  # type: ignore[misc]
-    if by > 0:  # after everything was moved: it must not be due in between
-        clock.step(by)
-    if alone and by < 0 and under_way:
-        # Outcomes that were decided by the old clock are on disk a moment later; their retries would wait for it.
-        await clock.sleep(SETTLE_S)
-        await database.write(lambda tx: move_late(tx, under_way, by=by, since=old))
+        before = clock.read().jumped
+        try:
+            await database.write(lambda tx: _set(tx, clock, by))
+        except Exception:
+            clock.jump(before - clock.read().jumped)  # nothing was moved: it is tried again
+            raise
+    else:
+        clock.jump(by)
     # Whoever looked meanwhile found nothing due for long, and would sleep until then.
     await database.write(lambda tx: tx.wake(TOPIC))
     return by
+
+
+def _set(tx: Transaction, clock: SystemClock, by: int) -> None:
+    """In the thread of all other writes: what is on disk is moved here, and whatever is written later sees that the clock jumped."""
+    move(tx, by=by)
+    clock.jump(by)

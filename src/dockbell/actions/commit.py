@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     lease: Lease
     event: Event
     webhook: Webhook
+    jumped: int = 0
+    """By how much the clock had been set when the lease was made."""
 
 
 class Request(msgspec.Struct, gc=False):
@@ -48,6 +50,8 @@ class Request(msgspec.Struct, gc=False):
     """Whether the answer is given as soon as it is known, however far behind the node is."""
     webhooks_no: int = 0
     """Of the webhooks that they were matched with."""
+    jumped: int = 0
+    """By how much the clock had been set when this was planned."""
     rows: list[EventRow] = []
     waiting: list[tuple[int, int, int, Moment]] = []
     """Deliveries that found no room in memory."""
@@ -85,9 +89,10 @@ class Stale(Exception):
     """Webhooks were changed since the state that events of this commit were matched with."""
 
 
-def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int) -> None:
+def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int, jumped: int) -> None:
     """Store all of it. Raises Stale; may be called again after it failed."""
     commit.repeats.clear()
+    _follow_clock(commit, jumped)
     pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if commit.requests else ()), COUNTED_TO)
     if commit.requests:
         if any(request.webhooks_no != pinned[counters.WEBHOOKS_CHANGED] for request in commit.requests):
@@ -98,6 +103,29 @@ def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int) -> 
         for closing in commit.closings:
             if closing.deactivate_webhook:
                 webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)
+
+
+def _follow_clock(commit: Commit, jumped: int) -> None:
+    """Move what was planned before the clock was set: all that is stored already was moved then."""
+    for request in commit.requests:
+        if by := jumped - request.jumped:
+            request.jumped = jumped
+            request.waiting = [(*delivery, due_at + by) for *delivery, due_at in request.waiting]  # type: ignore[misc]
+            request.jobs = [
+                msgspec.structs.replace(job, lease=_moved(job.lease, by), jumped=jumped) for job in request.jobs
+            ]
+    commit.closings = [
+        msgspec.structs.replace(closing, due_at=closing.due_at + jumped - closing.jumped, jumped=jumped)
+        if closing.jumped != jumped
+        else closing
+        for closing in commit.closings
+    ]
+
+
+def _moved(lease: Lease, by: int) -> Lease:
+    return msgspec.structs.replace(
+        lease, until=lease.until + by, started_at=lease.started_at + by, first_attempt_at=lease.first_attempt_at + by
+    )
 
 
 def _write_events(tx: Transaction, commit: Commit, node: int) -> None:

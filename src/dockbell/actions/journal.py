@@ -174,8 +174,8 @@ class Journal:
 
     def _planned(self, request: Request) -> Request:
         """With its rows, and a place or a row for each delivery."""
-        state, now, test_of = self._index.state, self._clock.now(), request.test_of
-        request.webhooks_no = state.webhooks_no
+        state, (now, jumped), test_of = self._index.state, self._clock.read(), request.test_of
+        request.webhooks_no, request.jumped = state.webhooks_no, jumped
         request.rows, request.waiting, request.jobs = [], [], []
         try:
             for event in request.events:
@@ -199,7 +199,7 @@ class Journal:
                 request.waiting.append((row.id, webhook.id, row.goods_owner_id, now))
             else:
                 lease = Lease(row.id, webhook.id, row.goods_owner_id, 1, 1, until, now, now, 0)
-                request.jobs.append(Job(lease, event, webhook))
+                request.jobs.append(Job(lease, event, webhook, request.jumped))
 
     def _begin_soon(self) -> None:
         """Begin a commit with all that comes in this turn of the loop; one under way begins the next itself."""
@@ -250,7 +250,7 @@ class Journal:
         just_written = time.monotonic() - self._written_at < COMPANY_S
         if just_written and self._commit is None and self._queued + len(self._closings) < FEW:
             self._never_set.wait(COMPANY_S)
-        write(tx, self._taken(), webhooks=self._webhooks, node=self._node)
+        write(tx, self._taken(), webhooks=self._webhooks, node=self._node, jumped=self._clock.read().jumped)
 
     def _taken(self) -> Commit:
         """What waits now: taken when the store begins, so that as much as possible shares the commit."""

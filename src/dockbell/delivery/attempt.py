@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import msgspec
+
 from dockbell.actions.commit import Job
 from dockbell.actions.index import State
-from dockbell.clock import Moment
+from dockbell.clock import Moment, Reading
 from dockbell.domain.delivery import (
     HEAD_KEPT,
     NO_FAILURE,
@@ -51,7 +53,7 @@ def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | 
     return build_request(job.event, webhook, id_field=id_field, now=now)
 
 
-def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, now: Moment, jitter: float) -> Closing:
+def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, at: Reading, jitter: float) -> Closing:
     """What to write: the log row, and the delivery's next state as `decide` says."""
     lease = job.lease
     secret_texts = job.webhook.secret_texts
@@ -59,8 +61,8 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
     failed = code != "delivered" and code not in NO_FAILURE
     failures = lease.failures + failed
     policy = NONE if job.event.test else job.webhook.retry_policy
-    # What is later than the lease's end is a clock that was set ahead meanwhile: the delivery is no older for it.
-    first_attempt_at = lease.first_attempt_at + max(0, now - lease.until)
+    now = at.now
+    first_attempt_at = lease.first_attempt_at + at.jumped - job.jumped
     decision = decide(outcome, policy, failures=failures, first_attempt_at=first_attempt_at, now=now, jitter=jitter)
     if isinstance(decision, TryAgain):
         next_status, due_at, deactivate = "pending", decision.at, False
@@ -90,14 +92,15 @@ def close_attempt(job: Job, outcome: Outcome, shown_headers: str, *, node: int, 
         due_at=due_at,
         failed=failed,
         deactivate_webhook=deactivate and not job.event.test,
+        jumped=at.jumped,
     )
 
 
-def close_broken(job: Job, error: Exception, *, node: int, now: Moment) -> Closing:
+def close_broken(job: Job, error: Exception, *, node: int, at: Reading) -> Closing:
     """What to write of an attempt whose outcome could not be decided on or stored: nothing of what the receiver sent."""
     broken = NotSent("internal_error", f"Dockbell could not keep what came of this attempt: {type(error).__name__}.")
-    plain = Job(job.lease, job.event, replace(job.webhook, secret_texts=()))
-    return close_attempt(plain, broken, "", node=node, now=now, jitter=0.0)
+    plain = msgspec.structs.replace(job, webhook=replace(job.webhook, secret_texts=()))
+    return close_attempt(plain, broken, "", node=node, at=at, jitter=0.0)
 
 
 def _as_text(raw: bytes, secret_texts: Sequence[str], *, cut: bool) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dockbell.actions.index import Index
-from dockbell.clock import SECOND, Moment
+from dockbell.clock import SECOND, Clock, Moment
 from dockbell.delivery.brake import ENOUGH
 from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import LEASE_MARGIN
@@ -45,10 +45,11 @@ class Claims:
     """One node's. All but the transactions happens in the loop's thread."""
 
     def __init__(
-        self, database: Database, index: Index, gates: Gates, lanes: Lanes, slots: Shares, *, node: int
+        self, database: Database, index: Index, clock: Clock, gates: Gates, lanes: Lanes, slots: Shares, *, node: int
     ) -> None:
         self._database = database
         self._index = index
+        self._clock = clock
         self._gates = gates
         self._lanes = lanes
         self._slots = slots
@@ -71,13 +72,14 @@ class Claims:
         """There is room again for what lacked it. A look for each place given back would cost more than it gains."""
         return self._lacks_memory and self._lanes.places < ENOUGH
 
-    async def claim(self, now: Moment) -> tuple[list[Lease], dict[int, Row], Moment | None]:
-        """What is leased now, the events of it, and when the next delivery is due."""
+    async def claim(self) -> tuple[list[Lease], dict[int, Row], Moment | None, int]:
+        """What is leased now, the events of it, when the next delivery is due, and by how much the clock had been set then."""
+        now, jumped = self._clock.read()
         # Some room though all slots are taken: who has nothing in memory yet must get into the line for them.
         room = 0 if self._lanes.are_full() else max(self._slots.free(), CLAIM_AT_ONCE)
         if room <= 0:
-            self._lacks_memory = True
-            return [], {}, now
+            self._lacks_memory, self.slowed_s = True, math.inf
+            return [], {}, now, jumped
         await self._gates.write(self._database)
         await self._index.refresh(self._database)
         state = self._index.state
@@ -87,18 +89,18 @@ class Claims:
         due, next_due = await self._database.read(lambda tx: self._look(tx, now))
         wanted = self._plan(due, room)
         if not wanted:
-            return [], {}, next_due
+            return [], {}, next_due, jumped
         # Publishers wait for this write. Where their own events are what is due, they are served best by clearing it away.
         most = min(room, CLAIM_AT_ONCE) if self.placed and not self.turned_away else room
         self.placed = self.turned_away = False
-        leases, rows, in_vain = await self._database.write(lambda tx: self._lease(tx, wanted, now, most))
+        leases, rows, in_vain, jumped = await self._database.write(lambda tx: self._lease(tx, wanted, most))
         for webhook_id, count in Counter(lease.webhook_id for lease in leases).items():
             self._turns.served(self._index.state.webhooks[webhook_id])
             self._lanes.took_back(webhook_id, count)
             self._held_elsewhere.discard(webhook_id)
         self._held_elsewhere |= in_vain
         self.behind -= in_vain
-        return leases, rows, next_due
+        return leases, rows, next_due, jumped
 
     def _look(self, tx: Transaction, now: Moment) -> tuple[list[int], Moment | None]:
         due = deliveries.webhooks_with_due(tx, now=now, after=self._turns.after, limit=WEBHOOKS_A_LOOK)
@@ -132,9 +134,10 @@ class Claims:
         return wanted
 
     def _lease(
-        self, tx: Transaction, wanted: Iterable[_Wanted], now: Moment, most: int
-    ) -> tuple[list[Lease], dict[int, Row], set[int]]:
+        self, tx: Transaction, wanted: Iterable[_Wanted], most: int
+    ) -> tuple[list[Lease], dict[int, Row], set[int], int]:
         """At most `most` deliveries of a few webhooks, and those webhooks before them that others hold all places of."""
+        now, jumped = self._clock.read()  # here, where it is set: a lease by the old clock would be over at once
         leases: list[Lease] = []
         claimed = Counter[Owners]()
         served, in_vain = 0, set[int]()
@@ -159,4 +162,4 @@ class Claims:
                 served += 1
             else:
                 in_vain.add(each.webhook.id)
-        return leases, events.for_sending(tx, [lease.event_id for lease in leases]), in_vain
+        return leases, events.for_sending(tx, [lease.event_id for lease in leases]), in_vain, jumped

@@ -41,7 +41,7 @@ class Gates:
         return breaker.room(self._clock.monotonic(), busy)
 
     def next_in_s(self, webhook_id: int) -> float:
-        """How soon its receiver may get one more, when it is slowed down; infinite if it does not wait for that."""
+        """How soon there is rate for one more, if its receiver is slowed down; infinite if it does not wait for that."""
         breaker = self._breakers.get(webhook_id)
         return math.inf if breaker is None else breaker.next_in_s(self._clock.monotonic())
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from dockbell.actions import bulk, statistics
-from dockbell.clock import SECOND, Clock, Moment
+from dockbell.clock import SECOND, Clock, Moment, Reading
 from dockbell.delivery.gates import Gates
 from dockbell.errors import Unavailable
 from dockbell.store import deliveries, people
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 LEASE_MARGIN = 10 * SECOND
 BEAT_S = 1.0
 ROUND_S = 5.0
+_Key = tuple[int, int, int]
+"""A lease's event, webhook and number."""
 
 
 class Heartbeat:
@@ -33,8 +35,9 @@ class Heartbeat:
         self._node = node
         self.refused: Unavailable | None = None
         """Why the store did not take the last beat, which is a write like any other."""
-        self._extended: dict[tuple[int, int, int], Moment] = {}
+        self._extended: dict[_Key, Moment] = {}
         """How far those leases run that were extended: each is written again only when it comes to its end again."""
+        self._jumped = 0
 
     async def run(self) -> None:
         next_round = self._clock.monotonic()
@@ -52,27 +55,30 @@ class Heartbeat:
             await self._clock.sleep(BEAT_S)
 
     async def _beat(self, *, is_round: bool) -> None:
-        now = self._clock.now()
         ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
-        known = {key: until for key, until in self._extended.items() if key in ours}
-        # Those that have outlived their timeout. Were others extended too, a node that dies would keep its work so much longer.
-        ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + LEASE_MARGIN}
-        until = now + 4 * LEASE_MARGIN
-        await self._database.write(
-            lambda tx: self._look_at_leases(tx, now, list(ending.values()), until, is_round=is_round)
-        )
-        self._extended = known | dict.fromkeys(ending, until)
+        at, self._extended = await self._database.write(lambda tx: self._look_at_leases(tx, ours, is_round=is_round))
+        self._jumped = at.jumped
         if is_round:
             await self._gates.write(self._database)
-            await statistics.roll_up(self._database, now=now)
+            await statistics.roll_up(self._database, now=at.now)
             await bulk.take_up(self._database, self._clock)
 
     def _look_at_leases(
-        self, tx: Transaction, now: Moment, ending: list[Lease], until: Moment, *, is_round: bool
-    ) -> None:
-        deliveries.extend(tx, ending, until=until)
+        self, tx: Transaction, ours: dict[_Key, Lease], *, is_round: bool
+    ) -> tuple[Reading, dict[_Key, Moment]]:
+        """When it was, and how far those leases run that were extended."""
+        at = self._clock.read()  # here, where it is set: by the old clock leases would be over that are not
+        now, until = at.now, at.now + 4 * LEASE_MARGIN
+        if at.jumped == self._jumped:
+            known = {key: until for key, until in self._extended.items() if key in ours}
+            # Those that have outlived their timeout. Were others extended too, a node that dies would keep its work so much longer.
+            ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + LEASE_MARGIN}
+        else:  # what is known of them is by the old clock
+            known, ending = {}, ours
+        deliveries.extend(tx, ending.values(), until=until)
         rescued = deliveries.rescue(tx, now=now)
         if rescued:
             log.warning("lease.expired", deliveries=rescued)
         if is_round:
             people.see_node(tx, self._node, now=now)
+        return at, known | dict.fromkeys(ending, until)

@@ -7,14 +7,16 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
-from dockbell.clock import SECOND, Clock, Moment
+from dockbell.clock import SECOND, Clock, Moment, Reading
 from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, close_broken, request_for
 from dockbell.delivery.brake import Brake
 from dockbell.delivery.claims import Claims, lease_end
@@ -36,6 +38,8 @@ LONGEST_NAP_S = 60.0
 BUSY_NAP_S = 1.0
 SHORTEST_NAP_S = 0.05
 """Half of what a slowed receiver may get at once (BURST_S) is there again by then."""
+LOOKING_AT_MOST = 4
+"""Naps are so many times as long as a look took: with many webhooks behind, looking is dear."""
 ENDED_AT_MOST = 3
 """So often in a row a delivery may meet a kept connection that has ended before that is the receiver's failure."""
 MOST_MET = 10_000
@@ -71,7 +75,7 @@ class Worker:
         self._lanes = Lanes(self._slots)
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
-        self._claims = Claims(database, index, self._gates, self._lanes, self._slots, node=node)
+        self._claims = Claims(database, index, clock, self._gates, self._lanes, self._slots, node=node)
         self._heartbeat = Heartbeat(database, clock, self._gates, self._ours, node=node)
         self._in_flight: dict[object, _Attempt] = {}
         self._met_ended: dict[tuple[int, int], int] = {}
@@ -149,7 +153,8 @@ class Worker:
 
     def outcomes(self, batch: Iterable[tuple[object, Outcome]]) -> None:
         """Attempts that ended; each is decided on and given to the journal."""
-        now = self._clock.now()
+        at = self._clock.read()
+        now = at.now
         for token, heard in batch:
             attempt = self._in_flight.pop(token, None)
             if attempt is None:
@@ -163,11 +168,11 @@ class Worker:
             if not attempt.job.event.test and self._gates.note(attempt.job.webhook, outcome):
                 self._hold_back(lane, attempt.job.webhook.id)
             try:
-                self._end(attempt.job, outcome, attempt.shown_headers, now)
+                self._end(attempt.job, outcome, attempt.shown_headers, at)
             except Exception as error:
                 # One outcome that cannot be decided on must not take the rest of the batch along.
                 log.exception("attempt.not_closed", event_id=attempt.job.event.id, webhook_id=attempt.job.webhook.id)
-                self._journal.close(close_broken(attempt.job, error, node=self._node, now=now))
+                self._journal.close(close_broken(attempt.job, error, node=self._node, at=at))
             self._start(lane)
         self._start_next_in_line()
 
@@ -260,33 +265,33 @@ class Worker:
         # An attempt goes to where the webhook points now, not to where it did when the event came.
         webhook = self._index.state.webhooks.get(job.webhook.id, job.webhook)
         if webhook is not job.webhook:
-            job = Job(job.lease, job.event, webhook)
+            job = msgspec.structs.replace(job, webhook=webhook)
         if webhook.enabled or job.event.test:
             self._attempt(job, lane)
         else:
             self._give_back([job, *lane.take_out()])
 
     def _attempt(self, job: Job, lane: Lane) -> None:
-        now = self._clock.now()
+        at = self._clock.read()
         try:
-            request, shown = request_for(job, self._index.state, now)
+            request, shown = request_for(job, self._index.state, at.now)
         except Exception as error:
             log.error("attempt.not_built", event_id=job.event.id, webhook_id=job.webhook.id, error=str(error))
-            self._end(job, NotSent("internal_error", str(error)), "", now)
+            self._end(job, NotSent("internal_error", str(error)), "", at)
             return
         if isinstance(request, NotSent):
-            self._end(job, request, shown, now)
+            self._end(job, request, shown, at)
             return
         lane.in_flight += 1
         self._slots.take(lane.owners)
         # With the lease's number: a delivery whose lease was lost may be claimed here again while its first attempt still runs.
         token = (job.lease.event_id, job.lease.webhook_id, job.lease.lease_no)
-        self._in_flight[token] = _Attempt(job, shown, now)
+        self._in_flight[token] = _Attempt(job, shown, at.now)
         self._sender.submit(token, request)
 
-    def _end(self, job: Job, outcome: Outcome, shown_headers: str, now: Moment) -> None:
+    def _end(self, job: Job, outcome: Outcome, shown_headers: str, at: Reading) -> None:
         self._journal.close(
-            close_attempt(job, outcome, shown_headers, node=self._node, now=now, jitter=self._jitter()),
+            close_attempt(job, outcome, shown_headers, node=self._node, at=at, jitter=self._jitter()),
         )
 
     def _hold_back(self, lane: Lane, webhook_id: int) -> None:
@@ -335,9 +340,9 @@ class Worker:
 
     async def _claim_round(self) -> tuple[int, float]:
         """Claim something of what is due; how much was claimed, and how long nothing will be."""
-        now, before = self._clock.now(), self._given_back
+        before, began = self._given_back, time.monotonic()
         try:
-            leases, rows, next_due = await self._claims.claim(now)
+            leases, rows, next_due, jumped = await self._claims.claim()
         except Exception as error:
             log.error("worker.claim_failed", error=str(error))
             return 0, BUSY_NAP_S
@@ -348,7 +353,7 @@ class Worker:
                 row["id"], row["goods_owner_id"], row["event_type"], row["accepted_at"], row["head"], row["data"],
                 row["test_of"] is not None,
             )  # fmt: skip
-            jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id]))
+            jobs.append(Job(lease, event, self._index.state.webhooks[lease.webhook_id], jumped))
             self._lanes.take_place(self._lanes.of(jobs[-1].webhook), 1)
             self._gates.take(lease.webhook_id)
         if self._given_back != before:  # while the claim did not know yet that it would lack any
@@ -357,7 +362,8 @@ class Worker:
         if next_due is None:
             return len(jobs), LONGEST_NAP_S
         wait_s = (next_due - self._clock.now()) / SECOND
-        busy_s = min(BUSY_NAP_S, max(SHORTEST_NAP_S, self._claims.slowed_s))
+        took_s = time.monotonic() - began
+        busy_s = min(BUSY_NAP_S, max(SHORTEST_NAP_S, LOOKING_AT_MOST * took_s, self._claims.slowed_s))
         return len(jobs), min(LONGEST_NAP_S, wait_s) if wait_s > 0 else busy_s
 
     def _ours(self) -> Iterator[Lease]:

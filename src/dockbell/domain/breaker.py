@@ -116,7 +116,7 @@ class Breaker:
         return max(0, room)
 
     def next_in_s(self, now: float) -> float:
-        """How soon a slowed receiver may get one more; infinite where something else than time is waited for."""
+        """How soon there is rate for one more; infinite where there is, or none is kept."""
         self.settle(now)
         return math.inf if self._rate is None or self._tokens >= 1 else (1 - self._tokens) / self._rate
 

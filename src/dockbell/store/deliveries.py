@@ -58,6 +58,8 @@ class Closing(msgspec.Struct, frozen=True, gc=False):
     due_at: Moment
     failed: bool
     deactivate_webhook: bool = False
+    jumped: int = 0
+    """By how much the clock had been set when `due_at` was decided on."""
 
 
 def insert(

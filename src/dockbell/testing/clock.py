@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 
-from dockbell.clock import SECOND, Moment
+from dockbell.clock import SECOND, Moment, Reading
 
 START = 1_795_500_000 * SECOND
 """2026-11-24T06:00:00Z"""
@@ -14,14 +14,24 @@ class ManualClock:
     def __init__(self, now: Moment = START) -> None:
         self._now = now
         self._began = now
+        self._jumped = 0
         self._sleepers: list[tuple[Moment, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
     def now(self) -> Moment:
         return self._now
 
+    def read(self) -> Reading:
+        return Reading(self._now, self._jumped)
+
     def monotonic(self) -> float:
-        return (self._now - self._began) / SECOND
+        return (self._now - self._jumped - self._began) / SECOND
+
+    def jump(self, by: int) -> None:
+        """Be set; who sleeps sleeps as long as before."""
+        self._now += by
+        self._jumped += by
+        self._sleepers = [(at + by, order, future) for at, order, future in self._sleepers]
 
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
