@@ -36,7 +36,7 @@ from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM
 from dockbell.egress.own_addresses import keep_own_addresses, own_addresses
 from dockbell.egress.sender import Sender
-from dockbell.errors import DockbellError, Unavailable
+from dockbell.errors import ConfigError, DockbellError, Unavailable
 from dockbell.process import files_to_open, keep_memory_private
 from dockbell.settings import Settings
 from dockbell.start import mail_server, need_sound, refuse_open_door
@@ -178,6 +178,11 @@ class App:
         address, mails = settings.outbox.address(), mail_server(settings)
         loop = asyncio.get_running_loop()
         alone = store.database.serve_alone()
+        if not alone and settings.database_file() is not None:
+            raise ConfigError(
+                f"Another Dockbell serves {settings.database}: a SQLite file has one, or deliveries would be sent twice.",
+                hint="Stop that one first, or use PostgreSQL: several nodes may share that.",
+            )
         if alone:
             await self._rescue_all()
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
@@ -287,7 +292,10 @@ class App:
         grace_s = self.settings.worker.shutdown_s if self._ended is None else 0.0
         if self.drain is not None:
             self.drain.stop()
-            await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S)
+            if (await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S))[1]:
+                await (
+                    self.drain.close()
+                )  # its rows stay where they are; a thread that waits for them would keep the program
         await self.worker.stop(grace_s=grace_s)
         self._upkeep_task.cancel()
         self._worker_task.cancel()
@@ -357,7 +365,11 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
 
     async def main() -> None:
         app = App(settings, store)
-        await app.start()
+        try:
+            await app.start()
+        except BaseException:
+            store.close()
+            raise
 
         def listening() -> None:
             log.info("server.started", url=store.url, node=store.node)

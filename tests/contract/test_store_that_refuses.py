@@ -157,6 +157,24 @@ def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_the_writer(
     assert len(rows_of(sqlite, "SELECT id FROM goods_owners")) == 2
 
 
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_postgresql_with_a_locked_table_can_be_closed(fresh_schema: str, *, serves: bool):
+    """A node that is told to stop must end, whatever its last transactions wait for; so must an outbox."""
+    opened = open_database(fresh_schema)
+    migrate(opened, now=1)
+    if serves:
+        opened.serve_alone()
+    with psycopg.connect(fresh_schema) as other:
+        other.execute("LOCK TABLE goods_owners IN ACCESS EXCLUSIVE MODE")
+        waiting = opened.submit_write(lambda tx: tx.run("UPDATE goods_owners SET name = 'never'"))
+        closing = threading.Thread(target=opened.close, daemon=True)
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
+        with pytest.raises(Unavailable):
+            waiting.result(0)
+
+
 def test_a_postgresql_that_takes_no_writes_is_a_finding(fresh_schema: str):
     opened = open_database(fresh_schema)
     migrate(opened, now=1)

@@ -24,7 +24,7 @@ from dockbell.testing.client import ApiError
 from dockbell.testing.receiver import Receiver, Visit, answering
 from tests.support.asgi import Api
 from tests.support.node import an_event
-from tests.support.program import Node, delivered, free_port, make_webhook
+from tests.support.program import Node, delivered, free_port, make_webhook, run
 
 
 class Slow:
@@ -120,6 +120,19 @@ def test_a_webhook_made_at_one_node_fires_for_an_event_of_another(tmp_path: Path
         assert receiver.wait_for_requests(1, 2)
         at_a.close()
         at_b.close()
+
+
+def test_a_sqlite_file_has_one_node_and_a_second_says_so(tmp_path: Path) -> None:
+    """Restarted while a second one works, the first would take what that one is sending for abandoned, and send it again."""
+    database = str(tmp_path / "data.sqlite")
+    with Node(tmp_path, database) as first:
+        port = str(free_port())
+        second = run(tmp_path, "serve", database=database, key_file=str(tmp_path / "dockbell.key"), server__port=port)
+        assert second.returncode == 78
+        assert "Another Dockbell serves" in second.stderr
+        assert "PostgreSQL" in second.stderr
+        [node] = first.client(first.keys[0]).get("/api/v1/health").items()
+        assert node == ("status", "ok")
 
 
 def test_a_second_node_takes_over_what_a_killed_one_held(tmp_path: Path, fresh_schema: str) -> None:

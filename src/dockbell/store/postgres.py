@@ -129,7 +129,8 @@ class PostgresDatabase:
         """`all_text`: any letter must have room in it."""
         self._conninfo = conninfo
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
-        self._closing = threading.Event()
+        self._closing, self._ended = threading.Event(), threading.Event()
+        self._cutter: threading.Thread | None = None
         self._under_way: dict[int, tuple[float, psycopg.Connection[Any]]] = {}
         """By thread: since when it waits for its connection."""
         try:
@@ -180,8 +181,13 @@ class PostgresDatabase:
 
     def serve_alone(self) -> bool:
         """Others may serve it too. From now on somebody waits for each transaction, so none may hang."""
-        threading.Thread(target=self._cut_loop, name="postgres-cut", daemon=True).start()
+        self._cut_what_hangs()
         return False
+
+    def _cut_what_hangs(self) -> None:
+        if self._cutter is None:
+            self._cutter = threading.Thread(target=self._cut_loop, name="postgres-cut", daemon=True)
+            self._cutter.start()
 
     def clock_offset(self) -> int:
         ours = SystemClock()
@@ -231,7 +237,9 @@ class PostgresDatabase:
 
     def close(self) -> None:
         self._closing.set()
+        self._cut_what_hangs()  # whoever closes waits for each transaction
         self._threads.shutdown()
+        self._ended.set()
         if self._listening is not None:
             _hang_up(self._listening)
         self._listener.join()
@@ -298,7 +306,7 @@ class PostgresDatabase:
 
         A time limit of the server's would not do: a server that is silent keeps none.
         """
-        while not self._closing.wait(0.5):
+        while not self._ended.wait(0.5):
             for began, connection in list(self._under_way.values()):
                 if time.monotonic() - began > CUT_AFTER_S:
                     log.warning(
