@@ -194,8 +194,6 @@ class SqliteDatabase:
             connection.close()
 
     def close(self) -> None:
-        if self._serving is not None:
-            self._serving.close()
         self._closing = True
         self._closed.set()
         self._jobs.put(None)
@@ -206,6 +204,8 @@ class SqliteDatabase:
         for connection in self._open_readers:
             connection.close()
         self._writer_connection.close()
+        if self._serving is not None:  # last: who serves it next must not come into the end of this
+            self._serving.close()
 
     def _connect_first(self) -> apsw.Connection:
         """Make the file if there is none, and see that it can be read and written."""
