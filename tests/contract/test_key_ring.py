@@ -1,6 +1,11 @@
 """The key ring: keys change while programs run, and an old one may go when nothing needs it."""
 
+import contextlib
+import errno
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +202,136 @@ def test_what_is_wrong_with_given_keys_is_said_by_the_doctor_as_by_the_start(
     found = {each.code: each for each in examine(database, Installation(given_keys=given), SystemClock())}
     assert found["keys"].text == f"No node starts with these keys: {refused.value.message}"
     assert sound.strip() not in repr(Installation(given_keys=sound))
+
+
+A_KEY = "A" * 43 + "=\n"
+
+
+def test_s2_a_link_to_the_key_file_stays_a_link_and_the_file_gets_the_key(key_file: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    real = elsewhere / "real"
+    real.write_text(A_KEY)
+    key_file.symlink_to(real)
+    new = add_key(key_file)
+    assert key_file.is_symlink()
+    assert id_of(read_ring(real)[0]) == new
+    assert len(read_ring(real)) == 2
+    assert list(elsewhere.iterdir()) == [real]
+
+
+def test_s2_two_that_add_a_key_at_a_time_both_find_it_in_the_ring(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file.write_text(A_KEY)
+    both_have_read = threading.Barrier(2)
+
+    def read(path: Path) -> list[bytes]:
+        ring = read_ring(path)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the other one waits for its turn
+            both_have_read.wait(0.5)
+        return ring
+
+    monkeypatch.setattr("dockbell.store.vault.read_ring", read)
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(add_key, [key_file, key_file]))
+    ring = [id_of(key) for key in read_ring(key_file)]
+    assert set(told) < set(ring)
+    assert len(ring) == 3
+
+
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EROFS, errno.EBUSY], ids=errno.errorcode.get)
+def test_s2_a_key_file_that_cannot_be_replaced_stays_and_is_named_with_what_to_do(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    key_file.write_text(A_KEY)
+
+    def refuse(_: Path, to: Path) -> None:
+        raise OSError(why, os.strerror(why), str(to))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(ConfigError) as refused:
+        add_key(key_file)
+    assert refused.value.message == f"No key can be put into the key file {key_file}: {os.strerror(why)}."
+    assert "docs/how-to/rotate-the-key.md" in refused.value.hint
+    assert key_file.read_text() == A_KEY
+    assert list(key_file.parent.glob(f"{key_file.name}*")) == [key_file]
+
+
+def test_s2_a_new_key_is_on_the_disk_with_its_name_before_anything_is_sealed_with_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file = tmp_path / "made" / "ring"
+    synced: list[tuple[tuple[int, int], int]] = []
+    sync = os.fsync
+
+    def keys() -> int:
+        return len(read_ring(key_file)) if key_file.exists() else 0
+
+    def watched(opened: int) -> None:
+        found = os.fstat(opened)
+        synced.append(((found.st_dev, found.st_ino), keys()))
+        sync(opened)
+
+    def identity(path: Path) -> tuple[int, int]:
+        return path.stat().st_dev, path.stat().st_ino
+
+    monkeypatch.setattr(os, "fsync", watched)
+    open_vault(key_file, database)
+    assert synced == [(identity(tmp_path), 0), (identity(key_file), 0), (identity(key_file.parent), 1)]
+    synced.clear()
+    add_key(key_file)
+    assert synced == [(identity(key_file), 1), (identity(key_file.parent), 2)]
+
+
+def test_s2_a_first_start_on_a_full_disk_leaves_nothing_and_the_next_one_makes_the_key(
+    database: Database, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(opened: int, mode: str) -> object:
+        os.close(opened)
+        return Path("/dev/full").open(mode)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fdopen", full)
+        with pytest.raises(ConfigError, match="cannot be made: No space left on device"):
+            open_vault(key_file, database)
+    assert not list(key_file.parent.glob(f"{key_file.name}*"))
+    open_vault(key_file, database)
+    assert len(read_ring(key_file)) == 1
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert list(key_file.parent.glob(f"{key_file.name}*")) == [key_file]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links, as on FAT"])
+def test_s2_of_two_first_starts_at_a_time_both_take_the_key_of_one(
+    database: Database, key_file: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    link = os.link
+
+    def later(made: Path, name: Path) -> None:
+        key_file.write_text(A_KEY)
+        if not links:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        link(made, name)
+
+    monkeypatch.setattr(os, "link", later)
+    vault = open_vault(key_file, database)
+    assert key_file.read_text() == A_KEY
+    assert [vault.newest] == [id_of(key) for key in read_ring(key_file)]
+    assert list(key_file.parent.glob(f"{key_file.name}*")) == [key_file]
+
+
+def test_s2_a_first_start_makes_the_key_where_a_file_has_only_one_name(
+    database: Database, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(made: Path, _: Path) -> None:
+        asked.append(made)
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    open_vault(key_file, database)
+    assert asked
+    assert len(read_ring(key_file)) == 1
+    assert list(key_file.parent.glob(f"{key_file.name}*")) == [key_file]

@@ -5,12 +5,15 @@ of the seal: moved to another row, it does not open. The key lies in a file of i
 """
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
 import stat
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -19,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dockbell.errors import ConfigError
 from dockbell.store.database import Database, Transaction
+from dockbell.store.whole_file import give_name, make_folder, sync_folder
 
 log = structlog.get_logger()
 NONCE_BYTES = 12
@@ -232,31 +236,77 @@ def keys_of(text: str, where: str) -> list[bytes]:
 
 def add_key(path: Path) -> str:
     """Put a new key before the others in the file; its id. Whoever reads the file finds the old ring or the new one."""
-    before = path.stat()
     key = secrets.token_bytes(KEY_BYTES)
-    ring = [key, *read_ring(path)]
-    made = path.with_name(path.name + ".new")
-    made.unlink(missing_ok=True)
-    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("".join(base64.b64encode(each).decode() + "\n" for each in ring))
-        file.flush()
-        os.fsync(file.fileno())
-    if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(made, before.st_uid, before.st_gid)
-    made.replace(path)
+    try:
+        ring = path.resolve(strict=True)  # a link stays: what it points to is replaced
+        with _alone_with(ring):
+            _replace(ring, [key, *read_ring(ring)])
+    except OSError as error:
+        raise ConfigError(
+            f"No key can be put into the key file {path.absolute()}: {error.strerror}.",
+            hint="Its folder must be writable and have room. Where it cannot be (a secret that is mounted into a "
+            "container), put the new key into the file by hand: docs/how-to/rotate-the-key.md says how.",
+        ) from error
     return id_of(key)
 
 
-def _make_key_file(path: Path) -> None:
+@contextmanager
+def _alone_with(ring: Path) -> Iterator[None]:
+    """Two that add a key at a time take turns: each would put its own ring in place of the other's."""
+    while True:
+        # A file on NFS is locked by who may write it, and one of mode 400 cannot be opened for that.
+        opened = os.open(ring, os.O_RDWR if os.access(ring, os.W_OK) else os.O_RDONLY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(opened), ring.stat()):  # else it was replaced while we waited
+                yield
+                return
+        finally:
+            os.close(opened)
+
+
+def _replace(ring: Path, keys: Sequence[bytes]) -> None:
+    before = ring.stat()
+    made = ring.with_name(ring.name + ".new")
+    made.unlink(missing_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+        _write_keys(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), keys)
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(made, before.st_uid, before.st_gid)
+        made.replace(ring)
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise
+    sync_folder(ring.parent)  # before a secret is sealed: rows must not outlive their key in a power cut
+
+
+def _write_keys(opened: int, keys: Sequence[bytes]) -> None:
+    with os.fdopen(opened, "w") as file:
+        file.write("".join(base64.b64encode(each).decode() + "\n" for each in keys))
+        file.flush()
+        os.fsync(opened)
+
+
+def _make_key_file(path: Path) -> None:
+    """Never half of one: every later start would be refused with it."""
+    made: Path | None = None
+    try:
+        make_folder(path.parent)
+        opened, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+        made = Path(name)
+        _write_keys(opened, [secrets.token_bytes(KEY_BYTES)])
+        give_name(made, path)
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.is_file():  # another first start's, made in this moment
+            return
         raise ConfigError(
             f"The key file {path.absolute()} cannot be made: {error.strerror}.",
-            hint="Name a file in a folder of Dockbell's own in DOCKBELL_KEY_FILE.",
+            hint="Name a file in a folder of Dockbell's own, on a disk with room, in DOCKBELL_KEY_FILE.",
         ) from error
+    finally:
+        if made is not None:
+            with suppress(OSError):  # it has its name by now, or the disk takes nothing any more
+                made.unlink()
     log.warning(
         "vault.key_made", file=str(path), hint="Back it up apart from the database: without it no stored secret opens."
     )
