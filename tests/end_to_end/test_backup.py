@@ -1,10 +1,20 @@
 """A backup made under load, restored elsewhere: consistent, its secrets open, and what was pending goes on."""
 
+import contextlib
+import errno
 import os
 import shutil
+import stat
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apsw
+import pytest
+
+from dockbell.errors import ConfigError, DockbellError, StorageFull
+from dockbell.store.backup import back_up
 from dockbell.store.database import open_database
 from dockbell.testing.client import Client
 from dockbell.testing.receiver import Receiver, Visit
@@ -114,3 +124,125 @@ def test_postgresql_is_backed_up_by_its_own_tools(tmp_path: Path) -> None:
     ended = run(tmp_path, "backup", "new", database="postgresql://nobody@/nothing")
     assert ended.returncode == 78
     assert "pg_dump" in ended.stderr
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    file = tmp_path / "data.sqlite"
+    with contextlib.closing(apsw.Connection(str(file))) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("CREATE TABLE filled AS SELECT randomblob(100000) AS data")
+    return file
+
+
+def a_file(folder: Path) -> None:
+    (folder / "file").write_text("precious")
+
+
+def a_link_to_nowhere(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "nowhere")
+
+
+def a_backup_there(folder: Path) -> None:
+    (folder / "there").write_text("precious")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "to", "said"),
+    [
+        (a_file, "none/new", "cannot be made: No such file or directory"),
+        (a_file, "file/new", "cannot be made: Not a directory"),
+        (a_file, "n" * 300, "cannot be made: File name too long"),
+        (a_file, ".", "is there already"),
+        (a_backup_there, "there", "is there already"),
+        (a_link_to_nowhere, "link", "is there already"),
+    ],
+    ids=["no folder", "file as folder", "long name", "folder", "file", "link to nowhere"],
+)
+def test_a_place_where_no_backup_can_be_made_is_refused_in_words(
+    filled: Path, prepare: Callable[[Path], None], to: str, said: str
+) -> None:
+    prepare(filled.parent)
+    before = sorted(filled.parent.iterdir())
+    with pytest.raises(ConfigError, match=said) as refused:
+        back_up(filled, filled.parent / to)
+    assert refused.value.hint
+    assert sorted(filled.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("why", "refusal"), [(errno.EROFS, ConfigError), (errno.ENOSPC, StorageFull)], ids=["read-only", "full"]
+)
+def test_a_disk_that_takes_no_more_at_the_end_of_a_backup_is_told_and_nothing_is_left(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, why: int, refusal: type[DockbellError]
+) -> None:
+    def refuse(_: Path, to: Path) -> None:
+        raise OSError(why, os.strerror(why), str(to))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(refusal, match="backup"):
+        back_up(filled, filled.parent / "new")
+    assert list(filled.parent.iterdir()) == [filled]
+
+
+def test_what_is_no_database_is_not_backed_up_and_nothing_is_left(tmp_path: Path) -> None:
+    source = tmp_path / "data.sqlite"
+    source.write_bytes(b"x" * 9000)
+    with pytest.raises(ConfigError, match="it is no database") as refused:
+        back_up(source, tmp_path / "new")
+    assert str(source) in refused.value.message
+    assert "DOCKBELL_DATABASE" in refused.value.hint
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def held_by_another(file: Path) -> apsw.Connection:
+    holder = apsw.Connection(str(file))
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    return holder
+
+
+def test_a_database_that_another_program_holds_is_not_backed_up_and_nothing_is_left(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dockbell.store.backup.BUSY_TIMEOUT_MS", 10, raising=False)
+    with contextlib.closing(held_by_another(filled)), pytest.raises(ConfigError, match="it is locked") as refused:
+        back_up(filled, filled.parent / "new")
+    assert "Another program holds the file" in refused.value.hint
+    assert not list(filled.parent.glob("new*"))
+
+
+def test_a_backup_waits_for_another_program_that_lets_the_database_go(filled: Path) -> None:
+    letting_go = threading.Timer(0.3, held_by_another(filled).close)
+    letting_go.start()
+    assert back_up(filled, filled.parent / "new") > 100_000
+    letting_go.join()
+
+
+def test_of_two_backups_to_one_name_at_a_time_one_is_made_and_the_other_refused(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_are_copied = threading.Barrier(2)
+    sync = os.fsync
+
+    def wait(opened: int) -> None:
+        sync(opened)
+        if stat.S_ISREG(os.fstat(opened).st_mode):
+            both_are_copied.wait(10)
+
+    def made() -> object:
+        try:
+            return back_up(filled, filled.parent / "new")
+        except ConfigError as error:
+            return error.message
+
+    monkeypatch.setattr(os, "fsync", wait)
+    with ThreadPoolExecutor(2) as pool:
+        told = [each.result() for each in (pool.submit(made), pool.submit(made))]
+    new = filled.parent / "new"
+    assert sorted(map(str, told)) == sorted(
+        [str(new.stat().st_size), f"{new} is there already; a backup overwrites nothing."]
+    )
+    assert sorted(filled.parent.iterdir()) == [filled, new]
+    with contextlib.closing(apsw.Connection(str(new))) as opened:
+        assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
