@@ -20,6 +20,7 @@ from dockbell.domain.delivery import Answered
 from dockbell.domain.failing import stage_of
 from dockbell.domain.findings import Installation
 from dockbell.domain.permissions import SYSTEM
+from dockbell.egress import mail as egress
 from dockbell.egress.mail import MailServer, NotMailed
 from dockbell.store import webhook_hours
 from dockbell.store.database import Database
@@ -31,14 +32,17 @@ SENDER, INTEGRATOR = "dockbell@example.com", "integrator@example.com"
 
 
 class Mailbox:
-    """What a mail server took; `refusing` is what it answers instead."""
+    """What a mail server took; `refusing` is what it answers instead, `silent`: nothing at all."""
 
     def __init__(self) -> None:
         self.port = 0
         self.mails: list[EmailMessage] = []
         self.refusing: str | None = None
+        self.silent = False
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.silent:
+            await asyncio.Event().wait()
         if self.refusing is not None:
             return self.refusing
         message = message_from_bytes(envelope.content, policy=policy.default)
@@ -62,7 +66,43 @@ async def a_mail_server(**options: Any) -> AsyncIterator[Mailbox]:
         await server.wait_closed()
 
 
-def plain(box: Mailbox) -> MailServer:
+class Trickle(asyncio.Protocol):
+    """A mail server that never comes to the end of its greeting, but says another line of it all the time."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.called, self.left = asyncio.Event(), asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.called.set()
+        self.go_on()
+
+    def go_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"220-one moment\r\n")
+            asyncio.get_running_loop().call_later(0.05, self.go_on)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.left.set()
+
+
+@asynccontextmanager
+async def a_trickling_mail_server(context: ssl.SSLContext | None = None) -> AsyncIterator[Trickle]:
+    trickle = Trickle()
+    server = await asyncio.get_running_loop().create_server(lambda: trickle, "127.0.0.1", 0, ssl=context)
+    trickle.port = server.sockets[0].getsockname()[1]
+    try:
+        yield trickle
+    finally:
+        if trickle.called.is_set():
+            trickle.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+def plain(box: Mailbox | Trickle) -> MailServer:
     return MailServer("127.0.0.1", box.port, "none", SENDER)
 
 
@@ -274,7 +314,7 @@ async def test_u14_the_password_goes_to_a_server_whose_certificate_fits_and_to_n
         return MailServer("127.0.0.1", box.port, "starttls", SENDER, **given)
 
     async with a_mail_server(tls_context=context, authenticator=authenticator, auth_required=True) as box:
-        post = {"recipient": INTEGRATOR, "subject": "Hello", "body": "Hello"}
+        post: dict[str, Any] = {"recipient": INTEGRATOR, "subject": "Hello", "body": "Hello"}
         await asyncio.to_thread(server(box).send, **post)
         assert [mail["Subject"] for mail in box.mails] == ["Hello"]
         with pytest.raises(NotMailed, match="certificate"):
@@ -287,6 +327,53 @@ async def test_u14_the_password_goes_to_a_server_whose_certificate_fits_and_to_n
         with pytest.raises(NotMailed):  # a server without STARTTLS gets nothing
             await asyncio.to_thread(server(box).send, **post)
         assert box.mails == []
+
+
+async def test_a_mail_server_that_trickles_keeps_the_postman_for_the_deadline_and_no_longer(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(egress, "DEADLINE_S", 0.3)
+    async with a_trickling_mail_server() as trickle, a_house(database, tmp_path, plain(trickle)) as house:
+        webhook = house.node.make_webhook(email=INTEGRATOR).webhook["id"]
+        await house.fails(webhook, since=house.clock.now() - HOUR)
+        async with asyncio.timeout(8):
+            await house.postman.round()
+            await trickle.left.wait()
+        [waiting] = house.node.rows("SELECT tries, due_at FROM mails")
+        assert (waiting["tries"], waiting["due_at"]) == (1, house.clock.now() + MINUTE)
+
+
+async def test_a_stop_ends_the_conversation_with_a_mail_server_that_trickles(database: Database, tmp_path: Path):
+    async with a_trickling_mail_server() as trickle, a_house(database, tmp_path, plain(trickle)) as house:
+        webhook = house.node.make_webhook(email=INTEGRATOR).webhook["id"]
+        await house.fails(webhook, since=house.clock.now() - HOUR)
+        running = asyncio.create_task(house.postman.run())
+        async with asyncio.timeout(8):
+            await trickle.called.wait()
+            running.cancel()
+            await asyncio.wait({running})
+            await trickle.left.wait()
+        assert running.cancelled()
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+async def test_the_deadline_ends_a_conversation_in_tls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: egress.Security
+):
+    monkeypatch.setattr(egress, "DEADLINE_S", 1.0)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    begun = a_trickling_mail_server(context) if security == "tls" else a_mail_server(tls_context=context)
+    async with begun as server:
+        if isinstance(server, Mailbox):
+            server.silent = True
+        mails = MailServer("127.0.0.1", server.port, security, SENDER, ca_file=str(tmp_path / "ca.pem"))
+        async with asyncio.timeout(8):
+            with pytest.raises(NotMailed, match="conversation was ended") as refused:
+                await asyncio.to_thread(mails.send, recipient=INTEGRATOR, subject="Hello", body="Hello")
+        assert not refused.value.for_good
 
 
 @pytest.mark.parametrize(

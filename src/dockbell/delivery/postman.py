@@ -1,10 +1,12 @@
 """Looks after webhooks that only fail: disables them in the end, and takes mails about them to the mail server.
 
 A mail that is not taken is tried again after a minute, then after twice as long each time, for three days. Any node does it;
-a lease keeps two from sending the same mail, so one is sent twice only if a node dies between the server's yes and its note.
+a lease keeps two from sending the same mail, so one is sent twice only if a node ends between the server's yes and its note.
 """
 
 import asyncio
+import threading
+from concurrent.futures import Future
 from typing import Protocol
 
 import structlog
@@ -12,19 +14,21 @@ import structlog
 from dockbell.actions import failing as actions
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import DAY, HOUR, MINUTE, Clock
-from dockbell.egress.mail import NotMailed
+from dockbell.egress.mail import Conversation, NotMailed
 from dockbell.store import failing
 from dockbell.store.database import Database, Row
+from dockbell.store.futures import awaited
 
 log = structlog.get_logger()
 LOOKS_S = 15.0
-AT_ONCE = 10
+AT_ONCE = 5
+"""One after the other, each for a minute at most: all are done well before their lease ends."""
 LEASE = 10 * MINUTE
 TRIED_FOR = 3 * DAY
 
 
 class Mails(Protocol):
-    def send(self, *, recipient: str, subject: str, body: str) -> None: ...
+    def send(self, *, recipient: str, subject: str, body: str, conversation: Conversation) -> None: ...
 
 
 class Postman:
@@ -64,13 +68,32 @@ class Postman:
     async def _take(self, server: Mails, mail: Row) -> None:
         now = self._clock.now()
         done, again = [mail["id"]], []
-        try:
-            await asyncio.to_thread(
-                server.send, recipient=mail["recipient"], subject=mail["subject"], body=mail["body"]
-            )
-        except NotMailed as error:
+        if (error := await _mailed(server, mail)) is not None:
             given_up = error.for_good or now - mail["made_at"] > TRIED_FOR
             log.warning("mail.not_sent", error=str(error), given_up=given_up, tries=mail["tries"])
             if not given_up:
                 done, again = [], [(mail["id"], now + min(HOUR, MINUTE * 2 ** min(10, mail["tries"] - 1)))]
         await self._database.write(lambda tx: failing.end_mails(tx, done, again))
+
+
+async def _mailed(server: Mails, mail: Row) -> NotMailed | None:
+    """Send one in a thread that nobody waits for when the node stops: whoever is cancelled here ends the conversation."""
+    conversation, came_to = Conversation(), Future[NotMailed | None]()
+
+    def send() -> None:
+        try:
+            server.send(
+                recipient=mail["recipient"], subject=mail["subject"], body=mail["body"], conversation=conversation
+            )
+            came_to.set_result(None)
+        except NotMailed as error:
+            came_to.set_result(error)
+        except BaseException as error:  # handed to whoever waits
+            came_to.set_exception(error)
+
+    threading.Thread(target=send, name="mail", daemon=True).start()
+    try:
+        return await awaited(came_to)
+    except asyncio.CancelledError:
+        conversation.end()
+        raise
