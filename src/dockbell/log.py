@@ -45,6 +45,7 @@ NAMES = {
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
     "retention.done": "What ended long enough ago was deleted, or its payload erased.",
+    "retention.log_not_emptied": "Somebody reads the database, so SQLite's log keeps what was deleted or erased until that is over.",
     "retention.failed": "Old deliveries could not be deleted now; tried again in a minute.",
     "clock.jumped": "The clock was set by more than two seconds; what waits keeps its intervals.",
     "clock.not_read": "The database's clock could not be asked; this node's goes on evenly.",

@@ -153,6 +153,11 @@ def erase(
         console.print(f"Taken out of the outbox, where they were set aside: {gone}.")
     if done.under_way:
         console.print(f"{done.under_way} events were being sent: run this again in a minute.")
+    if done.in_log:
+        console.print(
+            "Another program still reads the database, so its -wal file holds what was erased: end that program, and run this again."
+        )
+    if done.under_way or done.in_log:
         raise typer.Exit(1)
 
 

@@ -1,9 +1,12 @@
 """Retention and erasure on both databases: what goes, what stays, and that what went is nowhere to be found."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from dockbell.actions import deliveries as actions
@@ -13,8 +16,9 @@ from dockbell.clock import DAY, SECOND
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from dockbell.store import deliveries, delivery_log, events
-from dockbell.store.database import Database
+from dockbell.store import deliveries, delivery_log, events, sqlite
+from dockbell.store.database import Database, open_database
+from dockbell.store.migrate import migrate
 from dockbell.testing.clock import ManualClock
 from tests.support.rows import (
     FJORD,
@@ -177,9 +181,6 @@ async def test_s5_what_was_erased_is_not_sent_again(store: Database, ids: EventI
 
 @pytest.mark.parametrize("how", ["deleted", "erased"])
 async def test_s5_nothing_of_it_is_left_in_the_files(tmp_path: Path, ids: EventIds, how: str) -> None:
-    from dockbell.store.database import open_database
-    from dockbell.store.migrate import migrate
-
     store = open_database(str(tmp_path / "data.sqlite"))
     migrate(store, now=1)
     put_goods_owners(store)
@@ -199,10 +200,54 @@ async def test_s5_nothing_of_it_is_left_in_the_files(tmp_path: Path, ids: EventI
     store.close()
 
 
-async def test_s5_a_file_that_is_mostly_free_gets_smaller(tmp_path: Path, ids: EventIds) -> None:
-    from dockbell.store.database import open_database
-    from dockbell.store.migrate import migrate
+@asynccontextmanager
+async def a_file_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Database, Any]]:
+    """A SQLite database, and somebody else's connection to it on which a transaction is open."""
+    monkeypatch.setattr(sqlite, "LOG_TRIES", 2)
+    monkeypatch.setattr(sqlite, "LOG_TIMEOUT_MS", 10)
+    monkeypatch.setattr(sqlite, "LOOK_AROUND_S", 0.05)
+    store = open_database(str(tmp_path / "data.sqlite"))
+    migrate(store, now=1)
+    put_goods_owners(store)
+    put_webhook(store, 1, goods_owners=None, max_concurrency=10_000)
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :now WHERE name = 'attempts counted to'", now=NOW))
+    an_old_delivery(store, EventIds(0), at=OLD, object_key="order/7")
+    reader = apsw.Connection(str(tmp_path / "data.sqlite"))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchall()
+    try:
+        yield store, reader
+    finally:
+        reader.close()
+        store.close()
 
+
+def marked(tmp_path: Path) -> bool:
+    return any(MARK.encode() in file.read_bytes() for file in tmp_path.glob("data.sqlite*"))
+
+
+async def test_who_erases_is_told_that_the_log_still_holds_it_while_somebody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_file_that_is_read(tmp_path, monkeypatch) as (store, reader):
+        done = await erase(store, TEA, None)
+        assert (done.events, done.in_log, marked(tmp_path)) == (1, True, True)
+        reader.execute("COMMIT")
+        done = await erase(store, TEA, None)
+        assert (done.events, done.in_log, marked(tmp_path)) == (0, False, False)
+
+
+async def test_a_node_empties_the_log_in_its_next_round_when_somebody_read_in_this(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_file_that_is_read(tmp_path, monkeypatch) as (store, reader):
+        keeper = Retention(store, Awake(NOW), days=0, payload_days=7)
+        assert (await keeper.once(), marked(tmp_path)) == (1, True)
+        reader.execute("COMMIT")
+        assert (await keeper.once(), marked(tmp_path)) == (0, False)
+
+
+async def test_s5_a_file_that_is_mostly_free_gets_smaller(tmp_path: Path, ids: EventIds) -> None:
     store = open_database(str(tmp_path / "data.sqlite"))
     migrate(store, now=1)
     write(store, lambda tx: tx.run("UPDATE counters SET value = :now WHERE name = 'attempts counted to'", now=NOW))

@@ -2,7 +2,9 @@
 
 import json
 import socket
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +200,16 @@ def test_s5_erase_takes_the_payload_out_of_the_files_beside_a_running_node(tmp_p
         assert (row["status"], row["object"]) == ("delivered", "thing/7")
         client.close()
     assert run(tmp_path, "erase", **given).returncode == 1
+
+
+def test_erase_says_that_the_log_holds_it_while_another_program_reads(tmp_path: Path) -> None:
+    file = tmp_path / "data.sqlite"
+    with Node(tmp_path, str(file)) as node:
+        node.client(node.keys[0]).put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM events").fetchall()
+        ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
+        assert (ended.returncode, "Another program still reads the database" in ended.stdout) == (1, True)
+    ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
+    assert (ended.returncode, "still reads" in ended.stdout) == (0, False)

@@ -47,6 +47,7 @@ class Retention:
         self._payload_days = payload_days if payload_days is not None and (not days or payload_days < days) else None
         self._deleting, self._erasing = _Walk(), _Walk()
         self._not_before_s = 0.0
+        self._untidy = False
 
     async def run(self) -> None:
         """Look once a minute, for as long as the node lives."""
@@ -72,7 +73,8 @@ class Retention:
             touched += await self._walk(self._erasing, self._payload_days, whole=True)
         if touched:
             log.info("retention.done", events=touched)
-            await tidy(self._database, self._clock)
+        if touched or self._untidy:
+            self._untidy = not await tidy(self._database, self._clock)
         return touched
 
     async def _walk(self, walk: _Walk, days: int, *, whole: bool) -> int:
@@ -101,8 +103,11 @@ class Retention:
         return chosen
 
 
-async def tidy(database: Database, clock: Clock) -> None:
-    """SQLite: give back what is free if that is much, and empty the log, so that nothing deleted is left in either."""
+async def tidy(database: Database, clock: Clock) -> bool:
+    """SQLite: give back what is free if that is much, and empty the log, so that nothing deleted is left in either.
+
+    False if the log could not be emptied, because somebody reads: what was deleted can still be read in it.
+    """
     while True:
         free, pages = await database.read(lambda tx: retention.free_pages(tx, database.dialect))
         if free <= pages * FREE_SHARE:
@@ -111,7 +116,10 @@ async def tidy(database: Database, clock: Clock) -> None:
         if (await database.read(lambda tx: retention.free_pages(tx, database.dialect)))[0] >= free:
             break  # a file from before this was possible
         await clock.sleep(PAUSE_S)
-    await asyncio.to_thread(database.empty_log)
+    emptied = await asyncio.to_thread(database.empty_log)
+    if not emptied:
+        log.warning("retention.log_not_emptied", hint="End what reads the database, such as an open sqlite3.")
+    return emptied
 
 
 @dataclass(slots=True)
@@ -125,6 +133,8 @@ class Erased:
     """Events left alone because an attempt was being made."""
     more: bool = False
     """There was no time for all of them: ask again."""
+    in_log: bool = False
+    """Somebody reads the database, so SQLite's log still holds what was erased: ask again."""
 
 
 async def erase(
@@ -153,7 +163,7 @@ async def erase(
             break
         await clock.sleep(PAUSE_S)
     await database.write(lambda tx: _note(tx, actor, "erasure.ended", goods_owner_id, about, clock.now(), erased))
-    await tidy(database, clock)
+    erased.in_log = not await tidy(database, clock)
     return erased
 
 

@@ -82,8 +82,11 @@ class Database(Protocol):
         Begun, committed and rolled back by the application alone. PostgreSQL only, and only the database of ours.
         """
 
-    def empty_log(self) -> None:
-        """Move what is committed out of the log and cut the log off, as far as readers allow; PostgreSQL does that itself."""
+    def empty_log(self) -> bool:
+        """Move what is committed out of the log and cut the log off; False if whoever reads did not allow it.
+
+        PostgreSQL does that itself.
+        """
 
     def close(self) -> None: ...
 

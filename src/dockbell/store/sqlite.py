@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -179,19 +179,17 @@ class SqliteDatabase:
             hint="Name the application's PostgreSQL in DOCKBELL_DATABASE, or publish through its outbox.",
         )
 
-    def empty_log(self) -> None:
-        connection = self._connect()
-        connection.set_busy_timeout(LOG_TIMEOUT_MS)  # meanwhile nobody can write
-        try:
+    def empty_log(self) -> bool:
+        with closing(self._connect()) as connection:
+            connection.set_busy_timeout(LOG_TIMEOUT_MS)  # meanwhile nobody can write
             for _ in range(LOG_TRIES):
                 try:
                     with self._checkpointing:
                         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                    return
+                    return True
                 except apsw.BusyError:  # somebody reads, or another process does the same
                     self._closed.wait(LOOK_AROUND_S)
-        finally:
-            connection.close()
+        return False
 
     def close(self) -> None:
         self._closing = True
