@@ -39,6 +39,10 @@ class Mailbox:
         self.mails: list[EmailMessage] = []
         self.refusing: str | None = None
         self.silent = False
+        self.goodbye = "221 Bye"
+
+    async def handle_QUIT(self, *_: Any) -> str:
+        return self.goodbye
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.silent:
@@ -341,6 +345,16 @@ async def test_a_mail_server_that_trickles_keeps_the_postman_for_the_deadline_an
             await trickle.left.wait()
         [waiting] = house.node.rows("SELECT tries, due_at FROM mails")
         assert (waiting["tries"], waiting["due_at"]) == (1, house.clock.now() + MINUTE)
+
+
+async def test_a_mail_that_was_taken_is_not_sent_again_for_a_bad_goodbye(database: Database, tmp_path: Path):
+    async with a_mail_server() as box, a_house(database, tmp_path, plain(box)) as house:
+        box.goodbye = "421 Too busy"
+        webhook = house.node.make_webhook(email=INTEGRATOR).webhook["id"]
+        await house.fails(webhook, since=house.clock.now() - HOUR)
+        await house.postman.round()
+        assert len(box.mails) == 1
+        assert house.node.rows("SELECT id FROM mails") == []
 
 
 async def test_a_stop_ends_the_conversation_with_a_mail_server_that_trickles(database: Database, tmp_path: Path):

@@ -100,12 +100,18 @@ class MailServer:
             made = _HeldOverTls(held, self.host, self.port, domain, timeout=TIMEOUT_S, context=context)
         else:
             made = _Held(held, self.host, self.port, domain, timeout=TIMEOUT_S)
-        with made as server:
-            if self.security == "starttls":
-                server.starttls(context=context)
-            if self.username is not None:
-                server.login(self.username, self.password or "")
-            server.send_message(message)
+        taken = False
+        try:
+            with made as server:
+                if self.security == "starttls":
+                    server.starttls(context=context)
+                if self.username is not None:
+                    server.login(self.username, self.password or "")
+                server.send_message(message)
+                taken = True
+        except (smtplib.SMTPException, OSError):
+            if not taken:  # else only the good-bye failed: what was taken must not be sent again
+                raise
 
 
 class _Held(smtplib.SMTP):
