@@ -141,6 +141,26 @@ def test_without_the_log_nobody_else_can_write_what_would_destroy_the_file(tmp_p
     again.close()
 
 
+def test_what_is_written_is_in_the_file_itself_soon_and_not_only_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever cuts the log to nothing, or copies the file alone, loses a minute and not a young installation."""
+    monkeypatch.setattr("dockbell.store.sqlite.COPIED_WITHIN_S", 0.1)
+    sqlite = open_database(str(tmp_path / "data.sqlite"))
+    migrate(sqlite, now=1)
+    put_goods_owners(sqlite)
+    copy = tmp_path / "alone"
+    for _ in range(200):
+        copy.write_bytes((tmp_path / "data.sqlite").read_bytes())
+        if b"Fjord Outdoor AS" in copy.read_bytes():
+            break
+        _never.wait(0.05)
+    alone = open_database(str(copy))
+    assert len(rows_of(alone, "SELECT id FROM goods_owners")) == 2
+    alone.close()
+    sqlite.close()
+
+
 def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_the_writer(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ):

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 WRITES_A_COMMIT = 128
 STATEMENT_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CHECKPOINT_PAGES = 8_000
+COPIED_WITHIN_S = 60.0
 RESTART_PAGES = 32_000
 WRITER_CACHE_MIB = 64
 """The pages that each commit touches again."""
@@ -301,14 +302,12 @@ class SqliteDatabase:
             return
         if version != self._data_version:
             self._data_version = version
-            for callbacks in list(self._listeners.values()):
-                for callback in callbacks:
-                    callback()
+            for callback in itertools.chain(*list(self._listeners.values())):
+                callback()
 
     def _version(self) -> int:
         """Another number when another connection has written."""
-        row = self._writer_connection.execute("PRAGMA data_version").fetchone()
-        return 0 if row is None else int(row["data_version"])
+        return int(self._writer_connection.pragma("data_version"))
 
     def _commit_together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         connection = self._writer_connection
@@ -384,11 +383,14 @@ class SqliteDatabase:
         return connection
 
     def _checkpoint_loop(self) -> None:
-        """Copy the log back into the file beside the writer; make it start over when it grew long."""
-        connection = self._connect()
+        """Copy the log back into the file beside the writer, for a log that is lost to hold little; make it start over when long."""
+        connection, copied = self._connect(), 0
         while not self._closing:
-            self._checkpoint_due.wait()
+            is_asked = self._checkpoint_due.wait(COPIED_WITHIN_S)
+            if not is_asked and (self.commits == copied or why_not_ours(self._path, self._file, self._log)):
+                continue
             self._checkpoint_due.clear()
+            copied = self.commits
             mode = apsw.SQLITE_CHECKPOINT_RESTART if self._wal_pages > RESTART_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
             try:
                 with self._checkpointing:
