@@ -110,7 +110,9 @@ def _follow_clock(commit: Commit, jumped: int) -> None:
     for request in commit.requests:
         if by := jumped - request.jumped:
             request.jumped = jumped
-            request.waiting = [(*delivery, due_at + by) for *delivery, due_at in request.waiting]  # type: ignore[misc]
+            request.waiting = [
+                (event, webhook, owner, due_at + by) for event, webhook, owner, due_at in request.waiting
+            ]
             request.jobs = [
                 msgspec.structs.replace(job, lease=_moved(job.lease, by), jumped=jumped) for job in request.jobs
             ]
