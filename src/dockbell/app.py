@@ -293,9 +293,8 @@ class App:
         if self.drain is not None:
             self.drain.stop()
             if (await asyncio.wait({self._drain_task}, timeout=OUTBOX_END_S))[1]:
-                await (
-                    self.drain.close()
-                )  # its rows stay where they are; a thread that waits for them would keep the program
+                # Its rows stay where they are; a thread that waits for them would keep the program.
+                await self.drain.close()
         await self.worker.stop(grace_s=grace_s)
         self._upkeep_task.cancel()
         self._worker_task.cancel()

@@ -1,9 +1,9 @@
 """A clock that was set: intervals keep their length.
 
-On SQLite the one program that serves the file moves everything that waits by the jump and follows the clock in one transaction:
-a jump ahead makes no storm of retries, a jump back lets nothing wait, and what was decided by the old clock and is written later is
-moved as it is written (`Reading.jumped`). On PostgreSQL nodes follow the database's clock and go
-on evenly between two looks at it, so setting a node's clock changes nothing.
+On SQLite the one program that serves the file moves everything that waits by the jump and follows the clock in one transaction: a
+jump ahead makes no storm of retries, a jump back lets nothing wait, and what was decided by the old clock and is written later is
+moved as it is written (`Reading.jumped`). On PostgreSQL nodes follow the database's clock and go on evenly between two looks at
+it, so setting a node's clock changes nothing.
 """
 
 import asyncio
