@@ -159,10 +159,19 @@ class Store:
 
 
 class App:
-    """One node, running: web server, journal, worker, sender."""
+    """One node, running: web server, journal, worker, sender.
+
+    Raises ConfigError when settings would leave a door open, or another program serves this SQLite file.
+    """
 
     def __init__(self, settings: Settings, store: Store) -> None:
         refuse_open_door(settings)
+        self._alone = store.database.serve_alone()
+        if not self._alone and settings.database_file() is not None:
+            raise ConfigError(
+                f"Another Dockbell serves {settings.database}: a SQLite file has one, or deliveries would be sent twice.",
+                hint="Stop that one first, or use PostgreSQL: several nodes may share that.",
+            )
         self.settings = settings
         self.store = store
         self.drain: Drain | None = None
@@ -177,13 +186,7 @@ class App:
         store.addresses.own_addresses = own_addresses()
         address, mails = settings.outbox.address(), mail_server(settings)
         loop = asyncio.get_running_loop()
-        alone = store.database.serve_alone()
-        if not alone and settings.database_file() is not None:
-            raise ConfigError(
-                f"Another Dockbell serves {settings.database}: a SQLite file has one, or deliveries would be sent twice.",
-                hint="Stop that one first, or use PostgreSQL: several nodes may share that.",
-            )
-        if alone:
+        if self._alone:
             await self._rescue_all()
         store.database.listen("webhooks", self._on_loop(loop, self._refresh))
         store.database.listen("catalog", self._on_loop(loop, self._refresh))
@@ -243,7 +246,7 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
-        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=alone))
+        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=self._alone))
         postman = Postman(
             store.database, store.webhooks, store.clock, mails,
             disable_after_days=settings.limits.disable_after_days,
@@ -355,16 +358,11 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
     need_sound(settings)
     sockets = taken_addresses(settings.server.host, settings.server.port)
     store = Store(settings)
-    first = store.first_key()
-    if first is not None:
-        print(f"\nAdministrator key, shown this once:\n\n    {first.key}\n", flush=True)
-    link = store.first_link()
-    if link is not None:
-        print(f"Become the first administrator in the browser, within 30 minutes:\n\n    {link}\n", flush=True)
 
     async def main() -> None:
-        app = App(settings, store)
         try:
+            app = App(settings, store)
+            _let_the_first_in(store)
             await app.start()
         except BaseException:
             store.close()
@@ -378,6 +376,15 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
+
+
+def _let_the_first_in(store: Store) -> None:
+    first = store.first_key()
+    if first is not None:
+        print(f"\nAdministrator key, shown this once:\n\n    {first.key}\n", flush=True)
+    link = store.first_link()
+    if link is not None:
+        print(f"Become the first administrator in the browser, within 30 minutes:\n\n    {link}\n", flush=True)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

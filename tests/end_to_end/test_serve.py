@@ -129,6 +129,7 @@ def test_a_sqlite_file_has_one_node_and_a_second_says_so(tmp_path: Path) -> None
         port = str(free_port())
         second = run(tmp_path, "serve", database=database, key_file=str(tmp_path / "dockbell.key"), server__port=port)
         assert second.returncode == 78
+        assert second.stdout == "", "it gave a link to become the first administrator, and went"
         assert "Another Dockbell serves" in second.stderr
         assert "PostgreSQL" in second.stderr
         [node] = first.client(first.keys[0]).get("/api/v1/health").items()
