@@ -119,12 +119,14 @@ class Machine(RuleBasedStateMachine):
         self._runner = self._stack.enter_context(asyncio.Runner())
         self._address = self._stack.enter_context(type(self).address())
         self._clock = ManualClock()
+        self._database = open_database(self._address)
         self._start()
         for owner in (TEA, FJORD):
             self._make(owner)
 
     def teardown(self) -> None:
         self._stop()
+        self._database.close()
         self._stack.close()
 
     # Steps.
@@ -149,8 +151,6 @@ class Machine(RuleBasedStateMachine):
     @rule(choose=st.integers(0, 999))
     def switch(self, choose: int) -> None:
         webhook, hook = self._hook(choose)
-        if hook.deleted:
-            return
         hook.enabled = not hook.enabled
         self._do(self.node.change_webhook(webhook, enabled=hook.enabled))
         for duty in self.model.of(webhook, "held" if hook.enabled else "pending"):
@@ -161,8 +161,6 @@ class Machine(RuleBasedStateMachine):
     @rule(choose=st.integers(0, 999))
     def move(self, choose: int) -> None:
         webhook, hook = self._hook(choose)
-        if hook.deleted:
-            return
         hook.url = f"http://127.0.0.1:{20_000 + choose % 1_000}/hook"
         self._do(self.node.change_webhook(webhook, targetUrl=hook.url))
         hook.enabled = bool(
@@ -174,8 +172,6 @@ class Machine(RuleBasedStateMachine):
     @rule(choose=st.integers(0, 999))
     def delete(self, choose: int) -> None:
         webhook, hook = self._hook(choose)
-        if hook.deleted:
-            return
         self._do(self.node.delete_webhook(webhook))
         hook.deleted, hook.enabled = True, False
         for duty in self.model.of(webhook, "pending", "held"):
@@ -210,13 +206,17 @@ class Machine(RuleBasedStateMachine):
         duty.status = "cancelled"
         self._agree()
 
-    @rule(owner=st.sampled_from([TEA, FJORD]))
-    def crash_with_attempts_under_way(self, owner: int) -> None:
+    @rule(owner=st.sampled_from([TEA, FJORD]), hangs_up=st.sampled_from([True, False, False, False]))
+    def crash_with_attempts_under_way(self, owner: int, hangs_up: bool) -> None:
+        """With its connections to the database, or, as new ones cost more than the rest of a crash, mostly without."""
         wanting = self.model.wanting(owner)
         self.node.sender.hold()
         accepted = self._do(self.node.publish(goodsOwnerId=owner))
         self._do(self.node.until(lambda: self.node.sender.held() == len(wanting), what="attempts under way"))
         self._stop()
+        if hangs_up:
+            self._database.close()
+            self._database = open_database(self._address)
         self._start()
         for webhook in wanting:
             self.model.duties[accepted.event_id, webhook] = Duty(due=self.model.now)
@@ -230,7 +230,6 @@ class Machine(RuleBasedStateMachine):
 
     def _start(self) -> None:
         """A new node on the same database: what others left under way is its own to write off, as at a start."""
-        self._database = open_database(self._address)
         self._opened = a_node(self._database, self._folder, clock=self._clock)
 
         async def begin() -> Node:
@@ -248,7 +247,6 @@ class Machine(RuleBasedStateMachine):
 
     def _stop(self) -> None:
         self._do(self._opened.__aexit__(None, None, None))
-        self._database.close()
 
     def _answer(self, token: Any) -> Answered:
         return Answered(self.model.hooks[token[1]].answers)
@@ -261,7 +259,8 @@ class Machine(RuleBasedStateMachine):
         self.model.hooks[int(saved.webhook["id"])] = Hook(owner, url)
 
     def _hook(self, choose: int) -> tuple[int, Hook]:
-        return sorted(self.model.hooks.items())[choose % len(self.model.hooks)]
+        living = [(webhook, hook) for webhook, hook in self.model.hooks.items() if not hook.deleted]
+        return living[choose % len(living)]
 
     def _duty(self, choose: int) -> tuple[tuple[int, int], Duty]:
         return sorted(self.model.duties.items(), key=lambda one: one[0])[choose % len(self.model.duties)]

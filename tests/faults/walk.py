@@ -30,7 +30,7 @@ from tests.faults.cluster import DATABASE, a_cluster
 from tests.faults.model import Addresses, Machine
 from tests.faults.scenario import Run, scenario
 
-STEPS_A_WALK = 200
+STEPS_A_WALK = 400
 
 
 @scenario(
