@@ -135,10 +135,11 @@ class Node:
     async def until(self, holds: Callable[[], Any], *, what: str = "") -> None:
         """Wait until a condition on this node's own memory holds, or fail after half a minute."""
         end = time.monotonic() + 3 * PATIENCE_S
+        never = asyncio.get_running_loop().create_future()
         while not holds():
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain{': ' + what if what else ''}")
-            await self.database.read(lambda tx: tx.one("SELECT 1 AS one"))
+            await asyncio.wait([never], timeout=0.001)
 
     async def passing(self, holds: Callable[[], Any], *, step: int = SECOND // 10) -> None:
         """Let time pass in small steps until something holds; each step waits for store and worker to keep up."""
