@@ -11,7 +11,12 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.postgres", "tests.support.databases", "tests.support.running"]
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.migrated",
+    "tests.support.databases",
+    "tests.support.running",
+]
 
 # Two busy cores make no promise about how long an example takes; CI tries the same examples each time, so that a change
 # is not stopped by something that stood there before.

@@ -41,22 +41,31 @@ def test_a_commit_of_another_process_wakes_listeners(database: Database, databas
         database,
         "deliveries",
         lambda: subprocess.run([sys.executable, "-c", program, database_url], check=True, env=environment),
-        tries=5,
     )
 
 
-def hears(database: Database, topic: str, commit: Callable[[], object], *, tries: int = 50) -> bool:
-    """Whether a listener is called. Committed again while PostgreSQL's listener may still be connecting."""
+def hears(database: Database, topic: str, commit: Callable[[], object]) -> bool:
+    """Whether a listener is called by this commit."""
+    await_listener(database)
     heard = threading.Event()
     database.listen(topic, heard.set)
-    for _ in range(tries):
-        commit()
-        if heard.wait(1.5):
-            return True
-    return False
+    commit()
+    return heard.wait(PATIENCE_S)
+
+
+def await_listener(database: Database) -> None:
+    """PostgreSQL's connects in a thread of its own, and then wakes everyone for what it did not hear."""
+    began = threading.Event()
+    database.listen("anything", began.set)
+    for _ in range(50):
+        write(database, lambda tx: tx.wake("anything"))
+        if began.wait(0.2):
+            return
+    pytest.fail("nobody was woken by fifty commits")
 
 
 def test_a_failing_transaction_wakes_nobody(database: Database):
+    await_listener(database)
     heard: list[str] = []
     done = threading.Event()
     database.listen("failed", lambda: heard.append("failed"))
@@ -66,13 +75,10 @@ def test_a_failing_transaction_wakes_nobody(database: Database):
         tx.wake("failed")
         raise LookupError("changed my mind")
 
-    for _ in range(50):
-        with pytest.raises(LookupError):
-            write(database, half)
-        write(database, lambda tx: tx.wake("committed"))
-        if done.wait(0.1):  # PostgreSQL's listener may still be connecting
-            break
-    assert done.is_set()
+    with pytest.raises(LookupError):
+        write(database, half)
+    write(database, lambda tx: tx.wake("committed"))
+    assert done.wait(PATIENCE_S)
     assert heard == []
 
 

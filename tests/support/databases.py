@@ -1,8 +1,9 @@
 """Both databases under one name: a test that takes `database` runs on SQLite and on PostgreSQL.
 
-Each test gets a file or a schema of its own, migrated, and fails if it ends with a transaction still open.
+Each test has a file or a schema to itself, and fails if it ends with a transaction still open.
 """
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dockbell.store.database import Database, open_database
-from dockbell.store.migrate import migrate
 from dockbell.store.postgres import PostgresDatabase
 from dockbell.store.sqlite import SqliteDatabase
 
@@ -19,11 +19,19 @@ BOTH = ("sqlite", "postgres")
 
 
 @pytest.fixture(params=BOTH)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database; with tables if the test takes `database` as well."""
+    has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'data.sqlite'}"
-    return str(request.getfixturevalue("fresh_schema"))
+        path = tmp_path / "data.sqlite"
+        if has_tables:
+            shutil.copy(request.getfixturevalue("sqlite_to_copy"), path)
+        yield f"sqlite:///{path}"
+    elif has_tables:
+        with request.getfixturevalue("schemas_to_lend").one() as url:
+            yield url
+    else:
+        yield request.getfixturevalue("fresh_schema")
 
 
 @pytest.fixture
@@ -42,9 +50,7 @@ def open_again(database_url: str) -> Iterator[Callable[[], Database]]:
 @pytest.fixture
 def database(open_again: Callable[[], Database]) -> Database:
     """An empty database with the newest schema."""
-    opened = open_again()
-    migrate(opened, now=1)
-    return opened
+    return open_again()
 
 
 def _close_clean(database: Database) -> None:

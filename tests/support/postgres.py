@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: one private server for a whole run, one database a process, one schema a test.
+"""A real PostgreSQL for the tests: one private server for a whole run, one database a process, schemas for its tests.
 
 The server is started when the first test asks for it. It listens on a Unix socket in a directory of its own, nowhere else,
 and is stopped and deleted when the run ends; what a killed run left behind, the next run clears away. Its files are not
@@ -115,19 +115,40 @@ def wms_schema(postgres_url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _a_schema(postgres_url: str) -> Iterator[str]:
-    name = f"test_{secrets.token_hex(6)}"
-    schema = sql.Identifier(name)
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-        started = admin.execute("SELECT clock_timestamp()").fetchone()
-        assert started is not None
+        name = make_schema(admin)
         try:
-            yield f"{postgres_url}&application_name={name}&options={quote(f'-csearch_path={name}')}"
+            with lent(admin, name):
+                yield url_of(postgres_url, name)
         finally:
-            left_open = _close_connections(admin, name, since=started[0])
-            admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
-        if left_open:
-            pytest.fail(f"the test left {len(left_open)} connection(s) open: {'; '.join(left_open)}", pytrace=False)
+            drop_schema(admin, name)
+
+
+def make_schema(admin: psycopg.Connection[Any]) -> str:
+    name = f"test_{secrets.token_hex(6)}"
+    admin.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    return name
+
+
+def drop_schema(admin: psycopg.Connection[Any], name: str) -> None:
+    admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+def url_of(postgres_url: str, name: str) -> str:
+    return f"{postgres_url}&application_name={name}&options={quote(f'-csearch_path={name}')}"
+
+
+@contextlib.contextmanager
+def lent(admin: psycopg.Connection[Any], name: str) -> Iterator[None]:
+    """A test has this schema meanwhile, and fails if it leaves a connection open."""
+    started = admin.execute("SELECT clock_timestamp()").fetchone()
+    assert started is not None
+    try:
+        yield
+    finally:
+        left_open = _close_connections(admin, name, since=started[0])
+    if left_open:
+        pytest.fail(f"the test left {len(left_open)} connection(s) open: {'; '.join(left_open)}", pytrace=False)
 
 
 def _close_connections(admin: psycopg.Connection[Any], name: str, *, since: object) -> list[str]:

@@ -13,6 +13,7 @@ from dockbell.domain.catalog import load_catalog
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.store.database import Database, Transaction
+from dockbell.store.events import newest_id
 from dockbell.store.vault import open_vault
 from dockbell.testing.clock import ManualClock
 from dockbell.warehouse.act import Act
@@ -77,7 +78,7 @@ class Floor:
         self.database = database
         self.clock = ManualClock()
         self.index = Index(CATALOG, open_vault(folder / "key", database), AddressPolicy(allow_loopback=True))
-        self.publisher: Publisher = Publisher(self.index, EventIds(0), system="demo3pl")
+        self.publisher: Publisher = Publisher(self.index, EventIds(0, newest=self.read(newest_id)), system="demo3pl")
         self.write(lambda tx: load_demo(tx, self.publisher, self.clock.now()))
 
     def write(self, work: Callable[[Transaction], Any]) -> Any:
