@@ -4,7 +4,8 @@ import json
 import socket
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -202,14 +203,23 @@ def test_s5_erase_takes_the_payload_out_of_the_files_beside_a_running_node(tmp_p
     assert run(tmp_path, "erase", **given).returncode == 1
 
 
-def test_erase_says_that_the_log_holds_it_while_another_program_reads(tmp_path: Path) -> None:
+def test_an_erasure_says_that_the_log_holds_it_while_another_program_reads(tmp_path: Path) -> None:
     file = tmp_path / "data.sqlite"
-    with Node(tmp_path, str(file)) as node:
-        node.client(node.keys[0]).put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+    with Node(tmp_path, str(file)) as node, closing(node.client(node.keys[0])) as client:
+        client.put("/api/v1/goodsOwners/114", {"name": "Nordic Tea AB"})
+        assert not client.post("/api/v1/erasures", {"goodsOwnerId": 114})["inLog"]
+        with reading(file):
+            assert client.post("/api/v1/erasures", {"goodsOwnerId": 114})["inLog"]
+    with reading(file):
+        ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
+    assert (ended.returncode, "Another program still reads the database" in ended.stdout) == (1, True)
+    ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
+    assert (ended.returncode, "still reads" in ended.stdout) == (0, False)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
     with closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM events").fetchall()
-        ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
-        assert (ended.returncode, "Another program still reads the database" in ended.stdout) == (1, True)
-    ended = run(tmp_path, "erase", "--goods-owner", "114", **own(tmp_path, str(file)))
-    assert (ended.returncode, "still reads" in ended.stdout) == (0, False)
+        yield

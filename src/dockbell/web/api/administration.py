@@ -122,8 +122,9 @@ async def revoke_api_key(parts: Here, actor: Acting, key_id: IdInPath) -> Empty:
     summary="Erase payloads",
     description="Of a goods owner, or about an object, or both: data, attributes, and what was sent and answered. That "
     "there were events, and what came of them, stays in the log; what waits is cancelled. Nothing brings it back. `more` "
-    "says that there was no time for all: ask again. `underWay` events were being sent right then: ask again. `setAside` "
-    "rows were taken out of the outbox, which had refused them; 503: the outbox is away, all else is erased.",
+    "says that there was no time for all: ask again. `underWay` events were being sent right then: ask again. `inLog`: another "
+    "program reads SQLite's file, so its log still holds what was erased: end that, and ask again. `setAside` rows were "
+    "taken out of the outbox, which had refused them; 503: the outbox is away, all else is erased.",
     tags=["erasures"],
     dependencies=ALONE,
     openapi_extra=takes(ErasureInput),
@@ -146,5 +147,6 @@ async def erase_payloads(parts: Here, actor: Acting, request: Request) -> Answer
             "underWay": erased.under_way,
             "setAside": gone,
             "more": erased.more,
+            "inLog": erased.in_log,
         }
     )
