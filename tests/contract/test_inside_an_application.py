@@ -155,7 +155,7 @@ def test_a_program_that_stood_idle_makes_no_ids_of_another(
     first = publish(store, connection)
     connection.commit()
     clock.advance(2 * MINUTE)
-    later = people.NODE_GONE_AFTER + clock.now()
+    later = people.NUMBER_KEPT_FOR + clock.now()
 
     def join(tx: Transaction) -> int:
         return people.join_node(tx, name="another", now=later)

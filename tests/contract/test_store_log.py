@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dockbell.actions.deliveries import sought
+from dockbell.domain.ids import NODES
 from dockbell.errors import ConfigError
 from dockbell.store import deliveries, delivery_log, events, people, webhooks
 from dockbell.store.database import ConstraintFailed, Database, Transaction
@@ -510,9 +511,24 @@ def test_a_node_takes_the_first_number_that_nobody_uses(database: Database):
     assert [join(NOW), join(NOW), join(NOW)] == [0, 1, 2]
     write(database, lambda tx: people.leave_node(tx, 1, joined_at=NOW))
     assert join(NOW) == 1
-    write(database, lambda tx: people.see_node(tx, 2, now=LATER))
-    assert join(LATER) == 0
+    write(database, lambda tx: people.see_node(tx, 2, now=NOW + people.NUMBER_KEPT_FOR))
+    assert join(NOW + people.NUMBER_KEPT_FOR) == 0
     assert a_lease(1, 1).lease_no == 1
+
+
+def test_a_node_whose_database_was_away_keeps_its_number_unless_there_is_no_other(database: Database):
+    """The first who joins after a failover sees nobody alive; with the number of one that lives both would make the same ids."""
+
+    def join(now: int) -> int:
+        return int(write(database, lambda tx: people.join_node(tx, name="n", now=now)))
+
+    for number in range(3):
+        assert join(NOW + number) == number
+    back = NOW + 2 * people.NODE_GONE_AFTER
+    assert [join(back) for _ in range(NODES - 3)] == list(range(3, NODES))
+    assert [join(back), join(back), join(back)] == [0, 1, 2]
+    with pytest.raises(ConfigError, match="in use"):
+        join(back + people.NODE_GONE_AFTER - 1)
 
 
 def test_a_program_that_was_silent_for_long_learns_that_its_number_is_anothers(database: Database):
@@ -521,7 +537,7 @@ def test_a_program_that_was_silent_for_long_learns_that_its_number_is_anothers(d
 
     assert write(database, lambda tx: people.join_node(tx, name="silent", now=NOW)) == 0
     assert keeps(NOW)
-    later = LATER + people.NODE_GONE_AFTER
+    later = LATER + people.NUMBER_KEPT_FOR
     assert write(database, lambda tx: people.join_node(tx, name="next", now=later)) == 0
     assert not keeps(NOW)
     assert keeps(later)

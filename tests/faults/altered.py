@@ -126,8 +126,8 @@ def _without_fence(sql: str) -> str:
 
 
 def _node_gone_after(seconds: str) -> None:
-    """So that a node's number goes to another after seconds instead of a minute."""
-    people.NODE_GONE_AFTER = int(float(seconds) * 1_000_000)
+    """So that a node's number goes to another after seconds instead of an hour."""
+    people.NODE_GONE_AFTER = people.NUMBER_KEPT_FOR = int(float(seconds) * 1_000_000)
 
 
 def _next_version() -> None:

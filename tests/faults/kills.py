@@ -175,7 +175,7 @@ def _unfenced(run: Run) -> None:
     holds="no id is made twice, no event is lost",
 )
 def sleep_through_a_number(run: Run) -> None:
-    """With numbers that are given away after 6 seconds instead of a minute."""
+    """With numbers that are given away after 6 seconds instead of an hour."""
     more = altered("node_gone_after:6")
     with under_load(run, "postgres", nodes=2, program=ALTERED, more=more) as load:
         pause(2.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dockbell.clock import SECOND, Moment
+from dockbell.clock import HOUR, SECOND, Moment
 from dockbell.domain.ids import NODES
 from dockbell.errors import ConfigError
 from dockbell.store import counters
@@ -10,6 +10,8 @@ from dockbell.store.database import Row, Transaction
 from dockbell.store.events import only
 
 NODE_GONE_AFTER = 60 * SECOND
+NUMBER_KEPT_FOR = HOUR
+"""A node that did not reach its database for so long still has its number when it does, unless all others are taken."""
 
 
 def insert_key(
@@ -89,15 +91,17 @@ def goods_owner(tx: Transaction, goods_owner_id: int) -> Row | None:
 
 
 def join_node(tx: Transaction, *, name: str, now: Moment) -> int:
-    """A number for this program, free or left by one that was not seen for a minute."""
+    """A number for this program: one that nobody has, else that of the program which was silent for the longest.
+
+    When a database was away for minutes, all look dead to the first who joins. So the number of one that was seen within
+    the hour goes to another only when there is no other, and never within a minute.
+    """
     # Two programs that start in the same moment must not read the same number as free: one id would mean two events.
     tx.one("SELECT value FROM counters WHERE name = :name /*pg FOR UPDATE */", name=counters.CATALOG_CHANGED)
-    taken = {
-        int(row["number"])
-        for row in tx.all("SELECT number FROM nodes WHERE seen_at > :alive", alive=now - NODE_GONE_AFTER)
-    }
-    free = next((number for number in range(NODES) if number not in taken), None)
-    if free is None:
+    seen = {int(row["number"]): int(row["seen_at"]) for row in tx.all("SELECT number, seen_at FROM nodes")}
+    kept_since = now - NUMBER_KEPT_FOR
+    free = min(range(NODES), key=lambda number: max(seen.get(number, 0), kept_since))
+    if seen.get(free, 0) > now - NODE_GONE_AFTER:
         raise ConfigError(
             f"All {NODES} node numbers are in use; stop a node, or wait a minute for a dead one's number."
         )
