@@ -12,6 +12,7 @@ import pytest
 
 from dockbell.store import webhooks
 from dockbell.store.database import Database, Transaction, open_database
+from dockbell.store.postgres import PostgresDatabase
 from tests.support.rows import put_webhook, write
 
 PATIENCE_S = 10.0
@@ -103,4 +104,16 @@ def test_who_listens_before_postgresql_does_is_woken_for_what_it_did_not_hear(
         assert woken.wait(PATIENCE_S)
     finally:
         looked.set()
+        database.close()
+
+
+def test_a_server_that_is_parted_from_us_is_noticed_by_whoever_only_listens(fresh_schema: str):
+    """A firewall that forgets an idle connection says nothing; by the system's own settings that is noticed after two hours."""
+    database = PostgresDatabase(fresh_schema)
+    try:
+        await_listener(database)
+        assert database._listening is not None
+        asked = database._listening.info.get_parameters()
+        assert int(asked["keepalives_idle"]) + int(asked["keepalives_interval"]) * int(asked["keepalives_count"]) < 30
+    finally:
         database.close()

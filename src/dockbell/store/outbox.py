@@ -5,10 +5,9 @@ A row that waits is taken out only by whoever holds the outbox's lock, and only 
 
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from dockbell.clock import Moment
 from dockbell.errors import ConfigError
@@ -17,20 +16,16 @@ from dockbell.store.postgres import PostgresDatabase
 
 TOPIC = "outbox"
 LOCK = 727002
-HEARS_NOTHING: dict[str, Any] = {
-    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
-}  # fmt: skip
-"""A server that vanished is noticed within half a minute."""
 
 
 def open_outbox(address: str) -> Database:
     try:
-        given = conninfo_to_dict(address)
+        conninfo_to_dict(address)
     except psycopg.ProgrammingError:  # its words may hold the password
         raise ConfigError(
             "outbox.dsn is no address of a PostgreSQL database.", hint="Write postgresql://user:password@host/name."
         ) from None
-    return PostgresDatabase(make_conninfo("", **{**HEARS_NOTHING, **given}), connections=1, all_text=False)
+    return PostgresDatabase(address, connections=1, all_text=False)
 
 
 def schema() -> str:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -46,6 +47,10 @@ TRIES = 3
 POOL_TIMEOUT_S = 4.0
 CUT_AFTER_S = 4.0
 CHECKED_AFTER_S = 1.0
+NOTICES: dict[str, Any] = {
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
+}  # fmt: skip
+"""A server that vanished, or was parted from us without a word, is noticed within half a minute: whoever listens asks nothing."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -127,14 +132,14 @@ class PostgresDatabase:
 
     def __init__(self, conninfo: str, connections: int = CONNECTIONS, *, all_text: bool = True) -> None:
         """`all_text`: any letter must have room in it."""
-        self._conninfo = conninfo
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._closing, self._ended = threading.Event(), threading.Event()
         self._cutter: threading.Thread | None = None
         self._under_way: dict[int, tuple[float, psycopg.Connection[Any]]] = {}
         """By thread: since when it waits for its connection."""
         try:
-            with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as first:
+            self._conninfo = make_conninfo("", **{**NOTICES, **conninfo_to_dict(conninfo)})
+            with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10) as first:
                 _check_server(first)
                 if all_text:
                     _check_encoding(first)
@@ -149,7 +154,7 @@ class PostgresDatabase:
                 hint="Write postgresql://user@host/name; a SQLite file with “=” in its name needs ./ before it.",
             ) from None
         self._pool: ConnectionPool[_Pooled] = ConnectionPool(
-            conninfo,
+            self._conninfo,
             connection_class=_Pooled,
             min_size=1,
             max_size=connections,
