@@ -38,6 +38,7 @@ NAMES = {
     "store.slow": "A transaction took long.",
     "store.cut": "A transaction waited too long for PostgreSQL and was ended; whoever asked was told 503.",
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
+    "store.log_kept": "SQLite's log cannot start over while somebody reads the database, so it grows; tried again every few seconds.",
     "store.file_gone": "SQLite's file or the -wal file beside it was deleted or replaced; nothing is accepted.",
     "store.file_is_back": "SQLite's files are those again that were opened; events are accepted.",
     "store.log_not_saved": "Another program writes to the database whose -wal file is gone; tried again soon.",

@@ -16,7 +16,7 @@ from dockbell.clock import DAY, SECOND
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from dockbell.store import deliveries, delivery_log, events, sqlite
+from dockbell.store import checkpoints, deliveries, delivery_log, events
 from dockbell.store.database import Database, open_database
 from dockbell.store.migrate import migrate
 from dockbell.testing.clock import ManualClock
@@ -203,9 +203,9 @@ async def test_s5_nothing_of_it_is_left_in_the_files(tmp_path: Path, ids: EventI
 @asynccontextmanager
 async def a_file_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Database, Any]]:
     """A SQLite database, and somebody else's connection to it on which a transaction is open."""
-    monkeypatch.setattr(sqlite, "LOG_TRIES", 2)
-    monkeypatch.setattr(sqlite, "LOG_TIMEOUT_MS", 10)
-    monkeypatch.setattr(sqlite, "LOOK_AROUND_S", 0.05)
+    monkeypatch.setattr(checkpoints, "EMPTY_TRIES", 2)
+    monkeypatch.setattr(checkpoints, "EMPTY_TIMEOUT_MS", 10)
+    monkeypatch.setattr(checkpoints, "EMPTY_PAUSE_S", 0.05)
     store = open_database(str(tmp_path / "data.sqlite"))
     migrate(store, now=1)
     put_goods_owners(store)

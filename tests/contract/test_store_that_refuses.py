@@ -145,7 +145,7 @@ def test_what_is_written_is_in_the_file_itself_soon_and_not_only_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Whoever cuts the log to nothing, or copies the file alone, loses a minute and not a young installation."""
-    monkeypatch.setattr("dockbell.store.sqlite.COPIED_WITHIN_S", 0.1)
+    monkeypatch.setattr("dockbell.store.checkpoints.COPIED_WITHIN_S", 0.1)
     sqlite = open_database(str(tmp_path / "data.sqlite"))
     migrate(sqlite, now=1)
     put_goods_owners(sqlite)

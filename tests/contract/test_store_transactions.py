@@ -6,12 +6,14 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
-from dockbell.store import counters, webhooks
+from dockbell.store import checkpoints, counters, webhooks
 from dockbell.store.database import ConstraintFailed, Database, Transaction, open_database
 from dockbell.store.migrate import migrate
 from dockbell.store.sqlite import SqliteDatabase
@@ -19,6 +21,7 @@ from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, sav
 
 NOTE = "INSERT INTO goods_owners (id, name, created_at) VALUES (:id, :name, 0)"
 PATIENCE_S = 10.0
+_never = threading.Event()
 
 
 def note(number: int) -> Callable[[Transaction], int]:
@@ -99,6 +102,40 @@ def test_a_write_that_takes_long_keeps_nobody_from_reading_for_the_first_time(
     assert not writing.done()
     go_on.set()
     writing.result(PATIENCE_S)
+
+
+def test_a_reader_that_stays_holds_up_no_writer_and_the_log_starts_over_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A backup, or somebody's open transaction: SQLite holds the lock of writers while it waits for readers to end."""
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(checkpoints, "RESTART_PAGES", 0)
+    database = open_database(str(tmp_path / "data.sqlite"))
+    migrate(database, now=1)
+    reader = apsw.Connection(str(tmp_path / "data.sqlite"))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM goods_owners").fetchall()
+    began = time.monotonic()
+    for number in range(1, 21):
+        database.submit_write(note(number)).result(5 * PATIENCE_S)
+        _never.wait(0.05)  # for the log to be looked at in between
+    assert time.monotonic() - began < 0.8 * PATIENCE_S
+
+    def salts() -> bytes:
+        """In the log's head: others each time that it starts over."""
+        return (tmp_path / "data.sqlite-wal").read_bytes()[16:24]
+
+    before = salts()
+    reader.execute("COMMIT")
+    for number in range(21, 221):
+        database.submit_write(note(number)).result(5 * PATIENCE_S)
+        if salts() != before:
+            break
+        _never.wait(0.05)
+    else:
+        pytest.fail("the log only grows")
+    reader.close()
+    database.close()
 
 
 async def test_reads_and_writes_can_be_awaited(database: Database):

@@ -67,7 +67,8 @@ def _opened(database_file: Path) -> apsw.Connection:
 
 def _copy(source: apsw.Connection, half: Path, database_file: Path) -> None:
     with closing(apsw.Connection(str(half))) as target:
-        # In one step: a reader in SQLite's WAL holds up no writer, and a copy in parts would begin anew at each write.
+        # In one step: a reader in SQLite's WAL holds up writers for moments alone (those that `checkpoints` has for a long
+        # log), and a copy in parts would begin anew at each write.
         with target.backup("main", source, "main") as copying:
             copying.step(-1)
         target.execute("PRAGMA journal_mode = DELETE")  # one file is all of it

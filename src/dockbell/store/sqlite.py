@@ -3,7 +3,7 @@
 Writes that wait together share one commit, each in its own savepoint, so a hundred callers cost one
 fsync. Many rows travel in one VALUES statement because a thread gives the GIL away at every
 statement: beside a busy event loop an `executemany` waits for it once per row (a hundred times slower).
-Checkpoints run on a connection of their own, so that they never lengthen a commit.
+Checkpoints run on a connection of their own, beside the commits.
 """
 
 import errno
@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ import apsw
 import structlog
 
 from dockbell.errors import ConfigError, Unavailable
+from dockbell.store.checkpoints import Checkpoints
 from dockbell.store.database import ROWS, SLOW_S, ConstraintFailed, Row, Transaction, Work, need_keys
 from dockbell.store.futures import awaited
 from dockbell.store.sqlite_file import advice, identity, in_our_words, log_of, make_ours_alone, ours_alone, why_not_ours
@@ -35,16 +36,11 @@ log = structlog.get_logger()
 
 WRITES_A_COMMIT = 128
 STATEMENT_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-CHECKPOINT_PAGES = 8_000
-COPIED_WITHIN_S = 60.0
-RESTART_PAGES = 32_000
 WRITER_CACHE_MIB = 64
 """The pages that each commit touches again."""
 CACHE_MIB = 8
 """Of every other connection: there are five, and what they miss the operating system has."""
 BUSY_TIMEOUT_MS = 10_000
-LOG_TIMEOUT_MS = 500
-LOG_TRIES = 5
 LOOK_AROUND_S = 0.5
 
 
@@ -123,22 +119,18 @@ class SqliteDatabase:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="sqlite-read")
         self._of_thread = threading.local()
         self._open_readers: list[apsw.Connection] = []
-        self._wal_pages = 0
-        self._checkpoint_due = threading.Event()
-        self._checkpointing = threading.Lock()
-        self._closed = threading.Event()
         self._closing = False
         self._serving: BufferedWriter | None = None
         self.commits = 0
         self._gone = self._saving = False
+        self._log: tuple[int, int] | None = None
+        self._checkpoints = Checkpoints(self._connect, self._why_not_ours)
         self._writer_connection = self._connect_first()
         self._file = identity(path)
         self._data_version = self._version()
-        self._log: tuple[int, int] | None = None
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
-        self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="sqlite-checkpoint", daemon=True)
         self._writer.start()
-        self._checkpointer.start()
+        self._checkpoints.start()
 
     def submit_write(self, work: Work[T]) -> Future[T]:
         future: Future[T] = Future()
@@ -181,24 +173,13 @@ class SqliteDatabase:
         )
 
     def empty_log(self) -> bool:
-        with closing(self._connect()) as connection:
-            connection.set_busy_timeout(LOG_TIMEOUT_MS)  # meanwhile nobody can write
-            for _ in range(LOG_TRIES):
-                try:
-                    with self._checkpointing:
-                        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                    return True
-                except apsw.BusyError:  # somebody reads, or another process does the same
-                    self._closed.wait(LOOK_AROUND_S)
-        return False
+        return self._checkpoints.empty_log()
 
     def close(self) -> None:
         self._closing = True
-        self._closed.set()
         self._jobs.put(None)
         self._writer.join()
-        self._checkpoint_due.set()
-        self._checkpointer.join()
+        self._checkpoints.close()
         self._readers.shutdown()
         for connection in self._open_readers:
             connection.close()
@@ -234,12 +215,15 @@ class SqliteDatabase:
         connection.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
         connection.execute("PRAGMA temp_store = MEMORY")  # a savepoint's journal is scratch, not data
         connection.set_row_trace(_as_mapping)
-        connection.set_wal_hook(self._note_wal)
+        connection.set_wal_hook(self._checkpoints.note)
         return connection
+
+    def _why_not_ours(self) -> Unavailable | None:
+        return why_not_ours(self._path, self._file, self._log)
 
     def _need_file(self) -> None:
         """Refuse to go on in files that nobody will find again: what is committed there ends with this process."""
-        gone = why_not_ours(self._path, self._file, self._log)
+        gone = self._why_not_ours()
         if (gone is not None) != self._gone:
             self._gone = gone is not None
             if gone is not None:
@@ -262,13 +246,7 @@ class SqliteDatabase:
             return
         self._saving = True
         if self._version() == self._data_version:
-            self._checkpoint_due.set()
-
-    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        if pages >= CHECKPOINT_PAGES:
-            self._checkpoint_due.set()
-        return apsw.SQLITE_OK
+            self._checkpoints.ask()
 
     def _write_loop(self) -> None:
         while True:
@@ -381,20 +359,3 @@ class SqliteDatabase:
         self._of_thread.connection = connection
         self._open_readers.append(connection)
         return connection
-
-    def _checkpoint_loop(self) -> None:
-        """Copy the log back into the file beside the writer, for a log that is lost to hold little; make it start over when long."""
-        connection, copied = self._connect(), 0
-        while not self._closing:
-            is_asked = self._checkpoint_due.wait(COPIED_WITHIN_S)
-            if not is_asked and (self.commits == copied or why_not_ours(self._path, self._file, self._log)):
-                continue
-            self._checkpoint_due.clear()
-            copied = self.commits
-            mode = apsw.SQLITE_CHECKPOINT_RESTART if self._wal_pages > RESTART_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
-            try:
-                with self._checkpointing:
-                    connection.wal_checkpoint(mode=mode)
-            except apsw.Error as error:
-                log.warning("store.checkpoint_failed", error=str(error))
-        connection.close()
