@@ -229,6 +229,48 @@ async def test_an_event_that_is_refused_is_set_aside_with_the_reason_and_stops_n
     assert told["newest_refused"][0]["number"] == 2
 
 
+@pytest.fixture
+def latin_address(postgres_url: str) -> Iterator[str]:
+    """An outbox in a database whose encoding has few letters."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin_wms ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+        try:
+            latin = postgres_url.replace(f"/{admin.info.dbname}", "/latin_wms")
+            install_outbox(latin)
+            yield latin
+        finally:
+            admin.execute("DROP DATABASE latin_wms WITH (FORCE)")
+
+
+async def test_a_reason_with_letters_that_the_outboxs_database_lacks_stops_no_other(
+    database: Database, latin_address: str, tmp_path: Path
+):
+    with psycopg.connect(latin_address) as wms:
+        publish(wms, **an_order(1))
+        publish(wms, json.dumps({**an_event(), "type": "złota.kawa"}))
+        publish(wms, json.dumps({**an_event(), "type": "för.många"}))
+        publish(wms, **an_order(2))
+    async with a_node(database, tmp_path) as node, a_drain(node, latin_address) as drain:
+        assert await drain.drain_once() == 4
+        assert events(node) == [("order/1", 1), ("order/2", 1)]
+    told = status(latin_address)
+    assert (told["waiting"], told["refused"]) == (0, 2)
+    swedish, polish = (refused["reason"] for refused in told["newest_refused"])
+    assert polish.startswith("type: 'z\\u0142ota.kawa' is not in the catalog.")
+    assert swedish.startswith("type: 'f\\xf6r.m\\xe5nga' is not in the catalog.")
+
+
+async def test_a_reason_keeps_its_letters_where_the_outboxs_database_has_them_all(
+    database: Database, address: str, wms: Wms, tmp_path: Path
+):
+    publish(wms, json.dumps({**an_event(), "type": "złota.kawa"}))
+    wms.commit()
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        assert await drain.drain_once() == 1
+    [refused] = status(address)["newest_refused"]
+    assert refused["reason"].startswith("type: 'złota.kawa' is not in the catalog.")
+
+
 async def test_an_event_that_is_too_long_is_not_even_fetched(address: str, wms: Wms):
     publish(wms)
     wms.commit()

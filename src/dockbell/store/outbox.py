@@ -103,13 +103,18 @@ def remove(tx: Transaction, numbers: Sequence[int]) -> None:
 
 
 def set_aside(tx: Transaction, refused: Sequence[tuple[int, str]]) -> None:
-    """Keep these with the reason; they hold up no other."""
+    """Keep these with the reason; they hold up no other. A letter that the database may lack becomes `\\u0142`."""
+    if not refused:
+        return
+    row = tx.one("SELECT current_setting('server_encoding') AS encoding")
+    assert row is not None
+    kept = "utf-8" if row["encoding"] == "UTF8" else "ascii"
     tx.run(
         """
         UPDATE dockbell_outbox AS o SET refused_at = clock_timestamp(), reason = r.reason
           FROM :rows(number BIGINT, reason TEXT) r WHERE o.number = r.number
         """,
-        rows=refused,
+        rows=[(number, reason.encode(kept, "backslashreplace").decode(kept)) for number, reason in refused],
     )
 
 
