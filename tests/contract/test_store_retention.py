@@ -1,7 +1,8 @@
 """Retention and erasure on both databases: what goes, what stays, and that what went is nowhere to be found."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from dockbell.store import checkpoints, deliveries, delivery_log, events
-from dockbell.store.database import Database, open_database
+from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate
 from dockbell.testing.clock import ManualClock
 from tests.support.rows import (
@@ -37,6 +38,7 @@ from tests.support.rows import (
 
 MARK = "Anna-Lind-Storgatan-5"
 OLD = NOW - 40 * DAY
+PATIENCE_S = 30.0
 
 
 class Awake(ManualClock):
@@ -177,6 +179,35 @@ async def test_s5_what_was_erased_is_not_sent_again(store: Database, ids: EventI
         write(store, lambda tx: actions.resend(tx, SYSTEM, f"{old}-1", now=NOW))
     assert refused.value.code == "payload_erased"
     assert write(store, lambda tx: delivery_log.resend_many(tx, [(old, 1)], now=NOW)) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer
+def test_s5_what_is_erased_while_many_are_resent_is_not_sent_again(
+    store: Database, ids: EventIds, open_again: Callable[[], Database]
+) -> None:
+    old = [an_old_delivery(store, ids, at=NOW - DAY - n * SECOND) for n in range(2)]
+    another = open_again()
+    erased, go_on, never = threading.Event(), threading.Event(), threading.Event()
+
+    def erase_slowly(tx: Transaction) -> None:
+        acting._erase_batch(tx, {"goods_owner_id": TEA, "about": None}, 0, NOW)
+        erased.set()
+        assert go_on.wait(PATIENCE_S)
+
+    def one_waits() -> bool:
+        waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(rows_of(store, waiting))
+
+    erasing = store.submit_write(erase_slowly)
+    assert erased.wait(PATIENCE_S)
+    resending = another.submit_write(lambda tx: delivery_log.resend_many(tx, [(each, 1) for each in old], now=NOW))
+    while not one_waits():
+        assert not resending.done()
+        never.wait(0.01)
+    go_on.set()
+    erasing.result(PATIENCE_S)
+    assert resending.result(PATIENCE_S) == 0
+    assert {row["status"] for row in rows_of(store, "SELECT status FROM deliveries")} == {"delivered"}
 
 
 @pytest.mark.parametrize("how", ["deleted", "erased"])

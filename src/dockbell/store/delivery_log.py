@@ -264,6 +264,15 @@ def last_durations(tx: Transaction, keys: Sequence[tuple[int, int]]) -> dict[tup
 
 def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment) -> int:
     """As `resend`, of many; left out are those under way, of deleted webhooks, of owners no longer served, and erased."""
+    # Held first: a statement that waits for an erasure judges whether they are erased by what was before it.
+    tx.all(
+        """
+        SELECT d.event_id FROM :rows(event_id BIGINT, webhook_id BIGINT) r
+          JOIN deliveries d ON d.event_id = r.event_id AND d.webhook_id = r.webhook_id
+         ORDER BY d.event_id, d.webhook_id /*pg FOR UPDATE OF d */
+        """,
+        rows=keys,
+    )
     changed = tx.run(
         """
         UPDATE deliveries
