@@ -18,6 +18,8 @@ log = structlog.get_logger()
 CHECKPOINT_PAGES = 8_000
 COPIED_WITHIN_S = 60.0
 RESTART_PAGES = 32_000
+LONG_PAGES = 4 * RESTART_PAGES
+"""A log as long as this was kept by readers; to start over among many writers may take a few tries."""
 RESTART_TIMEOUT_MS = 50
 RESTART_PAUSE_S = 3.0
 """After a restart that a reader did not allow: writers are held for a sixtieth of the time at most."""
@@ -36,6 +38,7 @@ class Checkpoints:
         self._closing = threading.Event()
         self._pages = self._commits = self._copied = 0
         self._restart_from = 0.0
+        self._is_told = False
         self._thread = threading.Thread(target=self._loop, name="sqlite-checkpoint", daemon=True)
 
     def start(self) -> None:
@@ -92,13 +95,14 @@ class Checkpoints:
         in_log, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if copied == in_log:  # or else a reader needs the file as it is
             self._copied = commits
+            self._is_told = False
 
     def _start_over(self, connection: apsw.Connection) -> None:
         """After a copy, because this one copies what is left while nobody can write."""
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-            self._restart_from = 0.0
         except apsw.BusyError:
-            if not self._restart_from:  # told once, not every few seconds
-                log.info("store.log_kept", pages=self._pages, hint="Is another program reading the database for long?")
             self._restart_from = time.monotonic() + RESTART_PAUSE_S
+            if self._pages > LONG_PAGES and not self._is_told:
+                self._is_told = True
+                log.info("store.log_kept", pages=self._pages, hint="Is another program reading the database for long?")
