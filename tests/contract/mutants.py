@@ -108,7 +108,7 @@ MUTANTS = (
     Mutant("a pinned counter may change (PostgreSQL)", "counters.py", " /*pg FOR SHARE OF c */", "", TRANSACTIONS),
     Mutant("two nodes take one number (PostgreSQL)", "people.py", "WHERE name = :name /*pg FOR UPDATE */", "WHERE name = :name", LOG),
     # The databases.
-    Mutant("a failing write is half kept (SQLite)", "sqlite.py", 'connection.execute("ROLLBACK TO job")', "pass", TRANSACTIONS),
+    Mutant("a failing write is half kept (SQLite)", "sqlite.py", 'connection.execute("ROLLBACK" if alone else "ROLLBACK TO job")', "pass", TRANSACTIONS),
     Mutant("a failing write wakes listeners (SQLite)", "sqlite.py", "                    transaction.woken = woken\n", "", TRANSACTIONS),
     Mutant("each write has a commit of its own (SQLite)", "sqlite.py", "while len(batch) < WRITES_A_COMMIT:", "while len(batch) < 1:", TRANSACTIONS),
     Mutant("a read may write (SQLite)", "sqlite.py", 'connection.execute("PRAGMA query_only = ON")', "pass", TRANSACTIONS),

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from dockbell.actions.doctor import examine
 from dockbell.app import App, Store
 from dockbell.clock import SystemClock
 from dockbell.domain.findings import Installation
-from dockbell.errors import ConfigError, Unavailable
+from dockbell.errors import ConfigError, StorageFull, Unavailable
 from dockbell.settings import ServerSettings, Settings
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate
@@ -175,6 +175,50 @@ def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_the_writer(
         assert looked.wait(10)
     put_goods_owners(sqlite)
     assert len(rows_of(sqlite, "SELECT id FROM goods_owners")) == 2
+
+
+def small(tx: Transaction) -> int:
+    return tx.run("UPDATE counters SET value = value + 1 WHERE name = 'webhook'")
+
+
+def large(tx: Transaction) -> int:
+    """In one row: SQLite undoes the whole transaction when there is no room for it, and not the statement alone."""
+    return tx.run("INSERT INTO goods_owners (id, name, created_at) VALUES (8, :name, 0)", name="x" * 1_000_000)
+
+
+@pytest.mark.parametrize("works", [[large], [small, large, small]])
+def test_everybody_in_a_commit_for_which_there_is_no_room_is_told_so(
+    sqlite: Database, works: list[Callable[[Transaction], int]]
+):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def fill(tx: Transaction) -> None:
+        tx.all("PRAGMA max_page_count = 1")  # SQLite makes it as many as there are
+        entered.set()
+        assert go_on.wait(10)
+
+    filling = sqlite.submit_write(fill)
+    assert entered.wait(10)
+    waiting = [sqlite.submit_write(work) for work in works]
+    go_on.set()
+    filling.result(10)
+    for each in waiting:
+        with pytest.raises(StorageFull, match="disk that holds the database is full"):
+            each.result(10)
+    sqlite.submit_write(lambda tx: tx.all("PRAGMA max_page_count = 1000000")).result(10)
+    assert rows_of(sqlite, "SELECT value FROM counters WHERE name = 'webhook'") == [{"value": 0}]
+    put_goods_owners(sqlite)
+    assert len(rows_of(sqlite, "SELECT id FROM goods_owners")) == 2
+
+
+def test_a_read_that_sqlite_ended_itself_says_what_was_wrong(sqlite: Database):
+    def fail(tx: Transaction) -> None:
+        tx.all("ROLLBACK")  # as SQLite does on an error of the disk
+        raise apsw.IOError("disk I/O error")
+
+    with pytest.raises(Unavailable, match="disk I/O error"):
+        sqlite.submit_read(fail).result(10)
+    assert rows_of(sqlite, "SELECT id FROM goods_owners") == []
 
 
 @pytest.mark.parametrize("serves", [True, False])

@@ -305,11 +305,10 @@ class SqliteDatabase:
                     connection.execute("SAVEPOINT job")
                 try:
                     answers.append((future, work(transaction), None))
-                except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-                    if not alone:
-                        connection.execute("ROLLBACK TO job")
-                    elif connection.in_transaction:  # a full disk has ended it already
-                        connection.execute("ROLLBACK")
+                except BaseException as error:
+                    if not connection.in_transaction:  # a full disk has ended it, and with it everybody's part
+                        raise
+                    connection.execute("ROLLBACK" if alone else "ROLLBACK TO job")
                     transaction.woken = woken
                     answers.append((future, None, in_our_words(error)))
                 if not alone:
@@ -319,7 +318,7 @@ class SqliteDatabase:
                 self.commits += 1
                 if self._log is None:  # not earlier: while the file is made, SQLite may make its log twice
                     self._log = identity(log_of(self._path))
-        except (apsw.Error, Unavailable) as refused:
+        except BaseException as refused:  # noqa: BLE001 - handed to whoever waits
             if connection.in_transaction and not self._saving:
                 connection.execute("ROLLBACK")
             self._save_log()
@@ -347,7 +346,8 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise in_our_words(error) from error
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a disk that cannot be read has ended it already
+                connection.execute("ROLLBACK")
 
     def _connect_reader(self) -> apsw.Connection:
         self._need_file()  # or we would read another one
