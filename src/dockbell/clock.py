@@ -23,6 +23,10 @@ class Reading(NamedTuple):
     jumped: int
     """By how much the clock was set until then. Who kept a moment from before moves it by the difference."""
 
+    def unset(self) -> Moment:
+        """By the clock as it was before anyone set it: so readings compare."""
+        return self.now - self.jumped
+
 
 class Clock(Protocol):
     def now(self) -> Moment:

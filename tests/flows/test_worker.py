@@ -1,20 +1,23 @@
 """The engine under load, at its end, and after a crash."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from dockbell.actions.commit import Job
 from dockbell.actions.publish import Accepted
-from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.clock import HOUR, MINUTE, SECOND, Moment
 from dockbell.delivery import brake as brake_module
 from dockbell.delivery import lanes as lanes_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
-from dockbell.store.database import Database
-from dockbell.store.deliveries import rescue
+from dockbell.store.database import Database, Row, Transaction
+from dockbell.store.deliveries import Lease, rescue
+from dockbell.store.sqlite import SqliteDatabase
 from dockbell.testing.clock import ManualClock
 from tests.support.node import FJORD, TEA, Node, a_node, an_event
 
@@ -412,6 +415,102 @@ async def test_r3_an_outcome_keeps_its_lease_until_it_is_on_disk(database: Datab
         assert all(looks)
         await node.rest()
         assert list(node.worker._ours()) == []
+
+
+async def sent_once(node: Node) -> None:
+    """What was published is delivered, each by one request, and nothing was written off meanwhile."""
+    await node.passing(lambda: not node.rows("SELECT 1 AS one FROM deliveries WHERE status <> 'delivered' LIMIT 1"))
+    assert {row["code"] for row in node.rows("SELECT code FROM attempts")} == {"delivered"}
+    [deliveries] = node.rows("SELECT count(*) AS n FROM deliveries")
+    assert len(node.sender.requests) == deliveries["n"]
+
+
+def a_minute_passes(node: Node) -> None:
+    """Enough for every lease to end."""
+    assert isinstance(node.clock, ManualClock)
+    node.clock.advance(MINUTE)
+
+
+async def heart_beats(node: Node) -> asyncio.Task[None]:
+    """The heartbeat has looked, and what it writes is written or, on SQLite, waits for what the store writes."""
+    beat = asyncio.create_task(node.worker._heartbeat._beat(is_round=False))
+    waits = node.database._jobs.qsize if isinstance(node.database, SqliteDatabase) else beat.done
+    before = waits()
+    await node.until(lambda: waits() > before)
+    return beat
+
+
+async def test_r3_a_commit_whose_answer_outlasts_its_leases_is_sent_once(database: Database, tmp_path: Path):
+    """The store hangs, or the machine is paused, in that very moment."""
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        await node.napping()
+        on_disk, go_on, written = threading.Event(), threading.Event(), node.journal._written
+
+        def written_late(done: Future[None]) -> None:
+            on_disk.set()
+            assert go_on.wait(20)
+            written(done)
+
+        node.journal._written = written_late  # type: ignore[method-assign]
+        publishing = asyncio.create_task(node.publish())
+        await node.until(on_disk.is_set)
+        a_minute_passes(node)
+        beat = await heart_beats(node)
+        go_on.set()
+        await asyncio.gather(publishing, beat)
+        await sent_once(node)
+
+
+async def test_r3_what_was_leased_behind_a_store_that_hangs_is_sent_once(database: Database, tmp_path: Path):
+    """Also what came after the heartbeat had looked, and is written before it."""
+    async with a_node(database, tmp_path) as node:
+        node.make_webhook()
+        await node.napping()
+        await node.index.refresh(database)
+        hangs, go_on = threading.Event(), threading.Event()
+
+        def hang(_: Transaction) -> None:
+            hangs.set()
+            assert go_on.wait(20)
+
+        hanging = database.submit_write(hang)
+        await node.until(hangs.is_set)
+        publishing = [asyncio.create_task(node.journal.accept([node.judged(node.event_bytes())]))]
+        await node.until(lambda: node.journal._is_busy or publishing[0].done())
+        beat = await heart_beats(node)
+        publishing.append(asyncio.create_task(node.journal.accept([node.judged(node.event_bytes())])))
+        await node.until(lambda: publishing[1].done() or len(node.journal._requests) == 2)
+        a_minute_passes(node)
+        go_on.set()
+        await asyncio.gather(beat, asyncio.wrap_future(hanging), *publishing)
+        await sent_once(node)
+
+
+async def test_r3_a_claim_whose_answer_outlasts_its_leases_is_sent_once(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path, script=[Unanswered("timeout"), Answered(200)]) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "own", "stepsInSeconds": [60] * 5}).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        leased, go_on, claim = asyncio.Event(), asyncio.Event(), node.worker._claims.claim
+
+        async def claim_late() -> tuple[list[Lease], dict[int, Row], Moment | None, int]:
+            found = await claim()
+            if found[0]:
+                leased.set()
+                await go_on.wait()
+            return found
+
+        node.worker._claims.claim = claim_late  # type: ignore[method-assign]
+        a_minute_passes(node)  # the retry is due
+        await leased.wait()
+        a_minute_passes(node)
+        await node.worker._heartbeat._beat(is_round=False)
+        go_on.set()
+        await node.rest()
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == ["timeout", "delivered"]
+        assert len(node.sender.requests) == 2
 
 
 async def test_r4_a_kept_connection_that_had_ended_is_an_attempt_of_its_own_and_no_failure(

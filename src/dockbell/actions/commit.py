@@ -1,14 +1,15 @@
 """What one commit of the journal stores, and how: events, their deliveries, outcomes of attempts."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import structlog
 
 from dockbell.actions.publish import Accepted, repeated
 from dockbell.actions.webhooks import Webhooks
-from dockbell.clock import Moment
+from dockbell.clock import Moment, Reading
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.webhook import Webhook
@@ -71,6 +72,26 @@ class Request(msgspec.Struct, gc=False):
         except Exception:
             # One connection that cannot be written to must not keep the answers of all others from being given.
             log.exception("journal.not_told")
+
+
+def leasing_since(requests: Iterable[Request]) -> Reading | None:
+    """When the first of their leases was made."""
+    first = [request.jobs[0] for request in requests if request.jobs]
+    return min((Reading(job.lease.started_at, job.jumped) for job in first), key=Reading.unset, default=None)
+
+
+def telling(answer: asyncio.Future[list[Verdict]]) -> Callable[[Told], None]:
+    """Gives what is told to whoever awaits `answer`."""
+
+    def tell(told: Told) -> None:
+        if answer.done():  # whoever asked may have hung up; the events are kept all the same
+            return
+        if isinstance(told, DockbellError):
+            answer.set_exception(told)
+        else:
+            answer.set_result(told)
+
+    return tell
 
 
 def _nobody(_: Told) -> None:

@@ -24,7 +24,9 @@ from dockbell.actions.commit import (
     Told,
     Verdict,
     as_told,
+    leasing_since,
     not_known,
+    telling,
     too_slow,
     verdicts,
     without_words,
@@ -34,7 +36,7 @@ from dockbell.actions.dispatcher import Dispatcher
 from dockbell.actions.index import Index
 from dockbell.actions.publish import Publisher, matching
 from dockbell.actions.webhooks import Webhooks
-from dockbell.clock import Clock, Moment
+from dockbell.clock import Clock, Moment, Reading
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import DockbellError, StorageFull, Unavailable
@@ -80,9 +82,8 @@ class Journal:
         self._dispatcher = dispatcher
         self._node = node
         self._loop: asyncio.AbstractEventLoop
-        self._begins_soon = False
+        self._begins_soon = self._stopping = False
         self._news = asyncio.Event()
-        self._stopping = False
         # What the store's thread takes when its next commit begins. Both threads hold the lock for it.
         self._lock = threading.Lock()
         self._requests: list[Request] = []
@@ -104,16 +105,7 @@ class Journal:
     ) -> list[Verdict]:
         """Store events, with `test_of` as tests for that webhook alone; one verdict each, after the commit."""
         answer: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-
-        def tell(told: Told) -> None:
-            if answer.done():  # whoever asked may have hung up; the events are kept all the same
-                return
-            if isinstance(told, DockbellError):
-                answer.set_exception(told)
-            else:
-                answer.set_result(told)
-
-        self.submit(new, tell, test_of=test_of, at_once=at_once or test_of is not None)
+        self.submit(new, telling(answer), test_of=test_of, at_once=at_once or test_of is not None)
         return await answer
 
     def submit(
@@ -151,6 +143,11 @@ class Journal:
         with self._lock:
             being_written = self._commit.closings if self._commit is not None else []
             return [closing.lease for closing in (*being_written, *self._closings)]
+
+    def leasing_since(self) -> Reading | None:
+        """When the first lease was made of what is not handed to the dispatcher yet: not written, or not heard of."""
+        with self._lock:
+            return leasing_since(self._under_way() + self._requests)
 
     async def run(self) -> None:
         """Tell what came of each commit until `stop` was called and nothing is left."""
@@ -383,16 +380,19 @@ class Journal:
         """The journal ends by a mistake: nothing more is written, and whoever waits hears that nothing is known."""
         with self._lock:
             self._is_broken = True
-            under_way = [commit for commit, _ in self._ended] + ([self._commit] if self._commit is not None else [])
-            waiting, self._requests = self._requests, []
-        for request in [request for commit in under_way for request in commit.requests] + waiting:
+            waiting, self._requests = self._under_way() + self._requests, []
+        for request in waiting:
             request.tell(not_known())
+
+    def _under_way(self) -> list[Request]:
+        """Those of commits that nobody was told of yet. Whoever asks holds the lock."""
+        commits = [commit for commit, _ in self._ended] + ([self._commit] if self._commit is not None else [])
+        return [request for commit in commits for request in commit.requests]
 
     def _go_on(self) -> None:
         """The commit is dealt with: begin the next. In any thread."""
         with self._lock:
-            self._commit = None
-            self._is_busy = False
+            self._commit, self._is_busy = None, False
         self._begin()
 
     def _has_nothing(self) -> bool:

@@ -40,6 +40,9 @@ class ClosesAttempts(Protocol):
     def unwritten(self) -> Iterable[Lease]:
         """The leases of what was closed and is not on disk yet."""
 
+    def leasing_since(self) -> Reading | None:
+        """When the first lease was made of what was not handed on yet."""
+
 
 def request_for(job: Job, state: State, now: Moment) -> tuple[OutgoingRequest | NotSent, str]:
     """The request of the attempt, and its headers as they may be shown."""

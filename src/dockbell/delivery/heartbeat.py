@@ -25,13 +25,24 @@ _Key = tuple[int, int, int]
 
 class Heartbeat:
     def __init__(
-        self, database: Database, clock: Clock, gates: Gates, ours: Callable[[], Iterable[Lease]], *, node: int
+        self,
+        database: Database,
+        clock: Clock,
+        gates: Gates,
+        ours: Callable[[], Iterable[Lease]],
+        knows_until: Callable[[], Reading],
+        *,
+        node: int,
     ) -> None:
-        """`ours` are the leases of everything that is not over: waiting, in flight, or ended and not yet on disk."""
+        """`ours` are the leases of everything that is not over: waiting, in flight, or ended and not yet on disk.
+
+        It has them all that were made before `knows_until`: nobody heard yet of what is being written.
+        """
         self._database = database
         self._clock = clock
         self._gates = gates
         self._ours = ours
+        self._knows_until = knows_until
         self._node = node
         self.refused: Unavailable | None = None
         """Why the store did not take the last beat, which is a write like any other."""
@@ -56,7 +67,10 @@ class Heartbeat:
 
     async def _beat(self, *, is_round: bool) -> None:
         ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
-        at, self._extended = await self._database.write(lambda tx: self._look_at_leases(tx, ours, is_round=is_round))
+        known = self._knows_until()
+        at, self._extended = await self._database.write(
+            lambda tx: self._look_at_leases(tx, ours, known_until=known, is_round=is_round)
+        )
         self._jumped = at.jumped
         if is_round:
             await self._gates.write(self._database)
@@ -64,7 +78,7 @@ class Heartbeat:
             await bulk.take_up(self._database, self._clock)
 
     def _look_at_leases(
-        self, tx: Transaction, ours: dict[_Key, Lease], *, is_round: bool
+        self, tx: Transaction, ours: dict[_Key, Lease], *, known_until: Reading, is_round: bool
     ) -> tuple[Reading, dict[_Key, Moment]]:
         """When it was, and how far those leases run that were extended."""
         at = self._clock.read()  # here, where it is set: by the old clock leases would be over that are not
@@ -76,7 +90,8 @@ class Heartbeat:
         else:  # what is known of them is by the old clock
             known, ending = {}, ours
         deliveries.extend(tx, ending.values(), until=until)
-        rescued = deliveries.rescue(tx, now=now)
+        # Not those that ran out since: this may have waited for a commit that made leases of ours and outlasted them.
+        rescued = deliveries.rescue(tx, now=now, leased_until=known_until.unset() + at.jumped)
         if rescued:
             log.warning("lease.expired", deliveries=rescued)
         if is_round:

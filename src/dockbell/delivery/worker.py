@@ -76,14 +76,15 @@ class Worker:
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
         self._claims = Claims(database, index, clock, self._gates, self._lanes, self._slots, node=node)
-        self._heartbeat = Heartbeat(database, clock, self._gates, self._ours, node=node)
+        self._heartbeat = Heartbeat(database, clock, self._gates, self._ours, self._knows_until, node=node)
         self._in_flight: dict[object, _Attempt] = {}
         self._met_ended: dict[tuple[int, int], int] = {}
         """Deliveries that met a kept connection which had ended at their last attempt, and how often in a row."""
         self._given_back = 0
         self._look = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._claiming = False
+        self._claiming: Reading | None = None
+        """Since when, if something is being claimed."""
         self._releasing: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop
@@ -199,11 +200,11 @@ class Worker:
         try:
             while not self._stopping:
                 self._look.clear()
-                self._claiming = True
+                self._claiming = self._clock.read()
                 try:
                     claimed, nap_s = await self._claim_round()
                 finally:
-                    self._claiming = False
+                    self._claiming = None
                     self._tell_quiet()
                 if not claimed:
                     await self._nap(nap_s)
@@ -370,3 +371,8 @@ class Worker:
         yield from (attempt.job.lease for attempt in self._in_flight.values())
         yield from (job.lease for lane in list(self._lanes.values()) for job in lane.waiting)
         yield from self._journal.unwritten()
+
+    def _knows_until(self) -> Reading:
+        """Of what was leased to this node before then, all that is not over is among `_ours`."""
+        began = (self._claiming, self._journal.leasing_since())
+        return min([self._clock.read(), *(each for each in began if each is not None)], key=Reading.unset)

@@ -304,7 +304,7 @@ def extend(tx: Transaction, leases: Iterable[Lease], *, until: Moment) -> None:
 def rescue(tx: Transaction, *, now: Moment, leased_until: Moment | None = None, limit: int = 500) -> int:
     """Deliveries whose lease ran out: their attempt is closed as interrupted, and they are due at once.
 
-    `leased_until` is for who knows that nobody works on leases that still run: those up to then are taken too.
+    `leased_until` is for who knows better which leases nobody works on: those up to then are taken, and not those up to now.
 
     The interrupted attempt counts as no failure: whether the receiver saw it is unknown, so it must be
     made again, also under the retry policy "none".
