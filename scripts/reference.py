@@ -15,7 +15,7 @@ import typer.main
 from fastapi import FastAPI
 from pydantic.alias_generators import to_camel
 
-from dockbell import __version__, errors, settings
+from dockbell import __version__, errors, log, settings
 from dockbell.actions.webhook_input import WebhookInput
 from dockbell.cli import app as command_line
 from dockbell.clock import SECOND
@@ -50,7 +50,7 @@ IN_GENERAL = {
     "body_too_large": "The body is too large.",
     "content_type": "The body is not said to be plain JSON.",
     "too_much": "Too many requests; wait as long as `Retry-After` says.",
-    "unavailable": "The store is away or the server is stopping. Nothing was changed; try again.",
+    "unavailable": "The store is away or the server is stopping. Try again, and send events with the same id: they may be stored.",
     "storage_full": "The disk is full. Nothing was changed.",
     "impossible_step": "What is there does not allow this step in the warehouse; `detail` says why. Nothing was changed.",
     "idempotency_key": "`Idempotency-Key` is for a single event, sent once, with 1 to 255 visible ASCII characters.",
@@ -111,6 +111,7 @@ def written() -> dict[str, str]:
         "event-types.md": _event_types(),
         "settings.md": _settings(),
         "errors.md": _errors(),
+        "log.md": _log(),
         "cli.md": _cli(),
         "api.md": _api(),
         "warehouse.md": _warehouse(),
@@ -133,6 +134,7 @@ Facts, made from the code.
 - [Settings](settings.md)
 - [Command line](cli.md)
 - [Errors and codes](errors.md)
+- [The program's log](log.md): each line's name
 """
 
 
@@ -529,6 +531,22 @@ A wrong setting, or a database that cannot be used, stops the start with code 78
 The `code` of an attempt, and the `lastCode` of its delivery.
 
 {_table(("Code", "Meaning"), *outcomes)}
+"""
+
+
+# --- The log ----------------------------------------------------------------------------------------
+
+
+def _log() -> str:
+    rows = [(f"`{name}`", sentence) for name, sentence in sorted(log.NAMES.items())]
+    return f"""# The program's log
+
+What happens in the program itself; what happens to deliveries is in Administration => Logs. A line for each thing goes to
+standard error: coloured on a terminal, otherwise a JSON object. That has `event`, which is a name of the table, `level` and
+`timestamp` (UTC), and what belongs to the name. The level says who must act: nobody (`info`), somebody tomorrow (`warning`),
+somebody now (`error`).
+
+{_table(("Name", "Says"), *rows)}
 """
 
 

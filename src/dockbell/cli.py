@@ -138,7 +138,6 @@ def check() -> None:
 
     log.set_up(level="warning")
     effective = settings.read_settings()
-    operate.need_file(effective)
     table = Table("setting", "value", "variable")
     for name, (default, _) in settings.names().items():
         value: Any = effective
@@ -149,6 +148,7 @@ def check() -> None:
         )
     console.print(table)
     console.print(f"Catalog: {len(load_catalog())} event types.")
+    operate.need_file(effective)
     database = open_database(effective.database)
     try:
         verify(database)
@@ -238,7 +238,7 @@ def revoke_key(
 def first_link(
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
 ) -> None:
-    """Make a link for the first administrator; it works once, for 30 minutes."""
+    """Make a link for the first administrator; it works once, for 30 minutes. Without server.base_url put your address before it."""
     from dockbell.actions import sign_in
 
     told = _in_store(database, lambda tx, now: sign_in.first_link(tx, now=now))
@@ -246,7 +246,7 @@ def first_link(
         raise Conflict(
             "There is an administrator already.", hint="`dockbell users link <e-mail>` makes a password link."
         )
-    print(f"/first/{told}")
+    print(_at_our_address(f"/first/{told}"))
 
 
 @users.command("link")
@@ -254,12 +254,17 @@ def user_link(
     email: Annotated[str, typer.Argument(help="The user's e-mail address.")],
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
 ) -> None:
-    """Make a link with which a user chooses a new password; it works once."""
+    """Make a link with which a user chooses a new password; it works once. Without server.base_url put your address before it."""
     from dockbell.actions import users as actions
     from dockbell.domain.permissions import SYSTEM
 
     told = _in_store(database, lambda tx, now: actions.link_by_email(tx, SYSTEM, email, now=now))
-    print(f"/invitation/{told}")
+    print(_at_our_address(f"/invitation/{told}"))
+
+
+def _at_our_address(path: str) -> str:
+    """Which port or proxy leads here, only the operator knows."""
+    return f"{settings.read_settings().server.base_url or ''}{path}"
 
 
 @outbox.command("install")

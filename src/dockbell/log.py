@@ -59,6 +59,9 @@ NAMES = {
     "vault.ring_unreadable": "The key file could not be read anew; the keys known until then are used.",
     "vault.key_open": "Others may read the key file.",
     "request.failed": "A request met a bug; the answer was internal_error.",
+    "bulk.stopped": "A run over many deliveries met the store away; it goes on in half a minute.",
+    "egress.admit_failed": "A mistake of Dockbell's met an attempt before it began; the log shows internal_error.",
+    "egress.connecting_failed": "A mistake of Dockbell's met an attempt while it connected; the log shows internal_error.",
     "egress.loopback_allowed": "Webhooks may reach this machine: for tests and the demo only.",
 }
 

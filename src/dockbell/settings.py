@@ -41,7 +41,8 @@ class ServerSettings(_Part):
     base_url: str | None = Field(
         default=None,
         pattern=r"https?://[^/\s]+",
-        description="Where people reach the pages, such as https://hooks.example.com: printed links begin with it.",
+        description="Where people reach the pages, such as https://hooks.example.com: links that commands print begin with it. "
+        "Links on pages begin with the name that the page was asked for by.",
     )
     hosts: tuple[str, ...] = Field(
         default=(), description="Names that requests may call this server by (Host, without port); empty: any."

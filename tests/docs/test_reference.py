@@ -1,13 +1,14 @@
 """The reference is what the code says, and nothing is missing from it."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import typer.main
 
-from dockbell import settings
+from dockbell import log, settings
 from dockbell.cli import app
 from dockbell.domain.catalog import load_catalog
 
@@ -82,6 +83,16 @@ def test_every_code_of_a_refused_request_is_explained():
     assert {"event_type", "event_id_reused", "storage_full", "url_scheme"} <= set(codes)
     assert [code for code, said in codes.items() if not said] == []
     assert all(f"\n| `{code}` |" in text for code in codes)
+
+
+def test_every_name_in_the_log_is_explained():
+    text = page("log.md")
+    written = re.compile(r'\b(?:_?log\.(?:info|warning|error|exception)|say)\(\s*"([a-z_]+\.[a-z_]+)"')
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py")]
+    names = {name for source in sources for name in written.findall(source)}
+    assert "server.started" in names
+    assert names - set(log.NAMES) == set()
+    assert all(f"\n| `{name}` | {sentence} |" in text for name, sentence in log.NAMES.items())
 
 
 def test_every_code_of_an_attempt_is_explained():

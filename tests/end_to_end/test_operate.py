@@ -65,6 +65,20 @@ def test_a_command_in_the_wrong_folder_is_refused_and_makes_nothing(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_shows_the_settings_also_where_there_is_no_database_yet(tmp_path: Path) -> None:
+    ended = run(tmp_path, "check", server__base_url="https://hooks.example.com")
+    assert (ended.returncode, "https://hooks.example.com" in ended.stdout) == (78, True), ended.stdout + ended.stderr
+    assert "There is no database" in ended.stderr
+
+
+def test_a_printed_link_begins_with_the_address_people_type_if_it_is_known(tmp_path: Path) -> None:
+    given = own(tmp_path, str(tmp_path / "data.sqlite"))
+    assert run(tmp_path, "migrate", **given).returncode == 0
+    assert run(tmp_path, "users", "first-link", **given).stdout.startswith("/first/")
+    told = run(tmp_path, "users", "first-link", **given, server__base_url="https://hooks.example.com").stdout
+    assert told.startswith("https://hooks.example.com/first/"), told
+
+
 @pytest.mark.parametrize("words", COMMANDS[:6], ids=" ".join)
 def test_a_command_on_an_empty_postgresql_is_refused_and_makes_nothing(
     tmp_path: Path, fresh_schema: str, words: tuple[str, ...]

@@ -156,11 +156,22 @@ def document_for(app: FastAPI) -> dict[str, Any]:
 
 def _publishing() -> dict[str, Any]:
     event, accepted = {"$ref": _REF.format(model="Event")}, {"$ref": _REF.format(model="Accepted")}
-    described = answers(202, "Kept: event and deliveries are committed.", 400, 401, 403, 404, 409, 413, 415, 422, 507)
+    described = answers(
+        202, "Kept: event and deliveries are committed.", 400, 401, 403, 404, 409, 413, 415, 422, 429, 507
+    )
     results = {"$ref": _REF.format(model="Results")}
     described[202]["content"] = {"application/json": {"schema": {"oneOf": [accepted, results]}}}
     described[422]["content"]["application/json"] = {"schema": results}
     described[422]["description"] = "Something is wrong with the event, or with every event of an array."
+    described[429]["description"] = (
+        "The key publishes too fast (`rate_limit`), or too much waits for the goods owner (`queue_full`; for an event of an "
+        "array this is in `results`). Nothing was accepted; wait as long as `Retry-After` says."
+    )
+    described[503]["description"] = (
+        "The store is away or does not keep up, or the server is stopping. With `store_unknown` it is not known whether "
+        "the events were stored. Always send them again with the same `id` or `Idempotency-Key`: what was stored is not "
+        "stored twice."
+    )
     return {
         "summary": "Publish an event, or an array of them",
         "description": "One event has at most 256 KiB; an array 1,000 events and 4 MiB. Each is judged on its own.",
