@@ -18,8 +18,6 @@ log = structlog.get_logger()
 CHECKPOINT_PAGES = 8_000
 COPIED_WITHIN_S = 60.0
 RESTART_PAGES = 32_000
-LONG_PAGES = 4 * RESTART_PAGES
-"""A log as long as this was kept by readers; to start over among many writers may take a few tries."""
 RESTART_TIMEOUT_MS = 50
 RESTART_PAUSE_S = 3.0
 """After a restart that a reader did not allow: writers are held for a sixtieth of the time at most."""
@@ -38,6 +36,7 @@ class Checkpoints:
         self._closing = threading.Event()
         self._pages = self._commits = self._copied = 0
         self._restart_from = 0.0
+        self._is_long = False
         self._is_told = False
         self._thread = threading.Thread(target=self._loop, name="sqlite-checkpoint", daemon=True)
 
@@ -51,6 +50,16 @@ class Checkpoints:
         if pages >= CHECKPOINT_PAGES:
             self._due.set()
         return apsw.SQLITE_OK
+
+    def between_commits(self) -> None:
+        """Called by the writer: where several write all the time, nobody else finds a moment for a long log to start over."""
+        if self._is_long and time.monotonic() >= self._restart_from and self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._start_over()
+            except apsw.Error as error:
+                log.warning("store.checkpoint_failed", error=str(error))
+            finally:
+                self._one_at_a_time.release()
 
     def ask(self) -> None:
         self._due.set()
@@ -74,8 +83,8 @@ class Checkpoints:
 
     def _loop(self) -> None:
         """For a log that is lost to hold little, what is in it is copied after a while however short it is."""
-        connection = self._connect()
-        connection.set_busy_timeout(RESTART_TIMEOUT_MS)
+        self._connection = self._connect()
+        self._connection.set_busy_timeout(RESTART_TIMEOUT_MS)
         while not self._closing.is_set():
             is_asked = self._due.wait(COPIED_WITHIN_S)
             if not is_asked and (self._commits == self._copied or self._why_not()):
@@ -83,26 +92,27 @@ class Checkpoints:
             self._due.clear()
             try:
                 with self._one_at_a_time:
-                    self._copy_back(connection)
-                    if self._pages > RESTART_PAGES and time.monotonic() >= self._restart_from:
-                        self._start_over(connection)
+                    self._copy_back()
+                self._is_long = self._pages > RESTART_PAGES
             except apsw.Error as error:
                 log.warning("store.checkpoint_failed", error=str(error))
-        connection.close()
+        self._connection.close()
 
-    def _copy_back(self, connection: apsw.Connection) -> None:
+    def _copy_back(self) -> None:
         commits = self._commits
-        in_log, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        in_log, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if copied == in_log:  # or else a reader needs the file as it is
             self._copied = commits
             self._is_told = False
 
-    def _start_over(self, connection: apsw.Connection) -> None:
+    def _start_over(self) -> None:
         """After a copy, because this one copies what is left while nobody can write."""
+        self._is_long = False
         try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._pages = 0
         except apsw.BusyError:
             self._restart_from = time.monotonic() + RESTART_PAUSE_S
-            if self._pages > LONG_PAGES and not self._is_told:
-                self._is_told = True
+            if not self._is_told:
+                self._is_told = True  # once, not every few seconds
                 log.info("store.log_kept", pages=self._pages, hint="Is another program reading the database for long?")

@@ -268,6 +268,7 @@ class SqliteDatabase:
                     break
                 batch.append(extra)
             self._commit_together(batch)
+            self._checkpoints.between_commits()
 
     def _look_around(self) -> None:
         """Wake everyone when another process has written: it cannot tell us otherwise."""
