@@ -62,6 +62,7 @@ NAMES = {
     "bulk.stopped": "A run over many deliveries met the store away; it goes on in half a minute.",
     "egress.admit_failed": "A mistake of Dockbell's met an attempt before it began; the log shows internal_error.",
     "egress.connecting_failed": "A mistake of Dockbell's met an attempt while it connected; the log shows internal_error.",
+    "egress.addresses_not_read": "This machine's own addresses could not be read; those known until then stay refused.",
     "egress.loopback_allowed": "Webhooks may reach this machine: for tests and the demo only.",
 }
 

@@ -1,12 +1,16 @@
 """This machine is no receiver: its own addresses and ports are refused."""
 
+import asyncio
+import contextlib
 import ipaddress
 from pathlib import Path
 
 import pytest
 
+from dockbell.clock import SECOND
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
-from dockbell.egress.own_addresses import own_addresses
+from dockbell.egress.own_addresses import READ_EVERY_S, keep_own_addresses, own_addresses
+from dockbell.testing.clock import ManualClock
 
 FIB_TRIE = """\
 Main:
@@ -57,6 +61,36 @@ def test_e5_a_public_address_of_this_machine_is_refused_on_every_port_and_its_ne
         for port in (80, 443, 8420):
             assert policy.judge(address, port, TEA) is not None
     assert policy.judge("93.184.216.33", 443, TEA) is None
+
+
+async def test_e5_where_they_cannot_be_read_anew_the_last_ones_stay_refused(own, tmp_path: Path):
+    """A node out of files can open none for a moment."""
+    clock, policy = ManualClock(), AddressPolicy(own_ports=[8420])
+    policy.own_addresses = own
+    keeping = asyncio.ensure_future(keep_own_addresses(policy, clock, tmp_path))
+
+    async def a_reading() -> None:
+        await until_asleep(clock, keeping)
+        clock.advance(int(READ_EVERY_S) * SECOND)
+        await until_asleep(clock, keeping)
+
+    (tmp_path / "fib_trie").rename(tmp_path / "kept")
+    (tmp_path / "fib_trie").mkdir()  # no file that can be read
+    await a_reading()
+    assert policy.own_addresses == own
+    (tmp_path / "fib_trie").rmdir()
+    (tmp_path / "fib_trie").write_text(FIB_TRIE.replace(PUBLIC, "93.184.216.35"))
+    await a_reading()
+    assert policy.judge("93.184.216.35", 443, TEA) is not None
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+
+
+async def until_asleep(clock: ManualClock, task: asyncio.Future[None]) -> None:
+    while not clock.sleepers():
+        assert not task.done(), task
+        await asyncio.sleep(0)  # noqa: TID251 - lets the task go on
 
 
 def test_e5_a_rule_opens_a_private_address_of_this_machine_but_never_dockbells_own_port(own):

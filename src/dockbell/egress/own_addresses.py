@@ -4,9 +4,12 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+import structlog
+
 from dockbell.clock import Clock
 from dockbell.domain.addresses import AddressPolicy
 
+log = structlog.get_logger()
 READ_EVERY_S = 300.0
 Address = IPv4Address | IPv6Address
 PROC = Path("/proc/self/net")  # also where only processes are to be seen in /proc
@@ -20,11 +23,14 @@ def own_addresses(proc: Path = PROC) -> frozenset[Address]:
         return _of_name()
 
 
-async def keep_own_addresses(policy: AddressPolicy, clock: Clock) -> None:
-    """Read them anew every five minutes: interfaces come and go."""
+async def keep_own_addresses(policy: AddressPolicy, clock: Clock, proc: Path = PROC) -> None:
+    """Read them anew every five minutes: interfaces come and go. Where that fails, the last ones stay refused."""
     while True:
         await clock.sleep(READ_EVERY_S)
-        policy.own_addresses = own_addresses()
+        try:
+            policy.own_addresses = own_addresses(proc)
+        except OSError as error:  # no file may be opened just now
+            log.warning("egress.addresses_not_read", error=str(error))
 
 
 def _of_ipv4(fib_trie: str) -> frozenset[Address]:
