@@ -45,6 +45,29 @@ def test_a_commit_of_another_process_wakes_listeners(database: Database, databas
     )
 
 
+def test_a_commit_of_another_node_wakes_listeners_while_this_one_always_writes(
+    database: Database, open_again: Callable[[], Database]
+):
+    """A key that was revoked elsewhere must not be good for as long as somebody publishes."""
+    another, stop = open_again(), threading.Event()
+
+    def write_on() -> None:
+        while not stop.wait(0.02):
+            write(database, lambda tx: tx.run("UPDATE counters SET value = value + 1 WHERE name = 'event'"))
+
+    def work(tx: Transaction) -> None:
+        tx.run("UPDATE counters SET value = value + 1 WHERE name = 'webhook'")
+        tx.wake("topic")
+
+    busy = threading.Thread(target=write_on)
+    busy.start()
+    try:
+        assert hears(database, "topic", lambda: write(another, work))
+    finally:
+        stop.set()
+        busy.join()
+
+
 def hears(database: Database, topic: str, commit: Callable[[], object]) -> bool:
     """Whether a listener is called by this commit."""
     await_listener(database)

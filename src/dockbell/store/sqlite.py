@@ -249,11 +249,14 @@ class SqliteDatabase:
             self._checkpoints.ask()
 
     def _write_loop(self) -> None:
+        look_at = time.monotonic() + LOOK_AROUND_S
         while True:
-            try:
-                job = self._jobs.get(timeout=LOOK_AROUND_S)
-            except queue.Empty:
+            if time.monotonic() >= look_at:  # also when there is always something to write
                 self._look_around()
+                look_at = time.monotonic() + LOOK_AROUND_S
+            try:
+                job = self._jobs.get(timeout=max(0.0, look_at - time.monotonic()))
+            except queue.Empty:
                 continue
             if job is None:
                 return
