@@ -15,7 +15,7 @@ class Dispatcher(Protocol):
     def reserve(self, webhook: Webhook, *, now: Moment, at_once: bool = False) -> Moment | None:
         """A place for one attempt, as the lease's end; None if the delivery must wait in the store.
 
-        `at_once` (a person waits for a test's result) always gets one.
+        `at_once` (a person waits for a test's result) always gets one, but from who is stopping.
         """
 
     def unreserve(self, webhook_id: int) -> None: ...

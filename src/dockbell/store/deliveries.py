@@ -289,7 +289,7 @@ def _insert_attempts(tx: Transaction, closings: Sequence[Closing]) -> None:
 
 
 def extend(tx: Transaction, leases: Iterable[Lease], *, until: Moment) -> None:
-    """Keep leases whose attempt still waits for its turn."""
+    """Keep leases whose attempt is not over: it waits for its turn, is in flight, or its outcome is not written yet."""
     tx.run(
         """
         UPDATE deliveries SET lease_until = r.until

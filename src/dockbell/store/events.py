@@ -1,4 +1,4 @@
-"""Accepted events. A row is written once and never changed."""
+"""Accepted events. A row is written once and never changed but by erasure, which empties its data and attributes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

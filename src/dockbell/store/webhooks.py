@@ -144,14 +144,6 @@ def changed_since(tx: Transaction, changed_no: int, *, limit: int = 1_000) -> li
     )
 
 
-def candidates(tx: Transaction, *, event_type: str) -> list[Row]:
-    """Every enabled webhook of an event type, whoever's goods it serves."""
-    return tx.all(
-        f"SELECT {COLUMNS} FROM webhooks w WHERE w.event_type = :event_type AND w.enabled = 1 AND w.deleted_at IS NULL ORDER BY w.id",  # noqa: S608 - a constant
-        event_type=event_type,
-    )
-
-
 def versions(tx: Transaction, webhook_id: int, *, limit: int) -> list[Row]:
     """What the webhook looked like from when on, the newest first."""
     return tx.all(
