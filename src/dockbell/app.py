@@ -246,7 +246,7 @@ class App:
         self.front = front_for(hot.PATH, functools.partial(hot.publish_at_once, parts))
         self._journal_task = self._watched("journal", self.journal.run())
         self._worker_task = self._watched("worker", self.worker.run())
-        self._upkeep_task = asyncio.create_task(self.upkeep.run(alone=self._alone))
+        self._upkeep_task = self._watched("upkeep", self.upkeep.run(alone=self._alone))
         postman = Postman(
             store.database, store.webhooks, store.clock, mails,
             disable_after_days=settings.limits.disable_after_days,

@@ -52,6 +52,7 @@ NAMES = {
     "clock.not_read": "The database's clock could not be asked; this node's goes on evenly.",
     "disk.full": "The database's disk is below its floor: no events are accepted until there is room.",
     "disk.free_again": "The disk has room again; events are accepted.",
+    "disk.not_read": "The database's disk could not be looked at; what was last seen of it stands until it can.",
     "disk.ballast_released": "The disk was so full that the ballast was given up, so that attempts and retention can end.",
     "disk.ballast_not_made": "There was no room for the ballast after all; tried again later.",
     "vault.key_made": "A new key file was made; back it up.",

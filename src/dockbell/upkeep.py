@@ -60,9 +60,16 @@ class Upkeep:
                 self._retention.wait(DAY)
 
     async def _watch_disk(self) -> None:
-        """Every second: is there room on the disk?"""
+        """Every second: is there room on the disk? While nobody can say, what was last seen stands, and one line tells why."""
+        told = ""
         while self._ballast is not None:
-            await asyncio.to_thread(self._ballast.look)
+            try:
+                await asyncio.to_thread(self._ballast.look)
+                told = ""
+            except Exception as error:  # noqa: BLE001 - a disk that is away will be back
+                if str(error) != told:
+                    told = str(error)
+                    log.error("disk.not_read", error=told, hint="Is the database's folder there?")  # noqa: TRY400
             await self._clock.sleep(WATCH_S)
 
 
