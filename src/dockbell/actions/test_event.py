@@ -96,6 +96,6 @@ async def _result(database: Database, clock: Clock, actor: Actor, delivery: str)
     until = clock.now() + PATIENCE + 30 * SECOND
     while True:
         found = await database.read(lambda tx: deliveries.get(tx, actor, delivery))
-        if found["status"] in ("delivered", "failed", "cancelled") or clock.now() >= until:
+        if found["status"] not in ("pending", "sending") or clock.now() >= until:
             return found
         await clock.sleep(LOOK_AGAIN_S)
