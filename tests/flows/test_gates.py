@@ -138,9 +138,11 @@ async def test_r6_who_asked_for_patience_gets_its_requests_one_by_one_and_not_by
         await node.publish_many(*[an_event() for _ in range(120)])
         await node.until(lambda: node.worker._gates.next_in_s(webhook) < 1)
         await node.worker.quiet()
-        seen, began = [sent_to(node, webhook)], clock.now()
-        for tenth in range(1, 21):
-            await node.passing(lambda: clock.now() >= began + tenth * SECOND // 10, step=SECOND // 20)  # noqa: B023
+        seen = [sent_to(node, webhook)]
+        for _ in range(20):
+            for _ in range(2):
+                await node.napping()  # or time would pass while a claim is under way, and less be sent in it
+                clock.advance(SECOND // 20)
             seen.append(sent_to(node, webhook))
         in_a_tenth = [after - before for before, after in itertools.pairwise(seen)]
         assert max(in_a_tenth) <= 8

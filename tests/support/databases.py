@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import apsw
 import pytest
 
 from dockbell.store.database import Database, open_database
@@ -64,7 +65,7 @@ def checked_out(database: Database) -> int:
     """Connections that somebody still works on, now that everything that was asked for has ended."""
     database.submit_write(lambda _: None).result()
     if isinstance(database, SqliteDatabase):
-        return sum(connection.in_transaction for connection in (*database._open_readers, database._writer_connection))
+        return sum(_in_transaction(connection) for connection in (*database._open_readers, database._writer_connection))
     assert isinstance(database, PostgresDatabase)
     # A connection goes back a moment after its result was handed over; ending the threads ends that moment. One that the
     # pool is opening only now counts as out until it is there.
@@ -77,3 +78,13 @@ def checked_out(database: Database) -> int:
             break
         threading.Event().wait(0.01)
     return out
+
+
+def _in_transaction(connection: apsw.Connection) -> bool:
+    """Asked again while its own thread uses it: the writer looks around for other processes after a commit."""
+    for _ in range(200):
+        try:
+            return connection.in_transaction
+        except apsw.ThreadingViolationError:
+            threading.Event().wait(0.01)
+    return True

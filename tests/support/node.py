@@ -144,22 +144,23 @@ class Node:
     async def passing(self, holds: Callable[[], Any], *, step: int = SECOND // 10) -> None:
         """Let time pass in small steps until something holds; each step waits for store and worker to keep up."""
         assert isinstance(self.clock, ManualClock)
+        clock = self.clock
         end = time.monotonic() + 6 * PATIENCE_S
         while not holds():
             if time.monotonic() > end:
                 raise AssertionError("time passed in vain")
             await self.database.write(lambda tx: tx.one("SELECT 1 AS one"))
-            await self.until(lambda: self.worker._stopping or self._naps())
+            await self.until(lambda: self.worker._stopping or clock.sleepers() >= 2 * self.working)
             self.clock.advance(step)
 
     async def napping(self) -> None:
         """Wait until the worker sleeps: from then on the clock may be moved without anyone missing it."""
-        await self.until(self._naps, what="the worker to sleep")
-
-    def _naps(self) -> bool:
         assert isinstance(self.clock, ManualClock)
-        looks = self.worker._look.is_set() or self.worker._claiming
-        return not looks and self.clock.sleepers() >= 2 * self.working
+        clock, worker = self.clock, self.worker
+        await self.until(
+            lambda: not worker._look.is_set() and not worker._claiming and clock.sleepers() >= 2 * self.working,
+            what="the worker to sleep",
+        )
 
     async def rest(self) -> None:
         """Wait until nothing is being sent and nothing that may be sent is due."""
