@@ -69,7 +69,7 @@ class Upkeep:
             except Exception as error:  # noqa: BLE001 - a disk that is away will be back
                 if str(error) != told:
                     told = str(error)
-                    log.error("disk.not_read", error=told, hint="Is the database's folder there?")  # noqa: TRY400
+                    log.warning("disk.not_read", error=told, hint="Is the database's folder there?")
             await self._clock.sleep(WATCH_S)
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -136,6 +137,29 @@ def test_a_reader_that_stays_holds_up_no_writer_and_the_log_starts_over_when_it_
         pytest.fail("the log only grows")
     reader.close()
     database.close()
+
+
+def test_a_long_log_starts_over_between_two_commits_of_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where several write all the time, no other thread finds a moment in which it gets the lock for it."""
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(checkpoints, "RESTART_PAGES", 0)
+    start_over = checkpoints.Checkpoints._start_over
+    seen: list[tuple[str, bool]] = []
+
+    def noted(self: checkpoints.Checkpoints) -> None:
+        assert isinstance(database, SqliteDatabase)
+        seen.append((threading.current_thread().name, database._writer_connection.in_transaction))
+        start_over(self)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_start_over", noted)
+    with closing(open_database(str(tmp_path / "data.sqlite"))) as database:
+        migrate(database, now=1)
+        for number in range(1, 201):
+            database.submit_write(note(number)).result(PATIENCE_S)
+            if seen:
+                break
+            _never.wait(0.05)
+    assert set(seen) == {("sqlite-write", False)}
 
 
 async def test_reads_and_writes_can_be_awaited(database: Database):

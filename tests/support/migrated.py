@@ -90,9 +90,8 @@ class Schemas:
         """Give it the rows of the first; how many it had."""
         had = 0
         with self._admin.transaction():
-            self._admin.execute(
-                "SET LOCAL session_replication_role = replica"
-            )  # no foreign key asks for an order meanwhile
+            # Meanwhile no foreign key asks for an order.
+            self._admin.execute("SET LOCAL session_replication_role = replica")
             for table in self._filled | self._filled_of(name):
                 names = {"one": sql.Identifier(name, table), "first": sql.Identifier(self._first, table)}
                 had += self._admin.execute(sql.SQL("DELETE FROM {one}").format(**names)).rowcount

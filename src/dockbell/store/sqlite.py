@@ -3,7 +3,7 @@
 Writes that wait together share one commit, each in its own savepoint, so a hundred callers cost one
 fsync. Many rows travel in one VALUES statement because a thread gives the GIL away at every
 statement: beside a busy event loop an `executemany` waits for it once per row (a hundred times slower).
-Checkpoints run on a connection of their own, beside the commits.
+Checkpoints run on a connection of their own, beside the commits; a long log starts over between two of them.
 """
 
 import errno
