@@ -20,7 +20,7 @@ HOUR, DAY = 3_600, 86_400
 @scenario(
     "T15",
     "the clock jumps by hours and days, there and back, SQLite",
-    holds=f"deliveries go on within {LONGEST_GAP_S:.0f} s; no storm; nobody is refused",
+    holds=f"deliveries go on within {LONGEST_GAP_S:.0f} s; no storm of repeats; nobody is refused",
     short=True,
     needs=("faketime",),
 )
@@ -28,8 +28,9 @@ def jump(run: Run) -> None:
     library = _library()
     jumps = [HOUR, -HOUR, DAY, -DAY] if not run.is_full else [HOUR, -HOUR, DAY, -DAY, 30 * DAY, -30 * DAY, HOUR, -HOUR]
     with _under_a_clock(run, library) as (load, clock):
-        pause(3.0)
-        usual = _rate(load, 3.0)
+        pause(6.0)
+        usual = _peak_of_repeats(load, len(load.receipts()))
+        peaks = []
         for seconds in jumps:
             before = len(load.receipts())
             clock.add(seconds)
@@ -38,9 +39,11 @@ def jump(run: Run) -> None:
             came = len(load.receipts()) - before
             run.figure(f"{seconds / HOUR:+.0f} h", f"5 more requests within {gap_s:.1f} s")
             run.must(gap_s < LONGEST_GAP_S, f"{seconds / HOUR:+.0f} h: nothing was delivered for {gap_s:.0f} s")
-            peak = _peak(load, came)
-            run.must(peak < 4 * usual + 50, f"{seconds / HOUR:+.0f} h: a storm of {peak:.0f} requests in a second")
+            peak = _peak_of_repeats(load, came)
+            peaks.append(peak)
+            run.must(peak < 4 * usual + 50, f"{seconds / HOUR:+.0f} h: a storm of {peak} repeats in a second")
             run.survived += 1
+        run.figure("repeats in a second", f"at most {max(peaks)} after a jump, {usual} before the first")
         for number in range(run.pick(5, 60)):
             clock.add(1 if number % 2 else -1)
             pause(run.pick(1.0, 5.0))
@@ -120,12 +123,17 @@ def _library() -> str:
     raise NotRun(f"needs libfaketime (Debian, Ubuntu: apt-get install {PACKAGES['faketime']})")
 
 
-def _rate(load: Load, seconds: float) -> float:
-    before = len(load.receipts())
-    pause(seconds)
-    return (len(load.receipts()) - before) / seconds
+def _peak_of_repeats(load: Load, newest: int) -> int:
+    """Most requests within a second, among the newest, for deliveries that had been asked for before.
 
-
-def _peak(load: Load, newest: int) -> int:
-    """Most requests within a second, among the newest."""
-    return max(Counter(one.at // 1_000_000 for one in load.receipts()[-newest:]).values(), default=0)
+    First requests are no storm, however many come at once: a crowded machine makes them late, and then up for it.
+    """
+    seen: set[tuple[int, str]] = set()
+    repeats: Counter[int] = Counter()
+    receipts = load.receipts()
+    for number, one in enumerate(receipts, start=1):
+        delivery = (one.webhook, one.delivery_id)
+        if delivery in seen and number > len(receipts) - newest:
+            repeats[one.at // 1_000_000] += 1
+        seen.add(delivery)
+    return max(repeats.values(), default=0)
