@@ -226,7 +226,8 @@ class Machine(RuleBasedStateMachine):
     # What they are made of.
 
     def _do(self, work: Any) -> Any:
-        return self._runner.run(work)
+        # Not Runner.run: it prepares for Ctrl-C each time, which costs more than many a step.
+        return self._runner.get_loop().run_until_complete(work)
 
     def _start(self) -> None:
         """A new node on the same database: what others left under way is its own to write off, as at a start."""
