@@ -63,6 +63,7 @@ def test_no_six_bytes_of_a_stored_secret_are_read_back_anywhere(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert READ_BACK.verdict == "no six bytes in a row of a secret appear, raw, in base64, hex or URL escapes"
+    before = structlog.get_config()
     log.set_up(level="debug", to_terminal=False)
     try:
         with a_site(tmp_path) as site:
@@ -71,7 +72,7 @@ def test_no_six_bytes_of_a_stored_secret_are_read_back_anywhere(
             _refused_changes(site, webhooks[0])
             shown = _everything_shown(site, things, webhooks)
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**before)
     said = capfd.readouterr()
     shown["the program's log"] = (said.out + said.err).encode()
     assert len(shown) > 80

@@ -21,9 +21,10 @@ def closed() -> io.StringIO:
 
 @pytest.mark.parametrize("stream", [Full(), closed()], ids=["full", "closed"])
 def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO):
+    before = structlog.get_config()
     log.set_up(to_terminal=False)
     try:
         monkeypatch.setattr("sys.stderr", stream)
         structlog.get_logger().error("server.broken")
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**before)

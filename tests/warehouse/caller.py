@@ -3,8 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
+
+from starlette.types import ASGIApp
 
 from dockbell.actions.access import Doorkeeper, create_key
 from dockbell.domain.permissions import SYSTEM
@@ -19,15 +22,23 @@ class Answer:
     body: Any
 
 
+_PARTS = SimpleNamespace()
+
+
+@cache
+def _application() -> ASGIApp:
+    """One for all tests, as its many routes take long to make; it works for the newest caller."""
+    return build_warehouse_api(_PARTS)
+
+
 class Caller:
     """Speaks ASGI to the application, with a key of its own unless another `authorization` is given."""
 
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
-        parts = SimpleNamespace(
-            database=floor.database, publisher=floor.publisher, doorkeeper=Doorkeeper(floor.database), clock=floor.clock
-        )
-        self.app = build_warehouse_api(parts)
+        _PARTS.database, _PARTS.publisher, _PARTS.clock = floor.database, floor.publisher, floor.clock
+        _PARTS.doorkeeper = Doorkeeper(floor.database)
+        self.app = _application()
         self.admin = self.key("admin")
         self.sent: list[Any] = []
 

@@ -4,12 +4,14 @@ A bug in a request is caught here and nowhere else: logged as `request.failed`, 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic.alias_generators import to_camel
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -131,10 +133,10 @@ def _management(parts: Parts) -> FastAPI:
     for part in (webhooks, events, deliveries, event_types, administration, health):
         api.include_router(part.router)
     app.include_router(api)
-    document = encode(document_for(app))
+    document = cache(lambda: encode(document_for(app)))  # made when it is first asked for: a start need not wait for it
 
     async def openapi(_: Request) -> Response:
-        return Answer.of(document)
+        return Answer.of(await run_in_threadpool(document))
 
     app.add_route(f"{API}/openapi.json", openapi, methods=["GET"], include_in_schema=False)
     return app

@@ -4,6 +4,7 @@ Keys, errors and goods owners are those of Dockbell itself. The application answ
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -35,11 +36,11 @@ Document = dict[str, Any]
 def build_warehouse_api(parts: Parts) -> ASGIApp:
     """The application. Each change is one transaction, and its events are in it."""
     app = routes(Desk(parts))
-    document = document_for(app)
+    document = cache(partial(document_for, app))  # it takes longer to make than all the rest: only if it is asked for
 
     @app.get("/api/v1/warehouse/openapi.json", include_in_schema=False)
-    async def openapi() -> Document:
-        return document
+    def openapi() -> Document:
+        return document()
 
     app.add_exception_handler(DockbellError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
