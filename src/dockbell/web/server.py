@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
@@ -129,10 +129,8 @@ def _management(parts: Parts) -> FastAPI:
         },
     )
     app.state.parts = parts
-    api = APIRouter(prefix=API, dependencies=[Depends(each_once)])
     for part in (webhooks, events, deliveries, event_types, administration, health):
-        api.include_router(part.router)
-    app.include_router(api)
+        app.include_router(part.router, prefix=API, dependencies=[Depends(each_once)])
     document = cache(lambda: encode(document_for(app)))  # made when it is first asked for: a start need not wait for it
 
     async def openapi(_: Request) -> Response:
