@@ -1,7 +1,8 @@
 """A site and a real browser for each file of tests; whatever a page says in its console fails the test that saw it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -88,14 +89,33 @@ Visit = Callable[..., Page]
 def visit(site: Site, browser: Browser, watch: Watch) -> Iterator[Visit]:
     """`visit("tea")` is a new page of somebody who is signed in; `visit(None)` of nobody. More arguments: new_context's."""
     with ExitStack() as stack:
+        yield lambda who="administrator", **options: stack.enter_context(_a_page(site, browser, watch, who, **options))
 
-        def opened(who: str | None = "administrator", **options: Any) -> Page:
-            context = browser.new_context(base_url=site.url, **{"viewport": DESKTOP, "locale": "en-GB", **options})
-            stack.callback(context.close)
-            context.set_default_timeout(PATIENCE_MS)
-            watch.look_at(context)
-            if who is not None:
-                context.add_cookies([{"name": "dockbell", "value": site.cookie_of(who), "url": site.url}])
-            return context.new_page()
 
-        yield opened
+@pytest.fixture(scope="module")
+def pages_that_stay(site: Site, browser: Browser) -> Iterator[tuple[Visit, Watch]]:
+    with ExitStack() as stack:
+        watching = Watch()
+        yield cache(lambda who: stack.enter_context(_a_page(site, browser, watching, who))), watching
+
+
+@pytest.fixture
+def stay(pages_that_stay: tuple[Visit, Watch]) -> Iterator[Visit]:
+    """`stay("tea")` is her page, the same in all tests of a file: a new one takes longer than most of what is done on it."""
+    opened, watching = pages_that_stay
+    watching.complaints.clear()
+    yield opened
+    assert not watching.complaints, "\n".join(watching.complaints)
+
+
+@contextmanager
+def _a_page(site: Site, browser: Browser, watch: Watch, who: str | None, **options: Any) -> Iterator[Page]:
+    context = browser.new_context(base_url=site.url, **{"viewport": DESKTOP, "locale": "en-GB", **options})
+    try:
+        context.set_default_timeout(PATIENCE_MS)
+        watch.look_at(context)
+        if who is not None:
+            context.add_cookies([{"name": "dockbell", "value": site.cookie_of(who), "url": site.url}])
+        yield context.new_page()
+    finally:
+        context.close()

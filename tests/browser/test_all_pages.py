@@ -5,7 +5,7 @@ The pages come from the registry of routes. Without JavaScript and with it, ligh
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -18,6 +18,7 @@ from tests.support.site import Site
 
 GETS = [route for route in all_routes() if route.method == "GET"]
 WEIGHTS = ("critical", "serious", "moderate", "minor")
+COLOURS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MORE = (
     "/administration/webhooks/new?eventType=order.picked",
     "/administration/webhooks/new?kind=automation&eventType=order.status-changed",
@@ -71,15 +72,12 @@ def _was_seen(route: Route, things: dict[str, Any], seen: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-@pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(
-    things: dict[str, Any], visit: Visit, colours: str, size: str, record_property: Callable[[str, object], None]
+    things: dict[str, Any], visit: Visit, size: str, record_property: Callable[[str, object], None]
 ) -> None:
     # axe is put into the page past the policy for scripts, which the other tests judge.
-    options = {"color_scheme": colours, "viewport": PHONE if size == "phone" else DESKTOP}
-    page, signed_out = visit("administrator", **options), visit(None, **options)
-    axe = Axe()
-    counts: Counter[str] = Counter()
+    page, signed_out = (visit(who, viewport=PHONE if size == "phone" else DESKTOP) for who in ("administrator", None))
+    counts: Counter[tuple[str, str]] = Counter()
     found: list[str] = []
     pages = 0
     for place in addresses(things):
@@ -87,15 +85,19 @@ def test_axe_finds_nothing_serious_on_any_page(
         if not go(at, place):
             continue
         pages += 1
-        for violation in axe.run(at).response["violations"]:
-            counts[violation["impact"]] += 1
-            nodes = "; ".join(
-                f"{node['target']}: {' '.join(node['failureSummary'].split())[:160]}" for node in violation["nodes"][:3]
-            )
-            found.append(f"{violation['impact']} {violation['id']} on {place}: {nodes}")
-    shown = ", ".join(f"{weight} {counts[weight]}" for weight in WEIGHTS)
-    record_property("print", f"axe-core, {colours} {size}, {pages} pages: {shown}")
-    assert counts["critical"] + counts["serious"] == 0, "\n".join(sorted(found))
+        for colours in COLOURS:
+            at.emulate_media(color_scheme=colours)
+            for violation in Axe().run(at, options={"resultTypes": ["violations"]}).response["violations"]:
+                counts[colours, violation["impact"]] += 1
+                nodes = "; ".join(
+                    f"{node['target']}: {' '.join(node['failureSummary'].split())[:160]}"
+                    for node in violation["nodes"][:3]
+                )
+                found.append(f"{violation['impact']} {violation['id']} on {place}, {colours}: {nodes}")
+    for colours in COLOURS:
+        shown = ", ".join(f"{weight} {counts[colours, weight]}" for weight in WEIGHTS)
+        record_property("print", f"axe-core, {colours} {size}, {pages} pages: {shown}")
+    assert not any(counts[colours, weight] for colours in COLOURS for weight in WEIGHTS[:2]), "\n".join(sorted(found))
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "sv-SE"])

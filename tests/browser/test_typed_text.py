@@ -35,8 +35,8 @@ def put(page: Page, name: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
-def test_every_field_of_a_refused_form_still_holds_what_was_typed(case: Case, site: Site, visit: Visit) -> None:
-    page = visit("administrator")
+def test_every_field_of_a_refused_form_still_holds_what_was_typed(case: Case, site: Site, stay: Visit) -> None:
+    page = stay("administrator")
     page.goto(NEW)
     field(page, "authentication").select_option("basic")
     field(page, "retryPolicy").select_option("own")
@@ -59,8 +59,8 @@ def test_every_field_of_a_refused_form_still_holds_what_was_typed(case: Case, si
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
-def test_what_was_saved_is_shown_as_text(case: Case, site: Site, visit: Visit) -> None:
-    page = visit("tea")
+def test_what_was_saved_is_shown_as_text(case: Case, site: Site, stay: Visit) -> None:
+    page = stay("tea")
     page.goto(NEW)
     field(page, "owner").select_option(str(TEA))
     field(page, "targetUrl").fill(f"{site.receiver_url}/text")
