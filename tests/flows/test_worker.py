@@ -513,6 +513,34 @@ async def test_r3_a_claim_whose_answer_outlasts_its_leases_is_sent_once(database
         assert len(node.sender.requests) == 2
 
 
+@pytest.mark.parametrize("is_extended", [False, True], ids=["before its first beat", "and its heart beats first"])
+async def test_r3_what_waited_in_a_node_that_slept_is_left_to_whoever_took_it_over(
+    database: Database, tmp_path: Path, is_extended: bool
+):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        node.sender.hold()
+        first, second = [(await node.publish()).event_id for _ in range(2)]
+        await node.until(lambda: node.sender.held() == 1)
+        assert [job.lease.event_id for job in node.worker._lanes[webhook].waiting] == [second]
+        a_minute_passes(node)  # it sleeps: nothing of it runs, and another node takes over
+        now = node.clock.now()
+        database.submit_write(lambda tx: rescue(tx, now=now, leased_until=now)).result()
+        if is_extended:
+            await node.worker._heartbeat._beat(is_round=False)
+        node.sender.let_go()
+        await node.rest()
+        sent = [request.headers for request in node.sender.requests]
+        assert len(sent) == 3, "the first one twice: when it fell asleep, that was under way"
+        shown = await node.delivery(second, webhook)
+        assert (shown["status"], [each["code"] for each in shown["attemptList"]]) == (
+            "delivered",
+            ["interrupted", "delivered"],
+        )
+        assert (await node.status(first, webhook)) == "delivered"
+        assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
+
+
 async def test_r4_a_kept_connection_that_had_ended_is_an_attempt_of_its_own_and_no_failure(
     database: Database, tmp_path: Path
 ):

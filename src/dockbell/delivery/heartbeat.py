@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from dockbell.actions import bulk, statistics
+from dockbell.actions.commit import Job
 from dockbell.clock import SECOND, Clock, Moment, Reading
 from dockbell.delivery.gates import Gates
 from dockbell.errors import Unavailable
@@ -47,8 +48,16 @@ class Heartbeat:
         self.refused: Unavailable | None = None
         """Why the store did not take the last beat, which is a write like any other."""
         self._extended: dict[_Key, Moment] = {}
-        """How far those leases run that were extended: each is written again only when it comes to its end again."""
+        """How far those leases run that were extended: each is written again only when it comes to its end again. A lost one
+        runs no further than 0."""
         self._jumped = 0
+        """By how much the clock had been set then."""
+
+    def holds(self, job: Job, at: Reading) -> bool:
+        """Whether its lease still runs, as far as is known here: what does not, another node may have taken over."""
+        lease = job.lease
+        until = self._extended.get((lease.event_id, lease.webhook_id, lease.lease_no))
+        return at.unset() < (lease.until - job.jumped if until is None else until - self._jumped)
 
     async def run(self) -> None:
         next_round = self._clock.monotonic()
@@ -89,11 +98,11 @@ class Heartbeat:
             ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + LEASE_MARGIN}
         else:  # what is known of them is by the old clock
             known, ending = {}, ours
-        deliveries.extend(tx, ending.values(), until=until)
+        kept = deliveries.extend(tx, ending.values(), until=until)
         # Not those that ran out since: this may have waited for a commit that made leases of ours and outlasted them.
         rescued = deliveries.rescue(tx, now=now, leased_until=known_until.unset() + at.jumped)
         if rescued:
             log.warning("lease.expired", deliveries=rescued)
         if is_round:
             people.see_node(tx, self._node, now=now)
-        return at, known | dict.fromkeys(ending, until)
+        return at, known | {key: until if key in kept else 0 for key in ending}

@@ -274,6 +274,9 @@ class Worker:
 
     def _attempt(self, job: Job, lane: Lane) -> None:
         at = self._clock.read()
+        if not self._heartbeat.holds(job, at):  # the node slept, or the store did: another may make this attempt
+            self._give_back([job])
+            return
         try:
             request, shown = request_for(job, self._index.state, at.now)
         except Exception as error:

@@ -288,17 +288,19 @@ def _insert_attempts(tx: Transaction, closings: Sequence[Closing]) -> None:
     )  # fmt: skip
 
 
-def extend(tx: Transaction, leases: Iterable[Lease], *, until: Moment) -> None:
-    """Keep leases whose attempt is not over: it waits for its turn, is in flight, or its outcome is not written yet."""
-    tx.run(
+def extend(tx: Transaction, leases: Iterable[Lease], *, until: Moment) -> set[tuple[int, int, int]]:
+    """Keep leases whose attempt is not over (waiting, in flight, or not written yet); those that were still there to be kept."""
+    kept = tx.all(
         """
         UPDATE deliveries SET lease_until = r.until
           FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, until BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no
+        RETURNING deliveries.event_id, deliveries.webhook_id, deliveries.lease_no
         """,
         rows=[(lease.event_id, lease.webhook_id, lease.lease_no, until) for lease in leases],
     )
+    return {(row["event_id"], row["webhook_id"], row["lease_no"]) for row in kept}
 
 
 def rescue(tx: Transaction, *, now: Moment, leased_until: Moment | None = None, limit: int = 500) -> int:
