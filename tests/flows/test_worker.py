@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from dockbell.delivery import brake as brake_module
 from dockbell.delivery import lanes as lanes_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
-from dockbell.store.database import Database, Row, Transaction
+from dockbell.store.database import Database, Row, Transaction, Work
 from dockbell.store.deliveries import Lease, rescue
 from dockbell.store.sqlite import SqliteDatabase
 from dockbell.testing.clock import ManualClock
@@ -511,6 +512,33 @@ async def test_r3_a_claim_whose_answer_outlasts_its_leases_is_sent_once(database
         shown = await node.delivery(event, webhook)
         assert [attempt["code"] for attempt in shown["attemptList"]] == ["timeout", "delivered"]
         assert len(node.sender.requests) == 2
+
+
+async def test_a_store_that_hangs_is_told_as_one_that_refuses(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        await node.napping()
+        hangs, go_on, write = threading.Event(), threading.Event(), database.submit_write
+
+        def hang(work: Work[Any]) -> Future[Any]:
+            def late(tx: Transaction) -> Any:
+                hangs.set()
+                assert go_on.wait(20)
+                return work(tx)
+
+            return write(late)
+
+        database.submit_write = hang  # type: ignore[method-assign]
+
+        def told() -> list[str]:
+            return [refused.message for refused in [node.worker.refused] if refused is not None]
+
+        a_minute_passes(node)
+        await node.until(hangs.is_set)
+        assert told() == []
+        a_minute_passes(node)
+        assert told() == ["The store has not taken a write for 60 seconds."]
+        go_on.set()
+        await node.until(lambda: told() == [])
 
 
 @pytest.mark.parametrize("is_extended", [False, True], ids=["before its first beat", "and its heart beats first"])

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 LEASE_MARGIN = 10 * SECOND
 BEAT_S = 1.0
 ROUND_S = 5.0
+HANGS_S = 20.0
+"""What a beat writes takes milliseconds, and seconds behind a long write."""
 _Key = tuple[int, int, int]
 """A lease's event, webhook and number."""
 
@@ -45,8 +47,8 @@ class Heartbeat:
         self._ours = ours
         self._knows_until = knows_until
         self._node = node
-        self.refused: Unavailable | None = None
-        """Why the store did not take the last beat, which is a write like any other."""
+        self._refused: Unavailable | None = None
+        self._writes_since: float | None = None
         self._extended: dict[_Key, Moment] = {}
         """How far those leases run that were extended: each is written again only when it comes to its end again. A lost one
         runs no further than 0."""
@@ -59,6 +61,17 @@ class Heartbeat:
         until = self._extended.get((lease.event_id, lease.webhook_id, lease.lease_no))
         return at.unset() < (lease.until - job.jumped if until is None else until - self._jumped)
 
+    @property
+    def refused(self) -> Unavailable | None:
+        """Why the store did not take the last beat, which is a write like any other, or takes none now; None while it does."""
+        waits_s = 0.0 if self._writes_since is None else self._clock.monotonic() - self._writes_since
+        if waits_s > HANGS_S:
+            return Unavailable(
+                f"The store has not taken a write for {waits_s:.0f} seconds.",
+                hint="Does its disk or its server hang, or another program hold its lock?",
+            )
+        return self._refused
+
     async def run(self) -> None:
         next_round = self._clock.monotonic()
         while True:
@@ -67,19 +80,23 @@ class Heartbeat:
                 next_round = self._clock.monotonic() + ROUND_S
             try:
                 await self._beat(is_round=is_round)
-                self.refused = None
+                self._refused = None
             except Exception as error:
                 if isinstance(error, Unavailable):
-                    self.refused = error
+                    self._refused = error
                 log.error("worker.tick_failed", error=str(error))
             await self._clock.sleep(BEAT_S)
 
     async def _beat(self, *, is_round: bool) -> None:
         ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
         known = self._knows_until()
-        at, self._extended = await self._database.write(
-            lambda tx: self._look_at_leases(tx, ours, known_until=known, is_round=is_round)
-        )
+        self._writes_since = self._clock.monotonic()
+        try:
+            at, self._extended = await self._database.write(
+                lambda tx: self._look_at_leases(tx, ours, known_until=known, is_round=is_round)
+            )
+        finally:
+            self._writes_since = None
         self._jumped = at.jumped
         if is_round:
             await self._gates.write(self._database)
