@@ -508,7 +508,7 @@ async def test_r3_a_claim_whose_answer_outlasts_its_leases_is_sent_once(database
         a_minute_passes(node)
         await node.worker._heartbeat._beat(is_round=False)
         go_on.set()
-        await node.rest()
+        await node.advance(SECOND)
         shown = await node.delivery(event, webhook)
         assert [attempt["code"] for attempt in shown["attemptList"]] == ["timeout", "delivered"]
         assert len(node.sender.requests) == 2
@@ -557,7 +557,7 @@ async def test_r3_what_waited_in_a_node_that_slept_is_left_to_whoever_took_it_ov
         if is_extended:
             await node.worker._heartbeat._beat(is_round=False)
         node.sender.let_go()
-        await node.rest()
+        await node.advance(SECOND)  # its heart beats
         sent = [request.headers for request in node.sender.requests]
         assert len(sent) == 3, "the first one twice: when it fell asleep, that was under way"
         shown = await node.delivery(second, webhook)
@@ -566,6 +566,43 @@ async def test_r3_what_waited_in_a_node_that_slept_is_left_to_whoever_took_it_ov
             ["interrupted", "delivered"],
         )
         assert (await node.status(first, webhook)) == "delivered"
+        assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["it slept", "its store was away"])
+async def test_what_nobody_took_over_is_sent_with_the_first_beat_and_no_other_attempt_is_told_of(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool
+):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(maxConcurrency=1).webhook["id"]
+        node.sender.hold()
+        first, *others = [(await node.publish()).event_id for _ in range(20)]
+        await node.until(lambda: node.sender.held() == 1)
+        await node.napping()
+        asked: list[object] = []
+
+        def refuse(work: object) -> Future[None]:
+            asked.append(work)
+            refused: Future[None] = Future()
+            refused.set_exception(Unavailable("The store is away."))
+            return refused
+
+        if away:
+            monkeypatch.setattr(database, "submit_write", refuse)
+        a_minute_passes(node)
+        node.sender.let_go()
+        if away:
+            await node.napping()
+            assert len(asked) < 10, "not each of them asks a store that is away"
+            assert node.worker._lanes[webhook].places == 20
+            monkeypatch.undo()
+        await node.worker._heartbeat._beat(is_round=False)
+        for _ in range(3):
+            await node.advance(SECOND)
+        assert len(node.sender.requests) == 20
+        for event in (first, *others):
+            shown = await node.delivery(event, webhook)
+            assert (shown["status"], [each["code"] for each in shown["attemptList"]]) == ("delivered", ["delivered"])
         assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
 
 

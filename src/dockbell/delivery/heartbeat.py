@@ -22,8 +22,12 @@ BEAT_S = 1.0
 ROUND_S = 5.0
 HANGS_S = 20.0
 """What a beat writes takes milliseconds, and seconds behind a long write."""
-_Key = tuple[int, int, int]
+Key = tuple[int, int, int]
 """A lease's event, webhook and number."""
+
+
+def key_of(lease: Lease) -> Key:
+    return lease.event_id, lease.webhook_id, lease.lease_no
 
 
 class Heartbeat:
@@ -34,22 +38,25 @@ class Heartbeat:
         gates: Gates,
         ours: Callable[[], Iterable[Lease]],
         knows_until: Callable[[], Reading],
+        told: Callable[[set[Key]], None],
         *,
         node: int,
     ) -> None:
         """`ours` are the leases of everything that is not over: waiting, in flight, or ended and not yet on disk.
 
-        It has them all that were made before `knows_until`: nobody heard yet of what is being written.
+        It has them all that were made before `knows_until`: nobody heard yet of what is being written. `told` is called after
+        each beat, with those that are not ours any more; of all others it is known again that they run.
         """
         self._database = database
         self._clock = clock
         self._gates = gates
         self._ours = ours
         self._knows_until = knows_until
+        self._told = told
         self._node = node
         self._refused: Unavailable | None = None
         self._writes_since: float | None = None
-        self._extended: dict[_Key, Moment] = {}
+        self._extended: dict[Key, Moment] = {}
         """How far those leases run that were extended: each is written again only when it comes to its end again. A lost one
         runs no further than 0."""
         self._jumped = 0
@@ -57,9 +64,8 @@ class Heartbeat:
 
     def holds(self, job: Job, at: Reading) -> bool:
         """Whether its lease still runs, as far as is known here: what does not, another node may have taken over."""
-        lease = job.lease
-        until = self._extended.get((lease.event_id, lease.webhook_id, lease.lease_no))
-        return at.unset() < (lease.until - job.jumped if until is None else until - self._jumped)
+        until = self._extended.get(key_of(job.lease))
+        return at.unset() < (job.lease.until - job.jumped if until is None else until - self._jumped)
 
     @property
     def refused(self) -> Unavailable | None:
@@ -88,7 +94,7 @@ class Heartbeat:
             await self._clock.sleep(BEAT_S)
 
     async def _beat(self, *, is_round: bool) -> None:
-        ours = {(lease.event_id, lease.webhook_id, lease.lease_no): lease for lease in self._ours()}
+        ours = {key_of(lease): lease for lease in self._ours()}
         known = self._knows_until()
         self._writes_since = self._clock.monotonic()
         try:
@@ -98,14 +104,15 @@ class Heartbeat:
         finally:
             self._writes_since = None
         self._jumped = at.jumped
+        self._told({key for key, until in self._extended.items() if not until})
         if is_round:
             await self._gates.write(self._database)
             await statistics.roll_up(self._database, now=at.now)
             await bulk.take_up(self._database, self._clock)
 
     def _look_at_leases(
-        self, tx: Transaction, ours: dict[_Key, Lease], *, known_until: Reading, is_round: bool
-    ) -> tuple[Reading, dict[_Key, Moment]]:
+        self, tx: Transaction, ours: dict[Key, Lease], *, known_until: Reading, is_round: bool
+    ) -> tuple[Reading, dict[Key, Moment]]:
         """When it was, and how far those leases run that were extended."""
         at = self._clock.read()  # here, where it is set: by the old clock leases would be over that are not
         now, until = at.now, at.now + 4 * LEASE_MARGIN

@@ -8,6 +8,7 @@ own cap of attempts in flight, so that a slow receiver keeps no one else waiting
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from dockbell.delivery.attempt import ClosesAttempts, Sender, close_attempt, clo
 from dockbell.delivery.brake import Brake
 from dockbell.delivery.claims import Claims, lease_end
 from dockbell.delivery.gates import Gates
-from dockbell.delivery.heartbeat import Heartbeat
+from dockbell.delivery.heartbeat import Heartbeat, Key, key_of
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
 from dockbell.domain.delivery import Answered, NotSent, Outcome, Unanswered, code_of
@@ -76,7 +77,9 @@ class Worker:
         self._brake = Brake(self._lanes)
         self._line = Line(self._slots)
         self._claims = Claims(database, index, clock, self._gates, self._lanes, self._slots, node=node)
-        self._heartbeat = Heartbeat(database, clock, self._gates, self._ours, self._knows_until, node=node)
+        self._heartbeat = Heartbeat(
+            database, clock, self._gates, self._ours, self._knows_until, self._beaten, node=node
+        )
         self._in_flight: dict[object, _Attempt] = {}
         self._met_ended: dict[tuple[int, int], int] = {}
         """Deliveries that met a kept connection which had ended at their last attempt, and how often in a row."""
@@ -258,8 +261,24 @@ class Worker:
     def _may_start(self, lane: Lane) -> bool:
         if not lane.waiting or self._stopping:
             return False
-        webhook = lane.waiting[0].webhook
-        return lane.in_flight < self._index.state.webhooks.get(webhook.id, webhook).max_concurrency
+        job = lane.waiting[0]
+        webhook = job.webhook
+        if lane.in_flight >= self._index.state.webhooks.get(webhook.id, webhook).max_concurrency:
+            return False
+        # If not, the node slept, or the store did: another may make this attempt. The next beat tells.
+        return self._heartbeat.holds(job, self._clock.read())
+
+    def _beaten(self, lost: set[Key]) -> None:
+        """It is known anew which leases run: what waited for that begins, and what another took over is let go of."""
+        for lane in [lane for lane in self._lanes.values() if lane.waiting]:
+            ours = [job for job in lane.waiting if key_of(job.lease) not in lost] if lost else lane.waiting
+            if len(ours) < len(lane.waiting):
+                self._lanes.take_place(lane, len(ours) - len(lane.waiting))
+                lane.waiting = deque(ours)
+                self._look.set()  # there is room again
+            self._start(lane)
+        self._start_next_in_line()
+        self._tell_quiet()
 
     def _start_one(self, lane: Lane) -> None:
         job = lane.waiting.popleft()
@@ -274,9 +293,6 @@ class Worker:
 
     def _attempt(self, job: Job, lane: Lane) -> None:
         at = self._clock.read()
-        if not self._heartbeat.holds(job, at):  # the node slept, or the store did: another may make this attempt
-            self._give_back([job])
-            return
         try:
             request, shown = request_for(job, self._index.state, at.now)
         except Exception as error:
