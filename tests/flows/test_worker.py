@@ -606,6 +606,22 @@ async def test_what_nobody_took_over_is_sent_with_the_first_beat_and_no_other_at
         assert all(lane.places == lane.in_flight == 0 for lane in node.worker._lanes.values())
 
 
+async def test_what_is_being_given_back_is_not_written_off_meanwhile(database: Database, tmp_path: Path):
+    """Its lease may have run out: the heartbeat, if it comes first, must know that nothing was sent with it."""
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(maxConcurrency=10).webhook["id"]
+        node.sender.hold()
+        *_, last = [(await node.publish()).event_id for _ in range(11)]
+        await node.until(lambda: node.sender.held() == 10)
+        await node.napping()
+        a_minute_passes(node)  # both at once: its heart beats, and
+        node.sender.answer_held()  # the receiver turns out to be ill, so that the last one is given back
+        assert not node.worker._lanes[webhook].waiting
+        await node.worker.quiet()
+        shown = await node.delivery(last, webhook)
+        assert (shown["status"], shown["attempts"], shown["attemptList"]) == ("pending", 0, [])
+
+
 async def test_r4_a_kept_connection_that_had_ended_is_an_attempt_of_its_own_and_no_failure(
     database: Database, tmp_path: Path
 ):

@@ -42,7 +42,7 @@ class Heartbeat:
         *,
         node: int,
     ) -> None:
-        """`ours` are the leases of everything that is not over: waiting, in flight, or ended and not yet on disk.
+        """`ours` are the leases of everything that is not over: waiting, in flight, or ended or given back and not yet on disk.
 
         It has them all that were made before `knows_until`: nobody heard yet of what is being written. `told` is called after
         each beat, with those that are not ours any more; of all others it is known again that they run.

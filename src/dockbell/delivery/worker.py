@@ -88,7 +88,7 @@ class Worker:
         self._quiet = asyncio.Event()
         self._claiming: Reading | None = None
         """Since when, if something is being claimed."""
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._releasing: dict[asyncio.Task[None], list[Lease]] = {}
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop
         self._sender: Sender
@@ -322,9 +322,10 @@ class Worker:
     def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
         """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
         if jobs:
-            task = asyncio.get_running_loop().create_task(self._release([job.lease for job in jobs], due_at))
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
+            leases = [job.lease for job in jobs]
+            task = asyncio.get_running_loop().create_task(self._release(leases, due_at))
+            self._releasing[task] = leases
+            task.add_done_callback(self._releasing.pop)
 
     async def _release(self, leases: list[Lease], due_at: Moment | None) -> None:
         due_at = self._clock.now() if due_at is None else due_at
@@ -389,6 +390,7 @@ class Worker:
     def _ours(self) -> Iterator[Lease]:
         yield from (attempt.job.lease for attempt in self._in_flight.values())
         yield from (job.lease for lane in list(self._lanes.values()) for job in lane.waiting)
+        yield from (lease for leases in self._releasing.values() for lease in leases)
         yield from self._journal.unwritten()
 
     def _knows_until(self) -> Reading:
