@@ -156,6 +156,24 @@ async def test_410_switches_the_webhook_off_and_holds_what_waits(database: Datab
         assert len(node.sender.requests) == 2
 
 
+async def test_410_from_where_a_webhook_pointed_before_leaves_it_on(database: Database, tmp_path: Path):
+    """The answer was on its way when somebody moved the webhook, perhaps because of others like it."""
+    async with a_node(database, tmp_path, script=[Answered(410), Answered(200)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        node.sender.hold()
+        gone = (await node.publish()).event_id
+        await node.until(lambda: node.sender.held() == 1)
+        await node.change_webhook(webhook, targetUrl="http://127.0.0.1:8999/moved")
+        node.sender.let_go()
+        await node.rest()
+        assert await node.status(gone, webhook) == "failed"
+        shown = await node.webhook(webhook)
+        assert (shown["enabled"], shown["disabledReason"]) == (True, None)
+        moved = (await node.publish()).event_id
+        await node.rest()
+        assert await node.status(moved, webhook) == "delivered"
+
+
 async def test_what_was_never_sent_is_not_tried_again(database: Database, tmp_path: Path):
     """The target is refused by our own rules: trying again would only repeat that."""
     script = [NotSent("egress_denied_address", "10.0.0.5 is a private address")]

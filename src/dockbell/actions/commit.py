@@ -123,7 +123,9 @@ def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int, jum
         deliveries.close(tx, commit.closings, counted_to=pinned[COUNTED_TO])
         for closing in commit.closings:
             if closing.deactivate_webhook:
-                webhooks.deactivate(tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at)
+                webhooks.deactivate(
+                    tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at, version=closing.webhook_version
+                )
 
 
 def _follow_clock(commit: Commit, jumped: int) -> None:

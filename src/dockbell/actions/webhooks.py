@@ -176,10 +176,22 @@ class Webhooks:
             self.deactivate(tx, actor, webhook_id, None, now=now)
         return True
 
-    def deactivate(self, tx: Transaction, actor: Actor, webhook_id: int, reason: str | None, *, now: Moment) -> None:
-        """Switch a webhook off, for a reason that is not a person's wish if one is given; what waits is held."""
+    def deactivate(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        webhook_id: int,
+        reason: str | None,
+        *,
+        now: Moment,
+        version: int | None = None,
+    ) -> None:
+        """Switch a webhook off, for a reason that is not a person's wish if one is given; what waits is held.
+
+        With `version` only if it is still that one: whoever changed it since may have mended what was wrong.
+        """
         row = webhooks.find(tx, webhook_id, for_update=True)
-        if row is None or not row["enabled"]:
+        if row is None or not row["enabled"] or version not in {None, row["version"]}:
             return
         settings = {**json.loads(row["settings"]), "enabled": False}
         self._save(
