@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from dockbell.actions import failing, statistics
 from dockbell.actions.clock_jump import follow
 from dockbell.actions.retention import Retention
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND, SystemClock
 from dockbell.domain.delivery import Answered
 from dockbell.store import clock_jump, deliveries, events
+from dockbell.store import failing as failing_store
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.postgres import PostgresDatabase
 from dockbell.testing.clock import ManualClock
@@ -166,7 +168,7 @@ async def while_it_is_set(node: Node, by: int) -> AsyncIterator[None]:
 
     def set_clock(tx: Transaction) -> None:
         assert go_on.wait(10)
-        clock_jump.move(tx, by=by)
+        clock_jump.move(tx, by=by, now=clock.now())
         clock.jump(by)
 
     setting = node.database.submit_write(set_clock)
@@ -239,6 +241,46 @@ async def test_r9_an_attempt_that_began_by_the_old_clock_is_ours_by_the_new_one(
         await node.worker.quiet()
         for row in node.rows("SELECT * FROM deliveries"):
             assert (row["status"], row["due_at"]) == ("pending", node.clock.now() + MINUTE)
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted yet"])
+async def test_a_webhook_has_not_failed_for_days_because_a_clock_was_set(
+    sqlite: Database, tmp_path: Path, counted: bool
+) -> None:
+    """A virtual machine that was paused over a week, say: its clock is set as it goes on."""
+    clock = ManualClock()
+    async with a_node(sqlite, tmp_path, clock=clock, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES).webhook["id"]
+        await node.publish()
+        await node.rest()
+        if counted:
+            await node.advance(MINUTE // 2)
+            await statistics.roll_up(sqlite, now=clock.now())
+        async with while_it_is_set(node, 7 * DAY):
+            pass
+        await node.to_next_attempt()
+        await node.advance(MINUTE // 2)
+        await statistics.roll_up(sqlite, now=clock.now())
+        assert node.rows("SELECT tried_at - failing_since AS failed_for FROM webhook_health") == [
+            {"failed_for": MINUTE}
+        ]
+        looked = {"now": clock.now(), "disable_after_days": 5, "mailing": False}
+        assert await sqlite.write(lambda tx: failing.look(tx, node.webhooks, **looked)) == []  # type: ignore[arg-type]
+        assert (await node.webhook(webhook))["enabled"]
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_a_mail_waits_no_longer_because_a_clock_was_set(store: Database, jump: int) -> None:
+    clock = SetClock()
+    mail = {"webhook_id": 1, "recipient": "integrator@example.com", "subject": "", "body": ""}
+    write(store, lambda tx: failing_store.put_mail(tx, now=NOW, due_at=NOW + HOUR, **mail))  # type: ignore[arg-type]
+    clock.wall += jump
+    await on_a_node(store, clock)
+    clock.let_pass(HOUR - 1)
+    due = {"lease_until": clock.now() + HOUR, "limit": 5}
+    assert write(store, lambda tx: failing_store.claim_mails(tx, now=clock.now(), **due)) == []
+    clock.let_pass(1)
+    assert len(write(store, lambda tx: failing_store.claim_mails(tx, now=clock.now(), **due))) == 1
 
 
 async def test_r9_a_clock_whose_jump_cannot_be_stored_stays_as_it_was(

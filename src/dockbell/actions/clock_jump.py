@@ -48,5 +48,5 @@ async def follow(database: Database, clock: SystemClock, *, alone: bool) -> int:
 
 def _set(tx: Transaction, clock: SystemClock, by: int) -> None:
     """In the thread of all other writes: what is on disk is moved here, and whatever is written later sees that the clock jumped."""
-    move(tx, by=by)
+    move(tx, by=by, now=clock.now())
     clock.jump(by)
