@@ -243,6 +243,41 @@ async def test_r9_an_attempt_that_began_by_the_old_clock_is_ours_by_the_new_one(
             assert (row["status"], row["due_at"]) == ("pending", node.clock.now() + MINUTE)
 
 
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_what_was_claimed_in_the_moment_a_clock_was_set_keeps_its_lease(
+    sqlite: Database, tmp_path: Path, jump: int
+) -> None:
+    """The heartbeat hears of it with a lease by the old clock, that on disk is by the new one."""
+    clock = ManualClock()
+    async with a_node(sqlite, tmp_path, clock=clock, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES).webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        node.sender.hold()
+        leased, go_on, claim = asyncio.Event(), asyncio.Event(), node.worker._claims.claim
+
+        async def claim_late() -> Any:
+            found = await claim()
+            if found[0]:
+                leased.set()
+                await go_on.wait()
+            return found
+
+        node.worker._claims.claim = claim_late  # type: ignore[method-assign]
+        clock.advance(MINUTE)
+        await leased.wait()
+        async with while_it_is_set(node, jump):
+            pass
+        await node.worker._heartbeat._beat(is_round=False)
+        go_on.set()
+        await node.until(lambda: node.sender.held() == 1)
+        for _ in range(8):
+            clock.advance(10 * SECOND)
+            await node.worker._heartbeat._beat(is_round=False)
+        shown = await node.delivery(event, webhook)
+        assert [attempt["code"] for attempt in shown["attemptList"]] == ["http_500", "sending"]
+
+
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted yet"])
 async def test_a_webhook_has_not_failed_for_days_because_a_clock_was_set(
     sqlite: Database, tmp_path: Path, counted: bool

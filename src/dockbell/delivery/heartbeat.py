@@ -119,7 +119,9 @@ class Heartbeat:
         if at.jumped == self._jumped:
             known = {key: until for key, until in self._extended.items() if key in ours}
             # Those that have outlived their timeout. Were others extended too, a node that dies would keep its work so much longer.
-            ending = {key: lease for key, lease in ours.items() if known.get(key, lease.until) < now + LEASE_MARGIN}
+            # One from later than now was made before the clock was set back, and heard of since.
+            ends = {key: known.get(key, 0 if each.started_at > now else each.until) for key, each in ours.items()}
+            ending = {key: lease for key, lease in ours.items() if ends[key] < now + LEASE_MARGIN}
         else:  # what is known of them is by the old clock
             known, ending = {}, ours
         kept = deliveries.extend(tx, ending.values(), until=until)
