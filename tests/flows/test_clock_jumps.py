@@ -254,16 +254,7 @@ async def test_what_was_claimed_in_the_moment_a_clock_was_set_keeps_its_lease(
         event = (await node.publish()).event_id
         await node.rest()
         node.sender.hold()
-        leased, go_on, claim = asyncio.Event(), asyncio.Event(), node.worker._claims.claim
-
-        async def claim_late() -> Any:
-            found = await claim()
-            if found[0]:
-                leased.set()
-                await go_on.wait()
-            return found
-
-        node.worker._claims.claim = claim_late  # type: ignore[method-assign]
+        leased, go_on = node.hear_late_of_claims()
         clock.advance(MINUTE)
         await leased.wait()
         async with while_it_is_set(node, jump):

@@ -11,13 +11,13 @@ import pytest
 
 from dockbell.actions.commit import Job
 from dockbell.actions.publish import Accepted
-from dockbell.clock import HOUR, MINUTE, SECOND, Moment
+from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.delivery import brake as brake_module
 from dockbell.delivery import lanes as lanes_module
 from dockbell.domain.delivery import Answered, Outcome, Unanswered
 from dockbell.errors import Unavailable
-from dockbell.store.database import Database, Row, Transaction, Work
-from dockbell.store.deliveries import Lease, rescue
+from dockbell.store.database import Database, Transaction, Work
+from dockbell.store.deliveries import rescue
 from dockbell.store.sqlite import SqliteDatabase
 from dockbell.testing.clock import ManualClock
 from tests.support.node import FJORD, TEA, Node, a_node, an_event
@@ -493,16 +493,7 @@ async def test_r3_a_claim_whose_answer_outlasts_its_leases_is_sent_once(database
         webhook = node.make_webhook(retryPolicy={"name": "own", "stepsInSeconds": [60] * 5}).webhook["id"]
         event = (await node.publish()).event_id
         await node.rest()
-        leased, go_on, claim = asyncio.Event(), asyncio.Event(), node.worker._claims.claim
-
-        async def claim_late() -> tuple[list[Lease], dict[int, Row], Moment | None, int]:
-            found = await claim()
-            if found[0]:
-                leased.set()
-                await go_on.wait()
-            return found
-
-        node.worker._claims.claim = claim_late  # type: ignore[method-assign]
+        leased, go_on = node.hear_late_of_claims()
         a_minute_passes(node)  # the retry is due
         await leased.wait()
         a_minute_passes(node)

@@ -132,6 +132,20 @@ class Node:
     async def status(self, event_id: int, webhook_id: int) -> str:
         return str((await self.delivery(event_id, webhook_id))["status"])
 
+    def hear_late_of_claims(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """The first is set when the worker has leased something; it hears of that when the test sets the second."""
+        leased, go_on, claim = asyncio.Event(), asyncio.Event(), self.worker._claims.claim
+
+        async def claim_late() -> Any:
+            found = await claim()
+            if found[0]:
+                leased.set()
+                await go_on.wait()
+            return found
+
+        self.worker._claims.claim = claim_late  # type: ignore[method-assign]
+        return leased, go_on
+
     async def until(self, holds: Callable[[], Any], *, what: str = "") -> None:
         """Wait until a condition on this node's own memory holds, or fail after half a minute."""
         end = time.monotonic() + 3 * PATIENCE_S
