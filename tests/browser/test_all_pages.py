@@ -77,6 +77,7 @@ def test_axe_finds_nothing_serious_on_any_page(
 ) -> None:
     # axe is put into the page past the policy for scripts, which the other tests judge.
     page, signed_out = (visit(who, viewport=PHONE if size == "phone" else DESKTOP) for who in ("administrator", None))
+    axe = Axe()
     counts: Counter[tuple[str, str]] = Counter()
     found: list[str] = []
     pages = 0
@@ -87,7 +88,7 @@ def test_axe_finds_nothing_serious_on_any_page(
         pages += 1
         for colours in COLOURS:
             at.emulate_media(color_scheme=colours)
-            for violation in Axe().run(at, options={"resultTypes": ["violations"]}).response["violations"]:
+            for violation in axe.run(at, options={"resultTypes": ["violations"]}).response["violations"]:
                 counts[colours, violation["impact"]] += 1
                 nodes = "; ".join(
                     f"{node['target']}: {' '.join(node['failureSummary'].split())[:160]}"

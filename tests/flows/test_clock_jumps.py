@@ -290,16 +290,22 @@ async def test_a_webhook_has_not_failed_for_days_because_a_clock_was_set(
         assert node.rows("SELECT tried_at - failing_since AS failed_for FROM webhook_health") == [
             {"failed_for": MINUTE}
         ]
-        looked = {"now": clock.now(), "disable_after_days": 5, "mailing": False}
-        assert await sqlite.write(lambda tx: failing.look(tx, node.webhooks, **looked)) == []  # type: ignore[arg-type]
+        assert not await sqlite.write(
+            lambda tx: failing.look(tx, node.webhooks, now=clock.now(), disable_after_days=5, mailing=False)
+        )
         assert (await node.webhook(webhook))["enabled"]
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY])
 async def test_a_mail_waits_no_longer_because_a_clock_was_set(store: Database, jump: int) -> None:
     clock = SetClock()
-    mail = {"webhook_id": 1, "recipient": "integrator@example.com", "subject": "", "body": ""}
-    write(store, lambda tx: failing_store.put_mail(tx, now=NOW, due_at=NOW + HOUR, **mail))  # type: ignore[arg-type]
+    to = "integrator@example.com"
+    write(
+        store,
+        lambda tx: failing_store.put_mail(
+            tx, webhook_id=1, recipient=to, subject="", body="", now=NOW, due_at=NOW + HOUR
+        ),
+    )
     clock.wall += jump
     await on_a_node(store, clock)
     clock.let_pass(HOUR - 1)

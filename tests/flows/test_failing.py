@@ -167,6 +167,10 @@ async def test_u14_people_are_told_when_failing_begins_before_it_ends_and_at_the
         assert row["after"]["disabledReason"] == shown["disabledReason"]
 
 
+async def made(node: Node, attempts: int) -> None:
+    await node.until(lambda: len(node.sender.requests) >= attempts)
+
+
 async def test_u14_ten_thousand_failures_give_one_mail(database: Database, tmp_path: Path):
     async with a_mail_server() as box, a_node(database, tmp_path, clock=(clock := ManualClock())) as node:
         webhook = node.make_webhook(email=INTEGRATOR, maxConcurrency=64, retryPolicy={"name": "none"}).webhook["id"]
@@ -177,7 +181,7 @@ async def test_u14_ten_thousand_failures_give_one_mail(database: Database, tmp_p
         for _ in range(20):
             await node.publish_many(*[an_event() for _ in range(500)])
         for attempts in range(1_000, 10_001, 1_000):  # each thousand has the patience of one wait
-            await node.until(lambda: len(node.sender.requests) >= attempts)  # noqa: B023
+            await made(node, attempts)
         await node.rest()
         assert [row["n"] for row in node.rows("SELECT count(*) AS n FROM deliveries WHERE status = 'failed'")] == [
             10_000

@@ -56,6 +56,7 @@ class Heartbeat:
         self._node = node
         self._refused: Unavailable | None = None
         self._writes_since: float | None = None
+        """By the monotonic clock, while a beat's write is with the store."""
         self._extended: dict[Key, Moment] = {}
         """How far those leases run that were extended: each is written again only when it comes to its end again. A lost one
         runs no further than 0."""

@@ -305,7 +305,7 @@ class Worker:
         lane.in_flight += 1
         self._slots.take(lane.owners)
         # With the lease's number: a delivery whose lease was lost may be claimed here again while its first attempt still runs.
-        token = (job.lease.event_id, job.lease.webhook_id, job.lease.lease_no)
+        token = key_of(job.lease)
         self._in_flight[token] = _Attempt(job, shown, at.now)
         self._sender.submit(token, request)
 
