@@ -24,7 +24,7 @@ NAMES = {
     "lease.expired": "Attempts whose program ended were written off as interrupted and made due again.",
     "worker.claim_failed": "Due deliveries could not be claimed; tried again at once.",
     "worker.tick_failed": "The regular look at leases failed; tried again in a few seconds.",
-    "worker.release_failed": "Leases could not be given back; they run out by themselves.",
+    "worker.release_failed": "Leases could not be given back. It is tried again while the store is away; else they run out by themselves.",
     "worker.cut_short": "The program stopped while attempts were under way.",
     "attempt.not_built": "A request could not be built; its delivery failed visibly.",
     "attempt.not_closed": "An outcome could not be decided on or stored; the log shows internal_error in its place.",

@@ -626,7 +626,7 @@ def test_a_lost_lease_cannot_be_extended(store: Database):
 def test_a_lease_given_back_counts_as_no_attempt(store: Database):
     put_deliveries(store, 1, [10, 11])
     back, kept = claim(store, 1)
-    write(store, lambda tx: deliveries.release(tx, [back], now=LATER))
+    write(store, lambda tx: deliveries.release(tx, [(back, LATER)]))
     row = the_delivery(store, back.event_id)
     assert (row["status"], row["attempts"], row["due_at"], row["attempt_started_at"]) == ("pending", 0, LATER, None)
     assert the_delivery(store, kept.event_id)["status"] == "sending"
@@ -639,7 +639,7 @@ def test_a_lease_given_back_counts_as_no_attempt(store: Database):
 def test_a_lease_given_back_unused_does_not_start_the_retry_day(store: Database):
     """A node that stopped for a weekend must not find the day over before the first attempt."""
     put_deliveries(store, 1, [10])
-    write(store, lambda tx: deliveries.release(tx, claim_in(tx), now=NOW))
+    write(store, lambda tx: deliveries.release(tx, [(lease, NOW) for lease in claim_in(tx)]))
     [again] = claim(store, 1, now=LATER)
     assert again.first_attempt_at == LATER
 
@@ -650,13 +650,13 @@ def test_a_lease_of_a_resent_delivery_given_back_unused_does_not_start_the_retry
     write(store, lambda tx: deliveries.close(tx, [a_closing(first)]))
     write(store, lambda tx: delivery_log.resend(tx, 10, 1, status="pending", now=NOW + SECOND))
     [unused] = claim(store, 1, now=NOW + SECOND)
-    write(store, lambda tx: deliveries.release(tx, [unused], now=LATER))
+    write(store, lambda tx: deliveries.release(tx, [(unused, LATER)]))
     assert the_delivery(store, 10)["first_attempt_at"] is None
     [again] = claim(store, 1, now=LATER)
     assert (again.attempt_no, again.first_attempt_at) == (2, LATER)
     write(store, lambda tx: deliveries.close(tx, [a_failure(again, again_at=LATER + SECOND)]))
     [third] = claim(store, 1, now=LATER + SECOND)
-    write(store, lambda tx: deliveries.release(tx, [third], now=LATER + SECOND))
+    write(store, lambda tx: deliveries.release(tx, [(third, LATER + SECOND)]))
     assert the_delivery(store, 10)["first_attempt_at"] == LATER, "something of this round was sent"
 
 
@@ -668,7 +668,7 @@ def test_the_retry_day_of_a_second_attempt_goes_on_when_its_lease_is_given_back(
     put_deliveries(store, 1, [10])
     close(store, a_failure(claim(store, 1)[0], again_at=NOW + 5))
     [second] = claim(store, 1, now=NOW + 5)
-    write(store, lambda tx: deliveries.release(tx, [second], now=NOW + 6))
+    write(store, lambda tx: deliveries.release(tx, [(second, NOW + 6)]))
     [again] = claim(store, 1, now=LATER)
     assert (again.attempt_no, again.failures, again.first_attempt_at) == (2, 1, NOW)
 
@@ -678,7 +678,7 @@ def test_a_lost_lease_cannot_be_given_back(store: Database):
     [mine] = claim(store, 1)
     rescue(store)
     claim(store, 1, now=LATER)
-    write(store, lambda tx: deliveries.release(tx, [mine], now=LATER))
+    write(store, lambda tx: deliveries.release(tx, [(mine, LATER)]))
     row = the_delivery(store, 10)
     assert (row["status"], row["attempts"]) == ("sending", 2)
 

@@ -55,6 +55,20 @@ def a_minute_passes(node: Node) -> None:
     node.clock.advance(MINUTE)
 
 
+def refusing(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The store is away until that is undone; what it was asked to write."""
+    asked: list[object] = []
+
+    def refuse(work: object) -> Future[None]:
+        asked.append(work)
+        refused: Future[None] = Future()
+        refused.set_exception(Unavailable("The store is away."))
+        return refused
+
+    monkeypatch.setattr(database, "submit_write", refuse)
+    return asked
+
+
 async def heart_beats(node: Node) -> asyncio.Task[None]:
     """The heartbeat has looked, and what it writes is written or, on SQLite, waits for what the store writes."""
     beat = asyncio.create_task(node.worker._heartbeat._beat(is_round=False))
@@ -195,16 +209,7 @@ async def test_what_nobody_took_over_is_sent_with_the_first_beat_and_no_other_at
         first, *others = [(await node.publish()).event_id for _ in range(20)]
         await node.until(lambda: node.sender.held() == 1)
         await node.napping()
-        asked: list[object] = []
-
-        def refuse(work: object) -> Future[None]:
-            asked.append(work)
-            refused: Future[None] = Future()
-            refused.set_exception(Unavailable("The store is away."))
-            return refused
-
-        if away:
-            monkeypatch.setattr(database, "submit_write", refuse)
+        asked = refusing(database, monkeypatch) if away else []
         a_minute_passes(node)
         node.sender.let_go()
         if away:
@@ -233,6 +238,28 @@ async def test_what_is_being_given_back_is_not_written_off_meanwhile(database: D
         a_minute_passes(node)  # both at once: its heart beats, and
         node.sender.answer_held()  # the receiver turns out to be ill, so that the last one is given back
         assert not node.worker._lanes[webhook].waiting
+        await node.worker.quiet()
+        shown = await node.delivery(last, webhook)
+        assert (shown["status"], shown["attempts"], shown["attemptList"]) == ("pending", 0, [])
+
+
+async def test_what_is_given_back_while_the_store_is_away_is_given_back_when_it_is_there_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_node(database, tmp_path, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(maxConcurrency=10).webhook["id"]
+        node.sender.hold()
+        *_, last = [(await node.publish()).event_id for _ in range(11)]
+        await node.until(lambda: node.sender.held() == 10)
+        await node.napping()
+        refusing(database, monkeypatch)
+        a_minute_passes(node)  # its lease ends, and
+        node.sender.answer_held()  # the receiver turns out to be ill, so that the last one is given back
+        assert not node.worker._lanes[webhook].waiting
+        await node.napping()
+        monkeypatch.undo()
+        for _ in range(3):
+            await node.advance(SECOND)
         await node.worker.quiet()
         shown = await node.delivery(last, webhook)
         assert (shown["status"], shown["attempts"], shown["attemptList"]) == ("pending", 0, [])

@@ -25,6 +25,7 @@ from dockbell.delivery.gates import Gates
 from dockbell.delivery.heartbeat import Heartbeat, Key, key_of
 from dockbell.delivery.lanes import Lane, Lanes
 from dockbell.delivery.line import Line
+from dockbell.delivery.returns import Returns
 from dockbell.domain.delivery import Answered, NotSent, Outcome, Unanswered, code_of
 from dockbell.domain.event import Event
 from dockbell.domain.shares import Shares
@@ -80,6 +81,7 @@ class Worker:
         self._heartbeat = Heartbeat(
             database, clock, self._gates, self._ours, self._knows_until, self._beaten, node=node
         )
+        self._returns = Returns(database, clock, self._returned)
         self._in_flight: dict[object, _Attempt] = {}
         self._met_ended: dict[tuple[int, int], int] = {}
         """Deliveries that met a kept connection which had ended at their last attempt, and how often in a row."""
@@ -88,7 +90,6 @@ class Worker:
         self._quiet = asyncio.Event()
         self._claiming: Reading | None = None
         """Since when, if something is being claimed."""
-        self._releasing: dict[asyncio.Task[None], list[Lease]] = {}
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop
         self._sender: Sender
@@ -126,14 +127,14 @@ class Worker:
 
     def take(self, jobs: Sequence[Job]) -> None:
         if self._stopping:  # they were leased in the moment it was asked to stop
-            self._give_back(jobs)
+            self._returns.add(jobs)
             return
         for job in jobs:
             lane = self._lanes.of(job.webhook)
             if job.event.test:  # a person waits for its result
                 lane.waiting.appendleft(job)
             elif self._gates.is_shut(job.webhook.id):  # since its place was given out
-                self._give_back([job], due_at=self._gates.opens_at(job.webhook.id))
+                self._returns.add([job], due_at=self._gates.opens_at(job.webhook.id))
                 continue
             else:
                 lane.waiting.append(job)
@@ -227,7 +228,7 @@ class Worker:
         for lane in list(self._lanes.values()):
             unsent = list(lane.waiting)
             lane.waiting.clear()
-            self._give_back(unsent)
+            self._returns.add(unsent)
         deadline = asyncio.create_task(self._clock.sleep(grace_s))
         waiting = asyncio.create_task(self.quiet())
         await asyncio.wait({deadline, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -289,7 +290,7 @@ class Worker:
         if webhook.enabled or job.event.test:
             self._attempt(job, lane)
         else:
-            self._give_back([job, *lane.take_out()])
+            self._returns.add([job, *lane.take_out()])
 
     def _attempt(self, job: Job, lane: Lane) -> None:
         at = self._clock.read()
@@ -317,22 +318,9 @@ class Worker:
     def _hold_back(self, lane: Lane, webhook_id: int) -> None:
         """The receiver ails: what waits for it in memory waits in the store, and no retry is spent on waiting."""
         self._claims.behind.add(webhook_id)
-        self._give_back(lane.take_out(), due_at=self._gates.opens_at(webhook_id))
+        self._returns.add(lane.take_out(), due_at=self._gates.opens_at(webhook_id))
 
-    def _give_back(self, jobs: Sequence[Job], *, due_at: Moment | None = None) -> None:
-        """Return leases of attempts that are not made here: the store holds them, or another node makes them."""
-        if jobs:
-            leases = [job.lease for job in jobs]
-            task = asyncio.get_running_loop().create_task(self._release(leases, due_at))
-            self._releasing[task] = leases
-            task.add_done_callback(self._releasing.pop)
-
-    async def _release(self, leases: list[Lease], due_at: Moment | None) -> None:
-        due_at = self._clock.now() if due_at is None else due_at
-        try:
-            await self._database.write(lambda tx: deliveries.release(tx, leases, now=due_at))
-        except Exception as error:
-            log.error("worker.release_failed", error=str(error), hint="They are taken up again when their leases end.")
+    def _returned(self, leases: Iterable[Lease]) -> None:
         for lease in leases:
             self._lanes.take_place(self._lanes[lease.webhook_id], -1)
         self._tell_quiet()
@@ -390,7 +378,7 @@ class Worker:
     def _ours(self) -> Iterator[Lease]:
         yield from (attempt.job.lease for attempt in self._in_flight.values())
         yield from (job.lease for lane in list(self._lanes.values()) for job in lane.waiting)
-        yield from (lease for leases in self._releasing.values() for lease in leases)
+        yield from self._returns.leases()
         yield from self._journal.unwritten()
 
     def _knows_until(self) -> Reading:

@@ -355,22 +355,22 @@ def rescue(tx: Transaction, *, now: Moment, leased_until: Moment | None = None, 
     return len(lost)
 
 
-def release(tx: Transaction, leases: Sequence[Lease], *, now: Moment) -> None:
-    """Give back leases that were never used: nothing was sent, so no attempt is counted."""
+def release(tx: Transaction, unused: Sequence[tuple[Lease, Moment]]) -> None:
+    """Give back leases, each with when its delivery is due again: nothing was sent with them, so no attempt is counted."""
     tx.run(
         """
         UPDATE deliveries
-           SET status = 'pending', due_at = r.now, lease_until = 0, attempts = deliveries.attempts - 1,
+           SET status = 'pending', due_at = r.due_at, lease_until = 0, attempts = deliveries.attempts - 1,
                attempt_started_at = NULL,
                -- Of a round that began with this lease nothing was sent; a resend begins a round whose attempts are many.
                first_attempt_at = CASE WHEN deliveries.attempts > 1
                                         AND deliveries.first_attempt_at <> deliveries.attempt_started_at
                                        THEN deliveries.first_attempt_at END
-          FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, now BIGINT) r
+          FROM :rows(event_id BIGINT, webhook_id BIGINT, lease_no BIGINT, due_at BIGINT) r
          WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id
            AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no
         """,
-        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, now) for lease in leases],
+        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, due_at) for lease, due_at in unused],
     )
     tx.wake(TOPIC)
 
