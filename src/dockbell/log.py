@@ -36,6 +36,7 @@ NAMES = {
     "outbox.refused": "An event in the outbox cannot be accepted; it was set aside with the reason.",
     "outbox.not_judged": "A mistake of Dockbell's met an event in the outbox; it was set aside.",
     "store.slow": "A transaction took long.",
+    "store.waits": "A command waits for PostgreSQL, and goes on waiting.",
     "store.cut": "A transaction waited too long for PostgreSQL and was ended; whoever asked was told 503.",
     "store.checkpoint_failed": "SQLite's log could not be copied back; tried again soon.",
     "store.log_kept": "SQLite's log cannot start over while somebody reads the database, so it grows; tried again every few seconds.",

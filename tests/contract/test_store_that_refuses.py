@@ -13,6 +13,7 @@ import apsw
 import psycopg
 import pytest
 from psycopg import sql
+from structlog.testing import capture_logs
 
 from dockbell.actions.doctor import examine
 from dockbell.app import App, Store
@@ -20,6 +21,7 @@ from dockbell.clock import SystemClock
 from dockbell.domain.findings import Installation
 from dockbell.errors import ConfigError, StorageFull, Unavailable
 from dockbell.settings import ServerSettings, Settings
+from dockbell.store import postgres
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate
 from dockbell.store.outbox import open_outbox
@@ -237,6 +239,24 @@ def test_a_postgresql_with_a_locked_table_can_be_closed(fresh_schema: str, *, se
         assert not closing.is_alive()
         with pytest.raises(Unavailable):
             waiting.result(0)
+
+
+def test_a_command_that_waits_for_a_locked_table_says_so_and_goes_on_when_it_may(
+    fresh_schema: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres, "CUT_AFTER_S", 0.1)
+    opened = open_database(fresh_schema)
+    migrate(opened, now=1)
+    with psycopg.connect(fresh_schema) as other, capture_logs() as told:
+        other.execute("LOCK TABLE goods_owners IN ACCESS EXCLUSIVE MODE")
+        waiting = opened.submit_write(lambda tx: tx.run("UPDATE goods_owners SET name = 'at last'"))
+        with pytest.raises(TimeoutError):
+            waiting.result(2)
+        [waits] = [each for each in told if each["event"] == "store.waits"]
+        assert "pg_locks" in waits["hint"]
+        other.rollback()
+        assert waiting.result(20) == 0
+    opened.close()
 
 
 def test_a_postgresql_that_takes_no_writes_is_a_finding(fresh_schema: str):

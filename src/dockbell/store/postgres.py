@@ -46,6 +46,7 @@ CONNECTIONS = 8
 TRIES = 3
 POOL_TIMEOUT_S = 4.0
 CUT_AFTER_S = 4.0
+WHY_IT_WAITS = "Is a table locked (pg_stat_activity and pg_locks tell by whom), or the server away?"
 CHECKED_AFTER_S = 1.0
 NOTICES: dict[str, Any] = {
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
@@ -134,7 +135,7 @@ class PostgresDatabase:
         """`all_text`: any letter must have room in it."""
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._closing, self._ended = threading.Event(), threading.Event()
-        self._cutter: threading.Thread | None = None
+        self._cuts = False
         self._under_way: dict[int, tuple[float, psycopg.Connection[Any]]] = {}
         """By thread: since when it waits for its connection."""
         try:
@@ -168,6 +169,7 @@ class PostgresDatabase:
         self._listening: psycopg.Connection[Any] | None = None
         self._listener = threading.Thread(target=self._listen_loop, name="postgres-listen", daemon=True)
         self._listener.start()
+        threading.Thread(target=self._watch_loop, name="postgres-watch", daemon=True).start()
 
     def submit_write(self, work: Work[T]) -> Future[T]:
         return self._threads.submit(self._transaction, work, read_only=False)
@@ -186,13 +188,8 @@ class PostgresDatabase:
 
     def serve_alone(self) -> bool:
         """Others may serve it too. From now on somebody waits for each transaction, so none may hang."""
-        self._cut_what_hangs()
+        self._cuts = True
         return False
-
-    def _cut_what_hangs(self) -> None:
-        if self._cutter is None:
-            self._cutter = threading.Thread(target=self._cut_loop, name="postgres-cut", daemon=True)
-            self._cutter.start()
 
     def clock_offset(self) -> int:
         ours = SystemClock()
@@ -242,7 +239,7 @@ class PostgresDatabase:
 
     def close(self) -> None:
         self._closing.set()
-        self._cut_what_hangs()  # whoever closes waits for each transaction
+        self._cuts = True  # whoever closes waits for each transaction
         self._threads.shutdown()
         self._ended.set()
         if self._listening is not None:
@@ -306,18 +303,24 @@ class PostgresDatabase:
     def _note_wait(self, connection: psycopg.Connection[Any]) -> None:
         self._under_way[threading.get_ident()] = time.monotonic(), connection
 
-    def _cut_loop(self) -> None:
-        """End connections whose transaction waits for a lock or a silent server: whoever asked hears 503 and asks again.
+    def _watch_loop(self) -> None:
+        """Tell of transactions that wait for a lock or a silent server, once of each; one that may not hang is ended, so that
+        whoever asked hears 503 and asks again.
 
         A time limit of the server's would not do: a server that is silent keeps none.
         """
+        told: set[float] = set()
         while not self._ended.wait(0.5):
             for began, connection in list(self._under_way.values()):
-                if time.monotonic() - began > CUT_AFTER_S:
-                    log.warning(
-                        "store.cut", s=round(time.monotonic() - began), hint="Is a table locked, or the server away?"
-                    )
+                waited_s = time.monotonic() - began
+                if waited_s <= CUT_AFTER_S:
+                    continue
+                if self._cuts:
+                    log.warning("store.cut", s=round(waited_s), hint=WHY_IT_WAITS)
                     _hang_up(connection)
+                elif began not in told:
+                    told.add(began)
+                    log.error("store.waits", s=round(waited_s), hint=WHY_IT_WAITS)
 
     def _listen_loop(self) -> None:
         """Hear what is committed. Whenever we begin to, everyone is woken: what was committed until then was not heard."""
