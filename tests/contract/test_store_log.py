@@ -19,6 +19,7 @@ from tests.support.rows import (
     NOW,
     SECOND,
     TEA,
+    UNTOUCHED,
     a_closing,
     a_failure,
     a_lease,
@@ -29,7 +30,9 @@ from tests.support.rows import (
     put_webhook,
     read,
     rows_of,
+    states,
     the_delivery,
+    with_states,
     write,
 )
 
@@ -312,53 +315,6 @@ def test_a_kind_is_taken_literally(store: Database, kind: str):
 
 
 # What people do.
-
-
-def with_states(store: Database) -> None:
-    """One delivery of webhook 1 in each state, event ids 10 to 15; webhook 2 has the same."""
-    for webhook_id in (1, 2):
-        put_deliveries(store, webhook_id, range(10, 16))
-    states = ("pending", "sending", "delivered", "failed", "held", "cancelled")
-    for event_id, status in zip(range(10, 16), states, strict=True):
-        write(
-            store,
-            lambda tx, event_id=event_id, status=status: tx.run(
-                "UPDATE deliveries SET status = :status WHERE event_id = :event_id", status=status, event_id=event_id
-            ),
-        )
-
-
-def states(store: Database, webhook_id: int) -> list[str]:
-    return [
-        row["status"]
-        for row in rows_of(store, "SELECT status FROM deliveries WHERE webhook_id = :w ORDER BY event_id", w=webhook_id)
-    ]
-
-
-UNTOUCHED = ["pending", "sending", "delivered", "failed", "held", "cancelled"]
-
-
-def test_holding_keeps_what_waits_and_nothing_else(store: Database):
-    with_states(store)
-    assert write(store, lambda tx: delivery_log.hold_all(tx, 1)) == 1
-    assert states(store, 1) == ["held", "sending", "delivered", "failed", "held", "cancelled"]
-    assert states(store, 2) == UNTOUCHED
-
-
-def test_releasing_makes_what_was_held_due_at_once(store: Database):
-    with_states(store)
-    assert write(store, lambda tx: delivery_log.release_all(tx, 1, now=LATER)) == 1
-    assert states(store, 1) == ["pending", "sending", "delivered", "failed", "pending", "cancelled"]
-    assert (the_delivery(store, 14)["due_at"], the_delivery(store, 10)["due_at"]) == (LATER, NOW)
-    assert states(store, 2) == UNTOUCHED
-
-
-def test_cancelling_all_ends_what_waits_or_is_held(store: Database):
-    with_states(store)
-    assert write(store, lambda tx: delivery_log.cancel_all(tx, 1, now=LATER)) == 2
-    assert states(store, 1) == ["cancelled", "sending", "delivered", "failed", "cancelled", "cancelled"]
-    assert the_delivery(store, 10)["ended_at"] == LATER
-    assert states(store, 2) == UNTOUCHED
 
 
 def test_one_delivery_can_be_cancelled_while_it_waits(store: Database):

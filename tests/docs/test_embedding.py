@@ -22,7 +22,7 @@ from django.db import transaction as django_transaction
 from dockbell.app import Store
 from dockbell.domain.permissions import SYSTEM
 from dockbell.settings import Settings
-from dockbell.store import deliveries, people
+from dockbell.store import backlog, people
 from dockbell.store.database import Database, Row
 from tests.support.examples import examples
 from tests.support.node import TEA, a_node, a_webhook
@@ -226,7 +226,7 @@ def test_a_rollback_keeps_neither(wms: Wms, begin: Begin):
 
 def test_the_commit_wakes_the_worker_and_a_rollback_does_not(wms: Wms, begin: Begin):
     woken = threading.Semaphore(0)
-    wms.store.database.listen(deliveries.TOPIC, woken.release)
+    wms.store.database.listen(backlog.TOPIC, woken.release)
     assert listens(wms, woken)
     with pytest.raises(ChangedMind), begin() as pick:
         pick(ORDER)
@@ -243,7 +243,7 @@ def test_the_commit_wakes_the_worker_and_a_rollback_does_not(wms: Wms, begin: Be
 def listens(wms: Wms, woken: threading.Semaphore) -> bool:
     """Whether the line on which PostgreSQL tells of commits stands; it is opened a moment after the store."""
     for _ in range(100):
-        wms.store.database.submit_write(lambda tx: tx.wake(deliveries.TOPIC)).result()
+        wms.store.database.submit_write(lambda tx: tx.wake(backlog.TOPIC)).result()
         if woken.acquire(timeout=0.1):
             while woken.acquire(timeout=0.1):
                 pass

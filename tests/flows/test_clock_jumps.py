@@ -14,7 +14,7 @@ from dockbell.actions.clock_jump import follow
 from dockbell.actions.retention import Retention
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND, SystemClock
 from dockbell.domain.delivery import Answered
-from dockbell.store import clock_jump, deliveries, events
+from dockbell.store import backlog, clock_jump, deliveries, events
 from dockbell.store import failing as failing_store
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.postgres import PostgresDatabase
@@ -144,7 +144,7 @@ async def test_r9_workers_look_again_when_the_clock_has_followed(store: Database
     def hear() -> None:
         loop.call_soon_threadsafe(heard.put_nowait, clock.behind())
 
-    store.listen(deliveries.TOPIC, hear)
+    store.listen(backlog.TOPIC, hear)
     clock.wall += jump
     await on_a_node(store, clock)
     async with asyncio.timeout(10):

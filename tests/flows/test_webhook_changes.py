@@ -1,13 +1,16 @@
 """What people do to webhooks and deliveries while events come in."""
 
 import asyncio
+import json
+import threading
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dockbell.actions import audit, deliveries
+from dockbell.actions import audit, bulk, deliveries
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Accepted
 from dockbell.actions.test_event import send_test_event
@@ -15,10 +18,11 @@ from dockbell.clock import HOUR, MINUTE, SECOND
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound
-from dockbell.store import delivery_log, webhooks
+from dockbell.store import backlog, delivery_log, webhooks
 from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
 from tests.support.node import FJORD, TEA, Node, a_node, a_webhook, an_event
+from tests.support.rows import put_deliveries, write
 
 TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
 
@@ -324,6 +328,61 @@ async def test_a_test_that_fails_is_not_tried_again(database: Database, tmp_path
         assert result["status"] == "failed"
         assert result["attemptList"][0]["responseBody"] == "no such order"
         assert not await node.to_next_attempt()
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, None], ids=["disabled", "deleted"])
+async def test_a_large_backlog_follows_its_webhook_part_by_part(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None
+):
+    """In one transaction hundreds of thousands would keep every publisher waiting."""
+    monkeypatch.setattr(backlog, "AT_ONCE", 2)
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook().webhook["id"]
+        put_deliveries(database, webhook, range(10, 17), due_at=node.clock.now() + HOUR)
+
+        def states() -> Counter[str]:
+            return Counter(row["status"] for row in node.rows("SELECT status FROM deliveries"))
+
+        if change is None:
+            assert await node.delete_webhook(webhook) == 7
+        else:
+            await node.change_webhook(webhook, **change)
+        follows = "cancelled" if change is None else "held"
+        assert states() == {"pending": 5, follows: 2}
+        await node.passing(lambda: "pending" not in states())
+        assert states() == {follows: 7}
+        assert node.sender.requests == []
+        if change is not None:
+            await node.change_webhook(webhook, enabled=True)
+            await node.passing(lambda: set(states()) == {"delivered"})
+            order = [int(json.loads(request.body)["webhookEventId"]) for request in node.sender.requests]
+            assert order == sorted(order)
+
+
+async def test_what_a_run_resends_while_its_webhook_is_enabled_is_sent(database: Database, tmp_path: Path):
+    """The run saw the webhook disabled, and whoever enabled it did not see what the run had held."""
+    if database.dialect != "postgres":
+        pytest.skip("SQLite has one writer")
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(enabled=False).webhook["id"]
+        put_deliveries(database, webhook, [1, 2])
+        write(database, lambda tx: tx.run("UPDATE deliveries SET status = 'failed', ended_at = 1"))
+        run = write(database, lambda tx: bulk.begin(tx, SYSTEM, "resend", now=node.clock.now(), webhook_id=webhook))
+        done, go_on = threading.Event(), threading.Event()
+
+        def a_batch(tx: Transaction) -> None:
+            bulk.next_batch(tx, run["id"], now=node.clock.now(), batch=1)
+            done.set()
+            assert go_on.wait(10)
+
+        running = database.submit_write(a_batch)
+        await node.until(done.is_set)
+        await node.change_webhook(webhook, enabled=True)  # commits while the batch has not
+        go_on.set()
+        await asyncio.wrap_future(running)
+        await node.passing(
+            lambda: [row["status"] for row in node.rows("SELECT status FROM deliveries")] == ["delivered"] * 2
+        )
 
 
 async def test_a_test_that_meets_410_does_not_switch_the_webhook_off(database: Database, tmp_path: Path):

@@ -164,3 +164,29 @@ def the_delivery(database: Database, event_id: int, webhook_id: int = 1) -> Row:
 
 def the_attempts(database: Database, event_id: int, webhook_id: int = 1) -> list[Row]:
     return list(read(database, lambda tx: delivery_log.attempts_of(tx, event_id, webhook_id)))
+
+
+def with_states(database: Database) -> None:
+    """One delivery of webhook 1 in each state, event ids 10 to 15; webhook 2 has the same."""
+    for webhook_id in (1, 2):
+        put_deliveries(database, webhook_id, range(10, 16))
+    states = ("pending", "sending", "delivered", "failed", "held", "cancelled")
+    for event_id, status in zip(range(10, 16), states, strict=True):
+        write(
+            database,
+            lambda tx, event_id=event_id, status=status: tx.run(
+                "UPDATE deliveries SET status = :status WHERE event_id = :event_id", status=status, event_id=event_id
+            ),
+        )
+
+
+def states(database: Database, webhook_id: int) -> list[str]:
+    return [
+        row["status"]
+        for row in rows_of(
+            database, "SELECT status FROM deliveries WHERE webhook_id = :w ORDER BY event_id", w=webhook_id
+        )
+    ]
+
+
+UNTOUCHED = ["pending", "sending", "delivered", "failed", "held", "cancelled"]

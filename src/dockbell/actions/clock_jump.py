@@ -11,9 +11,9 @@ import asyncio
 import structlog
 
 from dockbell.clock import SECOND, SystemClock
+from dockbell.store.backlog import TOPIC
 from dockbell.store.clock_jump import move
 from dockbell.store.database import Database, Transaction
-from dockbell.store.deliveries import TOPIC
 
 log = structlog.get_logger()
 JUMP = 2 * SECOND

@@ -14,7 +14,7 @@ from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import Conflict, DockbellError, StorageFull, Unavailable
-from dockbell.store import counters, deliveries, events
+from dockbell.store import backlog, counters, deliveries, events
 from dockbell.store.database import Transaction
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
@@ -163,7 +163,7 @@ def _write_events(tx: Transaction, commit: Commit, node: int) -> None:
         leases = [lease for lease in leases if lease.event_id in stored]
     deliveries.insert(tx, waiting, leases=leases, node=node)
     if waiting:
-        tx.wake(deliveries.TOPIC)
+        tx.wake(backlog.TOPIC)
     if len(stored) < len(rows):  # a repeat may be of an event of this very commit: its deliveries count
         sources = [new for request in commit.requests for new in request.events]
         for row, new in zip(rows, sources, strict=True):

@@ -24,7 +24,7 @@ from dockbell.domain.limits import parse_moment
 from dockbell.domain.permissions import Actor, no_such_goods_owner
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import Conflict, InvalidInput, Problem
-from dockbell.store import deliveries, events
+from dockbell.store import backlog, deliveries, events
 from dockbell.store.database import Transaction
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ class Publisher:
         wanted = matching(new, state)
         deliveries.insert(tx, [(row.id, webhook.id, new.goods_owner_id, now) for webhook in wanted])
         if wanted:
-            tx.wake(deliveries.TOPIC)
+            tx.wake(backlog.TOPIC)
         return Accepted(row.id, len(wanted))
 
     def row(self, event: NewEvent, *, now: Moment, test_of: int | None = None) -> events.EventRow:

@@ -17,7 +17,7 @@ from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import deliveries, delivery_log, failing, webhooks
+from dockbell.store import backlog, delivery_log, failing, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
 
@@ -118,11 +118,10 @@ class Webhooks:
         )  # fmt: skip
         if settings["goodsOwnerIds"] != before["goodsOwnerIds"]:
             _end_for_removed(tx, actor, webhook_id, now=now)
-        if bool(row["enabled"]) and not settings["enabled"]:
-            delivery_log.hold_all(tx, webhook_id)
-        elif settings["enabled"] and not row["enabled"]:
+        if settings["enabled"] and not row["enabled"]:
             failing.forget_failing(tx, webhook_id)
-            delivery_log.release_all(tx, webhook_id, now=now)
+        if settings["enabled"] != bool(row["enabled"]):
+            backlog.follow(tx, webhook_id, now=now)
         return Saved(self.view(_must_find(tx, webhook_id)))
 
     def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
@@ -134,7 +133,9 @@ class Webhooks:
             created_at=row["created_at"], disabled_reason="It was deleted.", now=now, deleted_at=now,
             noted="webhook.deleted", before=row,
         )  # fmt: skip
-        return delivery_log.cancel_all(tx, webhook_id, now=now)
+        waiting = backlog.of_webhook(tx, webhook_id)
+        backlog.follow(tx, webhook_id, now=now)
+        return waiting
 
     def rotate_secret(
         self, tx: Transaction, actor: Actor, webhook_id: int, *, overlap_h: float | None, own: str | None, now: Moment
@@ -198,7 +199,7 @@ class Webhooks:
             tx, actor, webhook_id, row["version"] + 1, settings, self._secrets_of(row),
             created_at=row["created_at"], disabled_reason=reason, now=now, noted="webhook.disabled", before=row,
         )  # fmt: skip
-        delivery_log.hold_all(tx, webhook_id)
+        backlog.follow(tx, webhook_id, now=now)
 
     def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         actor.need("read")
@@ -370,7 +371,7 @@ def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def _end_for_removed(tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> None:
     """What waits for goods owners that the webhook serves no more ends: it must not go to others' receivers."""
-    for owner, count in sorted(Counter(deliveries.cancel_not_served(tx, webhook_id, now=now)).items()):
+    for owner, count in sorted(Counter(backlog.cancel_not_served(tx, webhook_id, now=now)).items()):
         # Each goods owner may read of their own deliveries, and of nobody else's.
         audit.note(
             tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],

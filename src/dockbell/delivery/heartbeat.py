@@ -1,9 +1,11 @@
-"""The heartbeat of a node: keeps the leases of its attempts, takes over those that ran out, tells that the node lives.
+"""The heartbeat of a node: keeps the leases of its attempts, takes over those that ran out, tells that the node lives. Each few
+seconds it goes on with what somebody has to do and nobody waits for.
 
 Leases are looked at every second, so that the work of a node that died goes on within its lease and two seconds.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
 
@@ -12,7 +14,7 @@ from dockbell.actions.commit import Job
 from dockbell.clock import SECOND, Clock, Moment, Reading
 from dockbell.delivery.gates import Gates
 from dockbell.errors import Unavailable
-from dockbell.store import deliveries, people
+from dockbell.store import backlog, deliveries, people
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Lease
 
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 LEASE_MARGIN = 10 * SECOND
 BEAT_S = 1.0
 ROUND_S = 5.0
+CATCH_UP_S = 1.0
 HANGS_S = 20.0
 """What a beat writes takes milliseconds, and seconds behind a long write."""
 Key = tuple[int, int, int]
@@ -110,6 +113,16 @@ class Heartbeat:
             await self._gates.write(self._database)
             await statistics.roll_up(self._database, now=at.now)
             await bulk.take_up(self._database, self._clock)
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Let what was left behind by a change of its webhook follow it, a second at a time: leases are to be looked at again."""
+        until = self._clock.monotonic() + CATCH_UP_S
+        for webhook in await self._database.read(backlog.left_behind):
+            changed = backlog.AT_ONCE
+            while changed == backlog.AT_ONCE and self._clock.monotonic() < until:
+                following = partial(backlog.follow, webhook_id=webhook, now=self._clock.now())
+                changed = await self._database.write(following)
 
     def _look_at_leases(
         self, tx: Transaction, ours: dict[Key, Lease], *, known_until: Reading, is_round: bool

@@ -31,7 +31,7 @@ from dockbell.domain.event import Event
 from dockbell.domain.shares import Shares
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import Unavailable
-from dockbell.store import deliveries
+from dockbell.store import backlog
 from dockbell.store.database import Database
 from dockbell.store.deliveries import Closing, Lease
 
@@ -199,7 +199,7 @@ class Worker:
     async def run(self) -> None:
         """Claim what is due until stopped, and keep the leases of what is in flight then until it has ended."""
         self._loop = asyncio.get_running_loop()
-        self._database.listen(deliveries.TOPIC, self._woken)
+        self._database.listen(backlog.TOPIC, self._woken)
         beating = asyncio.create_task(self._heartbeat.run())
         try:
             while not self._stopping:

@@ -11,11 +11,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from dockbell.clock import Moment
-from dockbell.store import counters, webhook_hours
+from dockbell.store import backlog, counters, webhook_hours
 from dockbell.store.database import Transaction
 from dockbell.store.webhook_hours import COUNTED_TO
-
-TOPIC = "deliveries"
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -128,7 +126,7 @@ def claim_due(
     """Lease the deliveries of one webhook that are due, oldest first, never more than its cap and `ahead` of it together."""
     webhook = tx.one(
         """
-        SELECT w.enabled, w.deleted_at, w.max_concurrency FROM webhooks w
+        SELECT w.enabled, w.max_concurrency FROM webhooks w
          WHERE w.id = :webhook_id /*pg FOR UPDATE SKIP LOCKED */
         """,
         webhook_id=webhook_id,
@@ -136,15 +134,7 @@ def claim_due(
     if webhook is None:
         return []
     if not webhook["enabled"]:  # deliveries that were accepted in the moment the webhook was disabled or deleted
-        tx.run(
-            """
-            UPDATE deliveries SET status = :status, ended_at = :ended_at
-             WHERE webhook_id = :webhook_id AND status = 'pending'
-            """,
-            webhook_id=webhook_id,
-            status="held" if webhook["deleted_at"] is None else "cancelled",
-            ended_at=None if webhook["deleted_at"] is None else now,
-        )
+        backlog.follow(tx, webhook_id, now=now)
         return []
     busy = tx.one(
         "SELECT count(*) AS n FROM deliveries d WHERE d.webhook_id = :webhook_id AND d.status = 'sending'",
@@ -351,7 +341,7 @@ def rescue(tx: Transaction, *, now: Moment, leased_until: Moment | None = None, 
         ],
     )
     if lost:
-        tx.wake(TOPIC)
+        tx.wake(backlog.TOPIC)
     return len(lost)
 
 
@@ -372,24 +362,7 @@ def release(tx: Transaction, unused: Sequence[tuple[Lease, Moment]]) -> None:
         """,
         rows=[(lease.event_id, lease.webhook_id, lease.lease_no, due_at) for lease, due_at in unused],
     )
-    tx.wake(TOPIC)
-
-
-def cancel_not_served(tx: Transaction, webhook_id: int, *, now: Moment) -> list[int]:
-    """End what waits for goods owners that the webhook, as it is saved now, does not serve; whose each of them was."""
-    rows = tx.all(
-        """
-        UPDATE deliveries SET status = 'cancelled', ended_at = :now, last_code = 'goods_owner_removed'
-         WHERE webhook_id = :webhook_id AND status IN ('pending', 'held')
-           AND goods_owner_id NOT IN (
-                 SELECT g.goods_owner_id FROM webhook_goods_owners g WHERE g.webhook_id = :webhook_id)
-           AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = :webhook_id AND w.all_goods_owners = 1)
-        RETURNING goods_owner_id
-        """,
-        webhook_id=webhook_id,
-        now=now,
-    )
-    return [int(row["goods_owner_id"]) for row in rows]
+    tx.wake(backlog.TOPIC)
 
 
 def webhooks_of_event(tx: Transaction, event_id: int) -> list[int]:

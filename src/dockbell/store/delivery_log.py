@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dockbell.clock import Moment
+from dockbell.store.backlog import TOPIC
 from dockbell.store.database import Row, Transaction
-from dockbell.store.deliveries import TOPIC
 from dockbell.store.objects import Sought
 
 FOR_PAGE = """
@@ -343,36 +343,6 @@ def cancel(tx: Transaction, event_id: int, webhook_id: int, *, now: Moment) -> b
             now=now,
         )
         == 1
-    )
-
-
-def hold_all(tx: Transaction, webhook_id: int) -> int:
-    """Keep what waits for a webhook that was disabled."""
-    return tx.run(
-        "UPDATE deliveries SET status = 'held' WHERE webhook_id = :webhook_id AND status = 'pending'",
-        webhook_id=webhook_id,
-    )
-
-
-def release_all(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
-    """What was held for a webhook is due at once."""
-    tx.wake(TOPIC)
-    return tx.run(
-        "UPDATE deliveries SET status = 'pending', due_at = :now WHERE webhook_id = :webhook_id AND status = 'held'",
-        webhook_id=webhook_id,
-        now=now,
-    )
-
-
-def cancel_all(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
-    """End what waits for a webhook that was deleted."""
-    return tx.run(
-        """
-        UPDATE deliveries SET status = 'cancelled', ended_at = :now
-         WHERE webhook_id = :webhook_id AND status IN ('pending', 'held')
-        """,
-        webhook_id=webhook_id,
-        now=now,
     )
 
 
