@@ -1,10 +1,12 @@
 """The key ring: keys change while programs run, and an old one may go when nothing needs it."""
 
+import base64
 import contextlib
 import errno
 import json
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from dockbell.actions.doctor import examine
 from dockbell.clock import SystemClock
 from dockbell.domain.findings import Installation
 from dockbell.errors import ConfigError
-from dockbell.store.database import Database
+from dockbell.store.database import Database, Transaction
 from dockbell.store.vault import Vault, add_key, id_of, open_vault, read_ring, rows_by_key
 from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, write
 
@@ -335,3 +337,26 @@ def test_s2_a_first_start_makes_the_key_where_a_file_has_only_one_name(
     assert asked
     assert len(read_ring(key_file)) == 1
     assert list(key_file.parent.glob(f"{key_file.name}*")) == [key_file]
+
+
+def test_two_nodes_may_start_for_the_first_time_at_once(
+    database: Database, open_again: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if database.dialect != "postgres":
+        pytest.skip("one node serves a SQLite file")
+    both, real, of_thread = threading.Barrier(2, timeout=2), Vault._mark, threading.local()
+
+    def mark(vault: Vault, tx: Transaction, name: str, text: str) -> None:
+        """Both have seen that there is no mark, unless one waits for the other before it looks."""
+        if not hasattr(of_thread, "met"):
+            of_thread.met = True
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait()
+        real(vault, tx, name, text)
+
+    monkeypatch.setattr(Vault, "_mark", mark)
+    key = base64.b64encode(os.urandom(32)).decode()
+    with ThreadPoolExecutor(2) as threads:
+        starting = [threads.submit(open_vault, tmp_path / "none", each, given=key) for each in (database, open_again())]
+        fingerprints = {each.result(20).fingerprint("secret") for each in starting}
+    assert len(fingerprints) == 1

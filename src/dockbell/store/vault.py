@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dockbell.errors import ConfigError
+from dockbell.store import counters
 from dockbell.store.database import Database, Transaction
 from dockbell.store.whole_file import give_name, make_folder, sync_folder
 
@@ -79,6 +80,7 @@ class Vault:
 
         A key that no row needs any more may be gone.
         """
+        counters.locked(tx, counters.WEBHOOKS_CHANGED)  # two nodes that start at once would both make the first marks
         marks, foreign = need_keys_of_rows(tx, set(self._keys))
         for key_id, sealed in marks.items():
             if key_id in self._keys:
