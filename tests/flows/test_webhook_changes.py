@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dockbell.actions import audit, bulk, deliveries
+from dockbell.actions import audit, bulk, deliveries, event_types
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Accepted
 from dockbell.actions.test_event import send_test_event
@@ -383,6 +383,42 @@ async def test_what_a_run_resends_while_its_webhook_is_enabled_is_sent(database:
         await node.passing(
             lambda: [row["status"] for row in node.rows("SELECT status FROM deliveries")] == ["delivered"] * 2
         )
+
+
+GATE_OPENED = {
+    "key": "gate.opened", "name": "Gate opened", "family": "Gate", "firesWhen": "a gate opens", "idField": "gateId",
+    "schema": {"type": "object"}, "example": {},
+}  # fmt: skip
+
+
+async def test_an_event_type_is_not_deleted_under_a_webhook_that_is_being_made_for_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if database.dialect != "postgres":
+        pytest.skip("SQLite has one writer")
+    async with a_node(database, tmp_path) as node:
+        now = node.clock.now()
+        write(database, lambda tx: event_types.create(tx, SYSTEM, node.index, GATE_OPENED, now=now))
+        await node.index.refresh(database)
+        judged, go_on, checked = threading.Event(), threading.Event(), node.webhooks._checked
+
+        def checked_late(*what: Any, **more: Any) -> Any:
+            found = checked(*what, **more)
+            judged.set()
+            assert go_on.wait(10)
+            return found
+
+        monkeypatch.setattr(node.webhooks, "_checked", checked_late)
+        document = a_webhook(eventType="gate.opened")
+        making = database.submit_write(lambda tx: node.webhooks.create(tx, SYSTEM, document, now=now))
+        await node.until(judged.is_set)
+        deleting = database.submit_write(lambda tx: event_types.delete(tx, SYSTEM, node.index, "gate.opened", now=now))
+        waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        await node.until(lambda: deleting.done() or node.rows(waiting))
+        go_on.set()
+        await asyncio.wrap_future(making)
+        with pytest.raises(Conflict, match="Webhooks are for this event type"):
+            await asyncio.wrap_future(deleting)
 
 
 async def test_a_test_that_meets_410_does_not_switch_the_webhook_off(database: Database, tmp_path: Path):

@@ -17,7 +17,7 @@ from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import backlog, delivery_log, failing, webhooks
+from dockbell.store import backlog, counters, delivery_log, failing, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
 
@@ -56,7 +56,7 @@ class Webhooks:
         noted: str = "webhook.created",
         disabled_reason: str | None = None,
     ) -> Saved:
-        settings, secrets = self._checked(actor, document, self._index.fresh_catalog(tx), stored={})
+        settings, secrets = self._checked(actor, document, self._pinned_catalog(tx), stored={})
         self._need_room(tx, settings)
         webhook_id = webhooks.next_id(tx)
         self._save(
@@ -91,7 +91,7 @@ class Webhooks:
             raise Conflict(
                 "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
             )
-        state = self._index.fresh_catalog(tx)
+        state = self._pinned_catalog(tx)
         stored = self._secrets_of(row)
         before = json.loads(row["settings"])
         document = {**before, **patch}
@@ -150,7 +150,7 @@ class Webhooks:
         fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
         checked_settings(
             {**settings, "signingSecret": fresh},
-            state=self._index.fresh_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
+            state=self._pinned_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
         )  # fmt: skip
         until = now + (OVERLAP if overlap_h is None else int(overlap_h * HOUR))
         old = [
@@ -254,6 +254,11 @@ class Webhooks:
         except InvalidInput as refused:
             return [f"Nothing can be sent: {refused.message}"]
         return warnings_for(url, has_credentials)
+
+    def _pinned_catalog(self, tx: Transaction) -> State:
+        """As the webhook is judged by it, and as it stays until the webhook is saved: no type is deleted under it."""
+        counters.pinned(tx, counters.CATALOG_CHANGED)
+        return self._index.fresh_catalog(tx)
 
     def _need_room(self, tx: Transaction, settings: Mapping[str, Any]) -> None:
         """One goods owner's webhooks are matched with each of its events: a thousand of them would slow down everyone."""
