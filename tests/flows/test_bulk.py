@@ -10,9 +10,11 @@ import pytest
 
 from dockbell.actions import bulk
 from dockbell.actions import deliveries as log
+from dockbell.clock import HOUR
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import Actor
 from dockbell.errors import NotAllowed, NotFound
+from dockbell.testing.clock import ManualClock
 from tests.support.browser_like import Browser, a_browser
 from tests.support.node import a_node
 from tests.support.parts import a_server
@@ -216,6 +218,22 @@ def test_the_operators_deliveries_are_left_out_and_cannot_be_ticked(store):
     run = write(store, lambda tx: bulk.begin(tx, ADMIN, "cancel", now=NOW))
     assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
     assert by_status(store) == {"cancelled": 42}
+
+
+async def test_a_run_reaches_what_was_accepted_after_the_clock_was_set_back(tmp_path, database):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock, script=[Answered(500)]) as node:
+        webhook = node.make_webhook(retryPolicy={"name": "none"}).webhook["id"]
+        await node.publish()
+        await node.rest()
+        clock.jump(-HOUR)
+        await node.publish()
+        await node.rest()
+        run = write(database, lambda tx: bulk.begin(tx, ADMIN, "resend", now=clock.now(), webhook_id=webhook))
+        await node.publish()  # by its id still ahead of the clock, and no part of the run
+        await node.rest()
+        write(database, lambda tx: bulk.next_batch(tx, run["id"], now=clock.now()))
+        assert read(database, lambda tx: bulk.get(tx, ADMIN, run["id"]))["changed"] == 2
 
 
 async def test_a_worker_takes_up_a_run_that_its_node_left(tmp_path, database):

@@ -18,10 +18,9 @@ import structlog
 
 from dockbell.actions import audit, deliveries
 from dockbell.clock import SECOND, Clock, Moment, to_text
-from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
-from dockbell.store import delivery_log
+from dockbell.store import delivery_log, events
 from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.objects import Sought
 
@@ -67,7 +66,8 @@ def begin(
         raise InvalidInput([Problem("run", "run", "Begin from the page that says how many deliveries it would be.")])
     chosen, before = deliveries.search_of(actor, **filters)
     chosen["own_of"] = deliveries.own_of(actor)
-    before = min(before, (first_id_at(now + 1000), 0))
+    # Not what the clock says: after it was set back, ids go on from where they were.
+    before = min(before, (events.newest_id(tx) + 1, 0))
     shown: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     if ticked is not None:
         if not 0 < len(ticked) <= MOST_TICKED:
