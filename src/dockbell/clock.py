@@ -14,6 +14,8 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+FURTHEST_AHEAD = MINUTE
+"""Nodes' clocks may differ by so much. What is said to be still later was noted by a clock that was wrong."""
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

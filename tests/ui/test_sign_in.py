@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dockbell.actions import sign_in, users
-from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import NotSignedIn, TooMuch, Unavailable
 from dockbell.store.database import Transaction
@@ -315,6 +315,16 @@ async def test_guesses_of_the_old_password_are_counted_as_those_of_signing_in(tm
         assert await sign_in_as(Browser(app), password="another long password") == 200
 
 
+async def test_nobody_is_locked_out_for_as_long_as_a_clock_was_ahead(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        now = server.parts.clock.now()
+        # Never five in a quarter of an hour.
+        for moment in (now + DAY, now, now + HOUR, now + 2 * HOUR, now + 3 * HOUR):
+            assert await sign_in_as(Browser(at(server, ManualClock(moment))), password="wrong password") == 401
+        assert await sign_in_as(Browser(at(server, ManualClock(now + 5 * HOUR)))) == 200
+
+
 # Sessions.
 
 
@@ -334,6 +344,28 @@ async def test_a_session_ends_after_half_an_hour_without_a_page_and_after_twelve
         await browser.get(HOME)
         assert browser.where.startswith("/sign-in")
         assert clock.now() - server.parts.clock.now() > 12 * HOUR
+
+
+async def test_a_session_of_a_clock_that_was_ahead_ends_when_it_comes_back(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await with_anna(server)
+        now = server.parts.clock.now()
+
+        async def begun_at(moment: int) -> Browser:
+            browser = Browser(at(server, ManualClock(moment)))
+            assert await sign_in_as(browser) == 200
+            return browser
+
+        async def is_in(browser: Browser, moment: int) -> bool:
+            later = Browser(at(server, ManualClock(moment)), browser.cookies["dockbell"])
+            await later.get(HOME)
+            return later.where == HOME
+
+        ahead = await begun_at(now + 30 * DAY)
+        assert not await is_in(ahead, now + 20 * DAY)
+        another_node = await begun_at(now + MINUTE // 2)  # forgets what lies ahead
+        assert await is_in(another_node, now)
+        assert not await is_in(ahead, now + 30 * DAY)
 
 
 async def test_signing_out_ends_the_session_for_whoever_kept_the_cookie(tmp_path, database):

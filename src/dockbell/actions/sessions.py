@@ -1,7 +1,7 @@
 """Sessions: what a browser holds, and which user's actor it stands for.
 
 The browser holds 256 random bits; the database only their SHA-256. A session ends after half an hour without a
-page, and after twelve hours in any case.
+page, after twelve hours in any case, and when a clock that was ahead as it was used comes back.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import secrets
 from dataclasses import dataclass
 
-from dockbell.clock import HOUR, MINUTE, Moment
+from dockbell.clock import FURTHEST_AHEAD, HOUR, MINUTE, Moment
 from dockbell.domain.permissions import SCOPES_OF_ROLE, Actor, Role
 from dockbell.store import users
 from dockbell.store.database import Row, Transaction
@@ -43,7 +43,7 @@ class SignedIn:
 def begin(tx: Transaction, user_id: int, *, address: str, browser: str, now: Moment) -> str:
     """A new session; what the browser shall hold."""
     held = secrets.token_urlsafe(32)
-    users.forget_old_sessions(tx, used_before=now - IDLE, begun_before=now - LONGEST)
+    users.forget_old_sessions(tx, used_before=now - IDLE, begun_before=now - LONGEST, ahead_of=now + FURTHEST_AHEAD)
     users.insert_session(tx, digest=digest(held), user_id=user_id, address=address, browser=browser[:200], now=now)
     return held
 
@@ -53,7 +53,7 @@ def who_holds(tx: Transaction, held: str, *, address: str, now: Moment) -> Signe
     row = users.session(tx, digest(held))
     if row is None or row["deactivated_at"] is not None:
         return None
-    if now - row["used_at"] > IDLE or now - row["signed_in_at"] > LONGEST:
+    if not (lasts(row["used_at"], IDLE, now) and lasts(row["signed_in_at"], LONGEST, now)):
         return None
     return SignedIn(
         user_id=row["user_id"],
@@ -66,6 +66,11 @@ def who_holds(tx: Transaction, held: str, *, address: str, now: Moment) -> Signe
         csrf=hmac.digest(held.encode(), b"form", "sha256").hex(),
         is_due=now - row["used_at"] > NOTED_EVERY,
     )
+
+
+def lasts(since: Moment, span: int, now: Moment) -> bool:
+    """Whether no more than `span` has passed. Of a time that is to come nobody knows how long ago it was."""
+    return since - FURTHEST_AHEAD <= now <= since + span
 
 
 def actor_of(row: Row, address: str) -> Actor:

@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from dockbell.actions import audit, sessions
-from dockbell.clock import DAY, MINUTE, SECOND, Moment, to_text
+from dockbell.clock import DAY, FURTHEST_AHEAD, MINUTE, SECOND, Moment, to_text
 from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
@@ -106,13 +106,9 @@ def _book(tx: Transaction, email: str, address: str, now: Moment) -> tuple[_Try,
     email = email.strip().lower()
     place = _place(address)
     counters.locked(tx, counters.USER_ID)  # on PostgreSQL tries run side by side: each must see those before it
-    tried = _Try(
-        f"account {email[:300]} {place}",
-        f"address {place}",
-        # Of one address no two tries have the same moment: each can be taken back by itself.
-        max(now, users.last_failed_sign_in(tx, f"address {place}") + 1),
-        address,
-    )
+    # Of one address no two tries have the same moment: each can be taken back by itself.
+    at = max(now, _failures(tx, f"address {place}", now)[1] + 1)
+    tried = _Try(f"account {email[:300]} {place}", f"address {place}", at, address)
     _unless_locked(tx, tried, now)
     users.failed_sign_in(tx, [tried.account, tried.address], now=tried.at)
     return tried, users.find_by_email(tx, email)
@@ -139,16 +135,21 @@ def _note_failure(tx: Transaction, tried: _Try, row: Row | None, now: Moment) ->
     about = "user/unknown" if row is None else f"user/{row['id']}"
     stranger = Actor("stranger", "not signed in", frozenset(), frozenset(), "user", tried.client)
     audit.note(tx, stranger, "user.sign-in-failed", about, now=now)
-    if users.failed_sign_ins(tx, tried.account, since=now - WATCHED) >= MOST_FAILURES:
+    if _failures(tx, tried.account, now)[0] >= MOST_FAILURES:
         audit.note(tx, stranger, "user.locked", about, now=now)
 
 
+def _failures(tx: Transaction, who: str, now: Moment) -> tuple[int, Moment]:
+    """How many there were lately, and when the last was."""
+    return users.failed_sign_ins(tx, who, since=now - WATCHED, until=now + FURTHEST_AHEAD)
+
+
 def _unless_locked(tx: Transaction, tried: _Try, now: Moment) -> None:
-    failures = users.failed_sign_ins(tx, tried.account, since=now - WATCHED)
-    of_address = users.failed_sign_ins(tx, tried.address, since=now - WATCHED)
-    if failures < MOST_FAILURES and of_address < MOST_FAILURES_OF_ADDRESS:
-        return
-    last = users.last_failed_sign_in(tx, tried.account if failures >= MOST_FAILURES else tried.address)
+    failures, last = _failures(tx, tried.account, now)
+    if failures < MOST_FAILURES:
+        of_address, last = _failures(tx, tried.address, now)
+        if of_address < MOST_FAILURES_OF_ADDRESS:
+            return
     lock_s = min(LONGEST_LOCK_S, FIRST_LOCK_S * 2 ** max(0, failures - MOST_FAILURES))
     left_s = (last + lock_s * SECOND - now) // SECOND + 1
     if left_s > 0:

@@ -104,7 +104,7 @@ def end_sessions(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) ->
 
 
 def view(tx: Transaction, row: Row, *, now: Moment) -> dict[str, Any]:
-    alive = [s for s in users.sessions_of(tx, row["id"]) if now - s["used_at"] <= sessions.IDLE]
+    alive = [s for s in users.sessions_of(tx, row["id"]) if sessions.lasts(s["used_at"], sessions.IDLE, now)]
     return {
         "id": row["id"],
         **_noted(row),

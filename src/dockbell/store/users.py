@@ -112,11 +112,15 @@ def end_sessions_of(tx: Transaction, user_id: int, *, but: str = "") -> int:
     return tx.run("DELETE FROM sessions WHERE user_id = :user_id AND digest <> :but", user_id=user_id, but=but)
 
 
-def forget_old_sessions(tx: Transaction, *, used_before: Moment, begun_before: Moment) -> None:
+def forget_old_sessions(tx: Transaction, *, used_before: Moment, begun_before: Moment, ahead_of: Moment) -> None:
     tx.run(
-        "DELETE FROM sessions WHERE used_at < :used_before OR created_at < :begun_before",
+        """
+        DELETE FROM sessions
+         WHERE used_at < :used_before OR created_at < :begun_before OR used_at > :ahead_of OR created_at > :ahead_of
+        """,
         used_before=used_before,
         begun_before=begun_before,
+        ahead_of=ahead_of,
     )
 
 
@@ -160,15 +164,16 @@ def failed_sign_in(tx: Transaction, counted: list[str], *, now: Moment) -> None:
     )
 
 
-def failed_sign_ins(tx: Transaction, who: str, *, since: Moment) -> int:
-    row = tx.one("SELECT count(*) AS n FROM failed_sign_ins WHERE who = :who AND at > :since", who=who, since=since)
+def failed_sign_ins(tx: Transaction, who: str, *, since: Moment, until: Moment) -> tuple[int, Moment]:
+    """How many there were after `since`, and when the last of them was."""
+    row = tx.one(
+        "SELECT count(*) AS n, max(at) AS last FROM failed_sign_ins WHERE who = :who AND at > :since AND at <= :until",
+        who=who,
+        since=since,
+        until=until,
+    )
     assert row is not None
-    return int(row["n"])
-
-
-def last_failed_sign_in(tx: Transaction, who: str) -> Moment:
-    row = tx.one("SELECT max(at) AS at FROM failed_sign_ins WHERE who = :who", who=who)
-    return int(row["at"] or 0) if row else 0
+    return int(row["n"]), int(row["last"] or 0)
 
 
 def forget_failed_sign_ins(tx: Transaction, *, who: str = "", before: Moment = 0) -> None:
