@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from dockbell.actions import webhook_file
 from dockbell.clock import HOUR
 from dockbell.store import breakers, deliveries
 from dockbell.store.database import Transaction
@@ -238,6 +239,41 @@ async def test_an_export_holds_no_secret_and_can_be_imported_again(tmp_path, dat
         assert not copy["enabled"]
         assert {**copy["filters"]} == made["filters"]
         assert copy["headers"][1] == made["headers"][1]
+
+
+async def test_an_export_of_all_has_all_that_the_visitor_may_see(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(webhook_file, "A_PAGE", 2)
+    async with a_server(database, tmp_path) as server:
+        for name in "abcde":
+            await server.make_webhook(name=name, goodsOwnerIds=[FJORD if name == "c" else TEA])
+        for browser, names in ((admin(server), "abcde"), (of_tea(server), "abde")):
+            document = json.loads((await browser.get(f"{LIST}/export")).body)
+            assert "".join(entry["name"] for entry in document["webhooks"]) == names
+
+
+async def test_more_ticked_webhooks_than_one_import_takes_are_exported(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(webhook_file, "MOST_ENTRIES", 2)
+    async with a_server(database, tmp_path) as server:
+        made = [await server.make_webhook(name=name) for name in "abc"]
+        browser = admin(server)
+        document = await export_of(server, browser, *(("webhook", str(each["id"])) for each in made))
+        assert [entry["name"] for entry in document["webhooks"]] == ["a", "b", "c"]
+        await browser.get(f"{LIST}/import")
+        assert (await browser.submit(f"{LIST}/import", {"document": json.dumps(document)})).status == 422
+        assert "3 entries are too many at once" in browser.words
+        assert "Import them in parts." in browser.words
+        for part in (document["webhooks"][:2], document["webhooks"][2:]):
+            await browser.get(f"{LIST}/import")
+            await browser.submit(f"{LIST}/import", {"document": json.dumps(part)})
+            assert f"{len(part)} webhooks were imported" in browser.words
+
+
+async def test_a_file_too_large_for_one_import_is_refused_with_what_to_do(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(f"{LIST}/import")
+        assert (await browser.submit(f"{LIST}/import", {"document": "x" * 262_144})).status == 413
+        assert "import it in parts" in browser.words
 
 
 async def test_one_wrong_entry_keeps_all_out_unless_the_right_ones_are_wished(tmp_path, database):

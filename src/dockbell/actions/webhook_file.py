@@ -1,6 +1,6 @@
 """Webhooks as a file: out without their secrets, in by the same rules as over the API, disabled until enabled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dockbell.actions.webhook_input import WebhookInput
@@ -10,18 +10,27 @@ from dockbell.domain.permissions import Actor
 from dockbell.errors import DockbellError, InvalidInput, Problem
 from dockbell.store.database import Transaction
 
+A_PAGE = 500
 MOST_ENTRIES = 500
+"""Of an import, which is one transaction: more would keep all other writers waiting."""
 IMPORTED = "It was imported. Check it, then enable it."
 _FIELDS = tuple(field.alias or name for name, field in WebhookInput.model_fields.items() if name != "signing_secret")
 
 
 def export(tx: Transaction, actor: Actor, store: Webhooks, webhook_ids: Sequence[int] | None = None) -> dict[str, Any]:
-    """Those webhooks, or all that the actor may see, as a document that `import_all` takes."""
+    """Those webhooks, or all that the actor may see, as a document that `import_all` takes, if need be in parts."""
     if webhook_ids is None:
-        shown = store.page(tx, actor, limit=MOST_ENTRIES)
+        shown = list(_all(tx, actor, store))
     else:
-        shown = [store.get(tx, actor, webhook_id) for webhook_id in webhook_ids[:MOST_ENTRIES]]
+        shown = [store.get(tx, actor, webhook_id) for webhook_id in webhook_ids]
     return {"dockbellWebhooks": 1, "webhooks": [_entry(webhook) for webhook in shown]}
+
+
+def _all(tx: Transaction, actor: Actor, store: Webhooks) -> Iterator[dict[str, Any]]:
+    after = 0
+    while shown := store.page(tx, actor, after=after, limit=A_PAGE):
+        yield from shown
+        after = shown[-1]["id"]
 
 
 def _entry(webhook: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def _entries(document: Any) -> list[Any]:
         text = 'Nothing to import: write a list of webhooks, or {"webhooks": [...]} as an export has it.'
         raise InvalidInput([Problem("webhooks", "type", text)])
     if len(entries) > MOST_ENTRIES:
-        text = f"{len(entries)} entries are too many at once; at most {MOST_ENTRIES} are allowed."
+        text = f"{len(entries)} entries are too many at once; at most {MOST_ENTRIES} are allowed. Import them in parts."
         raise InvalidInput([Problem("webhooks", "length", text)])
     return entries
 

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dockbell.actions.sessions import SignedIn
 from dockbell.domain.permissions import Actor, Scope
-from dockbell.errors import InvalidInput, Malformed, NotAllowed, NotSignedIn, Problem, WrongMediaType
+from dockbell.errors import InvalidInput, Malformed, NotAllowed, NotSignedIn, Problem, TooLarge, WrongMediaType
 from dockbell.web.actor import address_of
 from dockbell.web.body import length_of, read_body
 from dockbell.web.parts import Parts
@@ -188,7 +188,10 @@ async def read_form(request: Request) -> Fields:
     announced = length_of(request.scope)
     if content_type != "application/x-www-form-urlencoded" and announced != 0:
         raise WrongMediaType("A form must be application/x-www-form-urlencoded.")
-    raw = await read_body(request.receive, announced)
+    try:
+        raw = await read_body(request.receive, announced)
+    except TooLarge as error:
+        raise TooLarge(error.message, hint="Go back. If it is a file of many webhooks, import it in parts.") from error
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except (UnicodeDecodeError, ValueError) as error:
