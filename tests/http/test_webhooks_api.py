@@ -191,6 +191,17 @@ async def test_a_goods_owners_key_has_nothing_to_do_with_automation_webhooks(tmp
         assert (await server.admin.get(delivery)).document["status"] == "pending"
 
 
+async def test_an_automation_webhook_that_serves_one_goods_owner_is_read_by_it_and_managed_by_the_operator(
+    tmp_path, database
+):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(kind="automation", goodsOwnerIds=[TEA], eventType="test.anything")
+        key = server.as_key(["read", "manage"], [TEA])
+        answered = await everything_done_to(key, f"{WEBHOOKS}/{made['id']}")
+        assert [reply.status for reply in answered] == [200, 403, 403, 403, 403]
+        assert (await server.admin.get("/api/v1/deliveries")).document["items"] == []
+
+
 async def everything_done_to(api: Any, target: str) -> list[Any]:
     return [
         await api.get(target),

@@ -24,8 +24,8 @@ class Things:
     async def _make(self, owner: int, kind: str) -> dict[str, Any]:
         server = self.server
         webhook = await server.make_webhook(
-            name="A", kind=kind, eventType="test.anything",
-            goodsOwnerIds=[TEA, FJORD] if kind == "automation" else [owner],
+            name="A", kind=kind.partition(" ")[0], eventType="test.anything",
+            goodsOwnerIds=[TEA, FJORD] if kind == "automation of both" else [owner],
         )  # fmt: skip
         event = (await server.publish(goodsOwnerId=owner))["eventId"]
         [delivery] = (await server.admin.get(f"/api/v1/deliveries?webhookId={webhook['id']}")).document["items"]

@@ -45,6 +45,8 @@ def expected(route: Route, role: str, whose: str) -> str:
         return "in" if role == "administrator" else "forbidden"
     if route.need != "signed-in" and "admin" not in scopes and route.need not in scopes:
         return "forbidden"
+    if whose == "automation of theirs":
+        return "forbidden" if route.need == "manage" else "in"
     if role == "goods-owner" and whose != "own" and variable(route) in OF_AN_OWNER:
         return "unknown"
     if variable(route) in PERSONAL and whose != "own" and role != "administrator":
@@ -108,9 +110,10 @@ async def test_every_route_answers_every_role_as_its_need_says(
                     whoses += ["another's"]
                 if variable(route) == "webhook":
                     whoses += ["automation of both"]
+                    whoses += ["automation of theirs"] if role == "goods-owner" else []
                 for whose in whoses:
                     owner = FJORD if whose == "another's" else TEA
-                    kind = "automation" if whose == "automation of both" else "regular"
+                    kind = whose if whose.startswith("automation") else "regular"
                     # A form may delete the thing it is about.
                     made = await things.of(owner, kind, fresh=_may_be_gone(route))
                     browser = browser_of(role)

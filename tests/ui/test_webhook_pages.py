@@ -73,6 +73,19 @@ async def test_only_administrators_are_offered_automation_webhooks(tmp_path, dat
         assert "webhooks/new" not in reader.text
 
 
+async def test_a_goods_owners_user_is_led_to_no_form_of_the_operators_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        own = await server.make_webhook()
+        operators = await server.make_webhook(kind="automation", goodsOwnerIds=[TEA])
+        browser = of_tea(server)
+        await browser.get(LIST)
+        for made, offered in ((own, True), (operators, False)):
+            assert (f"{LIST}/{made['id']}/test" in browser.text) == offered
+            assert (f"from={made['id']}" in browser.text) == offered
+        for form in (f"{operators['id']}/test", f"{operators['id']}/edit", f"new?from={operators['id']}"):
+            assert (await browser.get(f"{LIST}/{form}")).status == 403, form
+
+
 async def test_the_list_tells_how_each_webhook_does(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         new = await server.make_webhook(name="Newcomer", targetUrl="http://127.0.0.1:8999/hook")

@@ -206,6 +206,11 @@ class Webhooks:
         shown = self.view(self._visible(tx, actor, webhook_id))
         return {**shown, "heldBack": held_back.of_webhook(tx, webhook_id)}
 
+    def get_to_manage(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
+        """For who may manage it too: an automation webhook is shown to whom it serves, and is the operator's."""
+        self._own(tx, actor, webhook_id, for_update=False)
+        return self.get(tx, actor, webhook_id)
+
     def page(
         self, tx: Transaction, actor: Actor, *, after: int = 0, limit: int = 50, **filters: Any
     ) -> list[dict[str, Any]]:

@@ -36,8 +36,7 @@ async def new(visit: Visit) -> Response:
         visit.actor.need_everyone()
     copied = visit.query.text("from")
     if copied:
-        number = id_in_path(copied, "webhook")
-        webhook = await visit.parts.database.read(lambda tx: visit.parts.webhooks.get(tx, visit.actor, number))
+        webhook = await _stored(visit, copied)
         typed = typed_from(webhook)
         typed.texts["name"] = visit._("Copy of {name}", name=webhook["name"])[:200]
         for header in typed.headers:
@@ -71,13 +70,13 @@ async def create(visit: Visit) -> Response:
 
 @routes.get("/administration/webhooks/{id}/edit", need="manage")
 async def edit(visit: Visit) -> Response:
-    webhook = await _stored(visit)
+    webhook = await _stored(visit, visit.path["id"])
     return await _form(visit, typed_from(webhook), webhook["kind"], webhook=webhook)
 
 
 @routes.post("/administration/webhooks/{id}/edit", need="manage")
 async def change(visit: Visit) -> Response:
-    webhook = await _stored(visit)
+    webhook = await _stored(visit, visit.path["id"])
     kind, typed = webhook["kind"], typed_in(visit.form)
     if "look" in visit.form:
         return await _form(visit, typed, kind, webhook=webhook)
@@ -95,7 +94,7 @@ async def change(visit: Visit) -> Response:
     except InvalidInput as refused:
         return await _form(visit, typed, kind, webhook=webhook, problems=refused.problems)
     except Conflict as refused:
-        webhook = await _stored(visit)
+        webhook = await _stored(visit, visit.path["id"])
         typed.texts["version"] = str(webhook["version"])
         problem = Problem("", refused.code, refused.message)
         return await _form(visit, typed, kind, webhook=webhook, problems=[problem])
@@ -116,9 +115,9 @@ def _kind(text: str) -> str:
     return text if text in KINDS else "regular"
 
 
-async def _stored(visit: Visit) -> Mapping[str, Any]:
-    number = id_in_path(visit.path["id"], "webhook")
-    return await visit.parts.database.read(lambda tx: visit.parts.webhooks.get(tx, visit.actor, number))
+async def _stored(visit: Visit, webhook_id: str) -> Mapping[str, Any]:
+    number = id_in_path(webhook_id, "webhook")
+    return await visit.parts.database.read(lambda tx: visit.parts.webhooks.get_to_manage(tx, visit.actor, number))
 
 
 def _choose_type(visit: Visit, kind: str) -> Response:

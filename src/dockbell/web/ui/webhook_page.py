@@ -43,6 +43,8 @@ async def switch(visit: Visit) -> Response:
 
 @routes.get("/administration/webhooks/{id}/delete", need="manage")
 async def ask_to_delete(visit: Visit) -> Response:
+    number = id_in_path(visit.path["id"], "webhook")
+    await visit.parts.database.read(lambda tx: visit.parts.webhooks.get_to_manage(tx, visit.actor, number))
     return visit.page("webhook_delete.html", webhook=await _read(visit))
 
 

@@ -57,7 +57,7 @@ async def _choice(visit: Visit, *, problems: tuple[Problem, ...] = ()) -> Respon
     state = visit.parts.index.state
 
     def read(tx: Transaction) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        webhook = visit.parts.webhooks.get(tx, visit.actor, number)
+        webhook = visit.parts.webhooks.get_to_manage(tx, visit.actor, number)
         return webhook, _last_events(tx, visit.actor, webhook)
 
     webhook, offered = await visit.parts.database.read(read)
@@ -90,7 +90,7 @@ async def _result(visit: Visit, delivery_id: str) -> Response:
         delivery = deliveries.get(tx, visit.actor, delivery_id)
         if delivery["webhookId"] != number or not delivery["test"]:
             raise NotFound(f"There is no test {delivery_id[:80]!r} of this webhook.")
-        return visit.parts.webhooks.get(tx, visit.actor, number), delivery
+        return visit.parts.webhooks.get_to_manage(tx, visit.actor, number), delivery
 
     webhook, delivery = await visit.parts.database.read(read)
     event_type = visit.parts.index.state.catalog.get(delivery["eventType"])
