@@ -187,6 +187,19 @@ async def test_a_webhook_that_fired_is_told_also_when_it_is_for_another_type_by_
         assert await node.why(event) == {webhook: "delivered"}
 
 
+@pytest.mark.parametrize("then", [{}, {"enabled": False}, {"eventType": "order.created"}])
+async def test_what_a_webhook_was_under_another_goods_owner_is_not_told_to_the_next(
+    database: Database, tmp_path: Path, then: dict[str, Any]
+):
+    async with a_node(database, tmp_path) as node:
+        moved = node.make_webhook(goodsOwnerIds=[FJORD], **then).webhook["id"]
+        node.clock.advance(SECOND)  # type: ignore[attr-defined]
+        event = (await node.publish()).event_id
+        node.clock.advance(SECOND)  # type: ignore[attr-defined]
+        await node.change_webhook(moved, goodsOwnerIds=[TEA], enabled=True, eventType="order.picked")
+        assert await node.why(event, TEA_ONLY) == {moved: "it was for another goods owner at that time"}
+
+
 # Publishing inside the caller's own transaction.
 
 

@@ -65,7 +65,7 @@ def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
     """Every webhook the event could have been meant for, and why it fired or did not: a code, and the reason in words.
 
     Judged by the settings that were in force when the event was accepted. Webhooks of other event types
-    could not have been meant; those of other goods owners are named only to who may see them. A test event was meant
+    could not have been meant; those of other goods owners, and how they were set, are told only to who may see them. A test event was meant
     for the webhook under test alone.
     """
     actor.need("read")
@@ -82,19 +82,21 @@ def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
             status = delivery["status"]
             answer = {"fired": True, "status": status, "code": "fired", "reason": IN_WORDS[status]}
         else:
-            code, reason = _objection(row, event, facts)
+            code, reason = _objection(actor, row, event, facts)
             answer = {"fired": False, "status": None, "code": code, "reason": reason}
         answers.append({"webhookId": row["id"], "webhookName": row["name"], "kind": row["kind"], **answer})
     return answers
 
 
-def _objection(row: Row, event: Row, facts: Facts) -> tuple[str, str]:
+def _objection(actor: Actor, row: Row, event: Row, facts: Facts) -> tuple[str, str]:
     """Why no delivery was made for this webhook: code and words."""
     if row["version"] is None:
         return "created_later", f"it was created after the event, at {_to_the_second(row['created_at'])}"
     if row["deleted"]:
         return "deleted", f"it was deleted before the event, at {_to_the_second(row['since'])}"
     settings = json.loads(row["settings"])
+    if not may_see(actor, settings):  # it was moved to the actor's since; whose it was and how it was set is not theirs
+        return "goods_owner", "it was for another goods owner at that time"
     if settings["eventType"] != event["event_type"]:
         return "event_type", f"it was for the event type {settings['eventType']} at that time"
     if not row["enabled"]:
