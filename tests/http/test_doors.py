@@ -1,5 +1,8 @@
 """Small doors that were found open from outside: each stays shut."""
 
+import base64
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from dockbell.actions.sign_in import _place
 from dockbell.domain.addresses import parse_allow_rules
 from dockbell.store.database import Database
 from dockbell.web.actor import address_of
+from tests.support.asgi import Api
 from tests.support.browser_like import a_browser
 from tests.support.parts import a_server, an_event
 from tests.support.rows import FJORD, TEA
@@ -54,6 +58,20 @@ async def test_an_encoded_slash_is_no_way_around_a_proxys_rules(database: Databa
             await server.admin.ask("POST", "/api/v1%2Fevents", an_event()),
         ):
             assert (reply.status, reply.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("position", ["5", "5.7.9", "5.-7", "", "5.x"])
+async def test_a_made_up_cursor_is_refused(database: Database, tmp_path: Path, position: str):
+    """Its checksum has no secret: whoever knows their own key's id can make it."""
+    async with a_server(database, tmp_path) as server:
+        key = server.make_key(["read"], None)
+        bound = hashlib.sha256(json.dumps(["deliveries", key.split("_")[1], None, {}]).encode()).digest()
+        statuses = []
+        for each in ("5.7", position):
+            packed = hashlib.sha256(bound + each.encode()).digest()[:12] + each.encode()
+            cursor = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+            statuses.append((await Api(server.app, key).get(f"/api/v1/deliveries?cursor={cursor}")).status)
+        assert statuses == [200, 422]
 
 
 @pytest.mark.parametrize("name", ["GoodsOwnerId", "goodsownerid", "WEBHOOKEVENTID", "ſystem", "timeſtamp"])

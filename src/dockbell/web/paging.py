@@ -25,14 +25,15 @@ Position = tuple[int, ...]
 
 
 class Paging:
-    """One page of one list, as it was asked for."""
+    """One page of one list, as it was asked for. A position in the list is of so many `numbers`."""
 
-    def __init__(self, list_name: str, actor: Actor, query: PageQuery) -> None:
+    def __init__(self, list_name: str, actor: Actor, query: PageQuery, *, numbers: int = 1) -> None:
         self.limit = USUAL_LIMIT if query.limit is None else parse_limit(query.limit)
         filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
         owners = None if actor.goods_owners is None else sorted(actor.goods_owners)
         bound = json.dumps([list_name, actor.id, owners, filters], sort_keys=True)
         self._bound = hashlib.sha256(bound.encode()).digest()
+        self._numbers = numbers
         self.position = None if query.cursor is None else self._read(query.cursor)
 
     @property
@@ -68,7 +69,7 @@ class Paging:
             checksum, text = packed[:12], packed[12:]
             if checksum == self._checksum(text) and self._is_same(cursor, packed):
                 position = tuple(int(part) for part in text.split(b"."))
-                if all(0 <= part <= LARGEST_ID for part in position):
+                if len(position) == self._numbers and all(0 <= part <= LARGEST_ID for part in position):
                     return position
         except (binascii.Error, ValueError):
             pass

@@ -35,7 +35,7 @@ ALONE = [Depends(no_parameters)]
 
 @router.get("/deliveries", summary="List deliveries", responses=answers(200, "The newest first.", 401, 403, 422))
 async def list_deliveries(parts: Here, actor: Acting, asked: Annotated[DeliveriesQuery, Query()]) -> Answer:
-    paging = Paging("deliveries", actor, asked)
+    paging = Paging("deliveries", actor, asked, numbers=2)
     one_of(asked.sort, "sort", ("-id",))
     since, until = parse_range(asked.since, asked.until)
     owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
