@@ -7,10 +7,12 @@ import difflib
 import json
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -268,12 +270,7 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        for complaint in error.errors(include_url=False):
-            name = ".".join(map(str, complaint["loc"]))
-            variable = PREFIX + "__".join(map(str, complaint["loc"])).upper()
-            # A misspelt name of a secret holds the secret.
-            given = "***" if name.startswith(("outbox", "secret", "smtp")) else repr(complaint.get("input"))
-            lines.append(f"{name} ({variable}) is {given}: {complaint['msg']}")
+        lines += map(_told_wrong, error.errors(include_url=False))
         raise ConfigError("\n".join(lines)) from error
     except SettingsError as error:  # a list that is no JSON: everything else is read after it
         raise ConfigError("\n".join(lines) or str(error)) from error
@@ -317,6 +314,17 @@ def _need_sound_file() -> None:
         ) from error
 
 
+def _told_wrong(complaint: ErrorDetails) -> str:
+    """A sentence on one wrong setting. What was set is shown only where it cannot hold a password."""
+    name = ".".join(map(str, complaint["loc"]))
+    if complaint["type"] == "extra_forbidden":
+        return f"{name} is set but there is no such setting.{_meant(name, (*names(), *Settings.model_fields))}"
+    given = complaint["input"]
+    is_plain = name in names() and not isinstance(given, dict | list)  # else a section, or one written as such
+    shown = repr(given) if is_plain and not name.startswith(("outbox", "secret", "smtp")) else "***"
+    return f"{name} ({variable_of(name)}) is {shown}: {complaint['msg']}"
+
+
 def _lists_not_in_json() -> list[str]:
     """A sentence for each variable of a list that is written in another way."""
     found = []
@@ -337,13 +345,16 @@ def _is_json_list(text: str) -> bool:
 def _unknown_variables() -> list[str]:
     """A sentence for each DOCKBELL_ variable that is no setting: most are misspelt ones."""
     known = {variable_of(name) for name in names()}
-    found = []
-    for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES:
-            close = difflib.get_close_matches(variable, known, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            found.append(f"{variable} is set but there is no such setting.{hint}")
-    return found
+    return [
+        f"{variable} is set but there is no such setting.{_meant(variable, known)}"
+        for variable in sorted(os.environ)
+        if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES
+    ]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 OTHER_VARIABLES = frozenset({"DOCKBELL_KEY", "DOCKBELL_URL", "DOCKBELL_REQUIRE_POSTGRES"})

@@ -43,6 +43,35 @@ def test_a_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert refused().message == f"{tmp_path / 'dockbell.toml'} cannot be read: Permission denied."
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            'databas = "postgresql://u:geheim@h/n"',
+            "databas is set but there is no such setting. Did you mean database?",
+        ),
+        ('[smpt]\npassword = "geheim"', "smpt is set but there is no such setting. Did you mean smtp?"),
+        (
+            '[outbx]\ndsn = "postgresql://u:geheim@h/n"',
+            "outbx is set but there is no such setting. Did you mean outbox?",
+        ),
+        ('[server]\npasword = "geheim"', "server.pasword is set but there is no such setting."),
+        ('server = "postgresql://u:geheim@h/n"', "server (DOCKBELL_SERVER) is ***: "),
+        ('[database]\nurl = "postgresql://u:geheim@h/n"', "database (DOCKBELL_DATABASE) is ***: "),
+        ('database = ["postgresql://u:geheim@h/n"]', "database (DOCKBELL_DATABASE) is ***: "),
+    ],
+)
+def test_a_misspelt_setting_is_named_without_its_secret(tmp_path: Path, content: str, said: str):
+    (tmp_path / "dockbell.toml").write_text(content)
+    told = refused().message
+    assert told.startswith(said) and "geheim" not in told
+
+
+def test_a_wrong_value_that_is_no_secret_is_shown(tmp_path: Path):
+    (tmp_path / "dockbell.toml").write_text("[server]\nport = 99999")
+    assert refused().message.startswith("server.port (DOCKBELL_SERVER__PORT) is 99999: ")
+
+
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "", '"* 10.0.0.0/8"', "{}"])
 def test_a_list_that_is_no_json_is_told_how_to_be_written(monkeypatch: pytest.MonkeyPatch, text: str):
     monkeypatch.setenv("DOCKBELL_EGRESS__ALLOW", text)
