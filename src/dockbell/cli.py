@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from dockbell import __version__, log, operate, settings
@@ -31,8 +30,9 @@ app.add_typer(users, name="users")
 outbox = typer.Typer(no_args_is_help=True, help="Install and look into the outbox of a warehouse system (outbox.dsn).")
 app.add_typer(outbox, name="outbox")
 app.add_typer(operate.app)
-console = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True)
+# What people typed is shown as it is: neither [brackets] nor :names: of emoji mean anything.
+console = Console(soft_wrap=True, markup=False, emoji=False)
+errors = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def main() -> None:
@@ -167,9 +167,7 @@ def inspect(
     from dockbell.web.listen import a_server
 
     console.print(f"Listening on http://127.0.0.1:{port}/ and answering {answer}. GET / lists what came.")
-    receiver = Inspector(
-        answer=answer, on_request=lambda came: console.print(came.text() + "\n", markup=False, highlight=False)
-    )
+    receiver = Inspector(answer=answer, on_request=lambda came: console.print(came.text() + "\n", highlight=False))
     asyncio.run(a_server(receiver, "127.0.0.1", port).serve())
 
 
@@ -201,7 +199,7 @@ def create_key(
             tx, SYSTEM, label=label, scopes=scope, goods_owners=goods_owner, expires_at=until, now=now
         ),
     )
-    console.print(made.key, markup=False, highlight=False)
+    console.print(made.key, highlight=False)
 
 
 @keys.command("list")
@@ -293,7 +291,7 @@ def outbox_status() -> None:
     if told["refused"]:
         table = Table("number", "refused at", "reason", "event")
         for row in told["newest_refused"]:
-            table.add_row(*(escape(str(row[name])) for name in ("number", "refusedAt", "reason", "event")))
+            table.add_row(*(str(row[name]) for name in ("number", "refusedAt", "reason", "event")))
         console.print(table)
         console.print("Once the reason is mended: `dockbell outbox retry`.")
 
@@ -373,10 +371,8 @@ def _shown(name: str, value: Any) -> str:
 def _complain(error: DockbellError) -> None:
     if isinstance(error, InvalidInput):
         for problem in error.problems:
-            errors.print(
-                f"{problem.field or 'input'}: {problem.message}  [{problem.code}]", markup=False, highlight=False
-            )
+            errors.print(f"{problem.field or 'input'}: {problem.message}  [{problem.code}]")
     else:
-        errors.print(error.message, markup=False, highlight=False)
+        errors.print(error.message)
     if error.hint:
-        errors.print(error.hint, markup=False, highlight=False)
+        errors.print(error.hint)

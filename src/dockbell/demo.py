@@ -135,6 +135,7 @@ def _four_steps(scene: _Scene) -> int:
         f"Order {info['orderNumber']} (id {order_id}) of {order['goodsOwner']['name']}, "
         f"transporter {order['transporter']['transporterName']}: status {info['orderStatus']['number']} {info['orderStatus']['text']}, "
         f"{info['pickedNumberOfItems']:g} of {info['orderedNumberOfItems']:g} items picked.",
+        markup=False,
     )
 
     console.rule("2. The receiver is told")
@@ -151,7 +152,7 @@ def _four_steps(scene: _Scene) -> int:
     if attempt is None:
         console.print("[red]The log has no attempt.[/red]")
         return 1
-    console.print(_log_row(delivery, attempt))
+    console.print(_log_row(delivery, attempt), markup=False)
 
     console.rule("4. The receiver calls back for the order")
     path = json.loads(came.body)["path"]

@@ -24,7 +24,7 @@ PAUSE_S = 0.05
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(audit, name="audit")
-console = Console(soft_wrap=True, highlight=False, markup=False)
+console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 ANY_DATABASE = typer.Option(help="A SQLite file or a postgresql:// address.")
 AS_JSON = typer.Option("--json", help="Write JSON.")
 

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dockbell.app import Store
@@ -61,6 +62,6 @@ def _report(day: Day, types: Counter[str], wrong: list[str]) -> None:
         f"{types.total():,} events of {len(types)} types are in the database."
     )
     for sentence in wrong:
-        console.print(f"[red]Not reconciled:[/red] {sentence}")
+        console.print(f"[red]Not reconciled:[/red] {escape(sentence)}")
     if not wrong:
         console.print("[green]Reconciled: the events tell what the tables say, by count and by quantity.[/green]")

@@ -1,0 +1,37 @@
+"""What commands print of what people typed, and that none ends with a traceback."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dockbell.cli import app
+
+
+@pytest.fixture(autouse=True)
+def _a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("DOCKBELL_DATABASE", str(tmp_path / "data.sqlite"))
+    assert run("migrate").exit_code == 0
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_keys_are_listed_whatever_they_are_called():
+    labels = ("[/erp]", "[red]ERP", ":bell: ERP")
+    for label in labels:
+        assert run("keys", "create", label, "--scope", "read").exit_code == 0
+    told = run("keys", "list")
+    assert told.exit_code == 0
+    assert all(label in told.output for label in labels)
+
+
+@pytest.mark.parametrize("system", ["WMS [/b]", "WMS [north]", "WMS :bell:"])
+def test_check_shows_a_setting_as_it_is(monkeypatch: pytest.MonkeyPatch, system: str):
+    monkeypatch.setenv("DOCKBELL_SYSTEM", system)
+    told = run("check")
+    assert told.exit_code == 0
+    assert system in told.output
