@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.support.rows import (
     NOW,
     SECOND,
     TEA,
+    Explained,
     a_closing,
     a_failure,
     a_lease,
@@ -265,22 +266,6 @@ def test_deliveries_of_a_deleted_webhook_are_cancelled_instead_of_claimed(store:
     assert claim(store, 1) == []
     row = the_delivery(store, 10)
     assert (row["status"], row["ended_at"]) == ("cancelled", NOW)
-
-
-class Explained:
-    """A transaction that notes how SQLite goes about each statement it runs."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self.steps: list[str] = []
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def asked(sql: str, /, **params: Any) -> Any:
-            if "rows" not in params:
-                self.steps += [str(row["detail"]) for row in self._tx.all(f"EXPLAIN QUERY PLAN {sql}", **params)]
-            return getattr(self._tx, name)(sql, **params)
-
-        return asked
 
 
 def test_a_claim_never_walks_what_a_webhook_has_behind_it(tmp_path: Path):

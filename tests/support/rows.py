@@ -1,5 +1,6 @@
 """Rows for tests of the store: a goods owner, a webhook, events and deliveries, with as little said as possible."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dockbell.clock import Moment
@@ -190,3 +191,19 @@ def states(database: Database, webhook_id: int) -> list[str]:
 
 
 UNTOUCHED = ["pending", "sending", "delivered", "failed", "held", "cancelled"]
+
+
+class Explained:
+    """A transaction that notes how SQLite goes about each statement it runs."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self.steps: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def asked(sql: str, /, **params: Any) -> Any:
+            if "rows" not in params:
+                self.steps += [str(row["detail"]) for row in self._tx.all(f"EXPLAIN QUERY PLAN {sql}", **params)]
+            return getattr(self._tx, name)(sql, **params)
+
+        return asked

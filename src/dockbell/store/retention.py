@@ -99,7 +99,7 @@ def of_subject(
         f"""
         SELECT e.id FROM events e
          WHERE e.id > :after AND e.erased_at IS NULL
-           AND (CAST(:goods_owner_id AS BIGINT) IS NULL OR e.goods_owner_id = :goods_owner_id)
+           {"AND e.goods_owner_id = :goods_owner_id" if goods_owner_id is not None else ""}
            {f"AND e.id IN ({found})" if found else ""}
          ORDER BY e.id LIMIT :limit
         """,  # noqa: S608 - constants of the store
