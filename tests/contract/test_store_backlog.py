@@ -1,5 +1,6 @@
 """What waits for a webhook is as the webhook is: held, due or cancelled; a part of it at once, the rest later."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.rows import (
     NOW,
     SECOND,
     UNTOUCHED,
+    Explained,
     claim,
     put_deliveries,
     put_goods_owners,
@@ -113,3 +115,20 @@ def test_whoever_claims_for_a_disabled_webhook_lets_them_follow_part_by_part(
     put_webhook(store, 1, enabled=0)
     assert claim(store, 1) == []
     assert sorted(states(store, 1)) == ["held", "held", "pending"]
+
+
+def test_each_webhook_is_looked_up_in_an_index_however_much_waits_for_others(store: Database):
+    """PostgreSQL took a walk over everything for each of them, because much of it is pending."""
+    put_deliveries(store, 1, range(10, 2_000))
+    explained: list[Explained] = []
+
+    def look(tx: Transaction) -> None:
+        if store.dialect == "postgres":
+            tx.run("ANALYZE deliveries")
+        explained.append(Explained(tx))
+        assert backlog.left_behind(explained[0]) == []
+
+    write(store, look)
+    [plan] = ["\n".join(each.steps) for each in explained]
+    assert "deliveries_due" in plan, plan
+    assert not re.search("Seq Scan on deliveries|SCAN d\\b", plan), plan

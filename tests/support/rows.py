@@ -8,6 +8,7 @@ from dockbell.store import deliveries, delivery_log, events, people, webhooks
 from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
+from dockbell.store.postgres import PostgresTransaction
 
 TEA, FJORD = 114, 207
 NOW: Moment = 1_795_500_000_000_000
@@ -194,16 +195,18 @@ UNTOUCHED = ["pending", "sending", "delivered", "failed", "held", "cancelled"]
 
 
 class Explained:
-    """A transaction that notes how SQLite goes about each statement it runs."""
+    """A transaction that notes how the database goes about each statement it runs."""
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
+        self._explain = "EXPLAIN" if isinstance(tx, PostgresTransaction) else "EXPLAIN QUERY PLAN"
         self.steps: list[str] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def asked(sql: str, /, **params: Any) -> Any:
             if "rows" not in params:
-                self.steps += [str(row["detail"]) for row in self._tx.all(f"EXPLAIN QUERY PLAN {sql}", **params)]
+                plan = self._tx.all(f"{self._explain} {sql}", **params)
+                self.steps += [str(row["detail"] if "detail" in row else row["QUERY PLAN"]) for row in plan]
             return getattr(self._tx, name)(sql, **params)
 
         return asked

@@ -25,14 +25,14 @@ _NOT_SERVED = """
        AND d.goods_owner_id NOT IN (SELECT g.goods_owner_id FROM webhook_goods_owners g WHERE g.webhook_id = :webhook_id)
        AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = :webhook_id AND w.all_goods_owners = 1)
 """
-_EITHER = ("'pending'", "'held'")
-_HOLD = _PICK.format("'pending'", "status = 'held'")
-_RELEASE = _PICK.format("'held' ORDER BY d.event_id", "status = 'pending', due_at = :due_at")
-_CANCEL = [_PICK.format(each, "status = 'cancelled', ended_at = :now") for each in _EITHER]
+_PENDING, _HELD = "'pending'{} ORDER BY d.due_at, d.event_id", "'held'{} ORDER BY d.event_id"
+_HOLD = _PICK.format(_PENDING.format(""), "status = 'held'")
+_RELEASE = _PICK.format(_HELD.format(""), "status = 'pending', due_at = :due_at")
+_CANCEL = [_PICK.format(each.format(""), "status = 'cancelled', ended_at = :now") for each in (_PENDING, _HELD)]
 _CANCEL_NOT_SERVED = [
-    _PICK.format(each + _NOT_SERVED, "status = 'cancelled', ended_at = :now, last_code = 'goods_owner_removed'")
+    _PICK.format(each.format(_NOT_SERVED), "status = 'cancelled', ended_at = :now, last_code = 'goods_owner_removed'")
     + "RETURNING goods_owner_id"
-    for each in _EITHER
+    for each in (_PENDING, _HELD)
 ]
 
 
@@ -59,16 +59,17 @@ def follow(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
 
 def left_behind(tx: Transaction) -> list[int]:
     """Some of the webhooks for which something waits that is not as they are."""
-    # Compared with NULL, so that each webhook is looked up in an index, and no backlog is walked through.
+    # Compared with NULL, and in the index's order, so that each webhook is looked up in an index: PostgreSQL would walk through all
+    # that waits for everybody, for each webhook, because much of it is pending.
     rows = tx.all(
         """
         SELECT w.id FROM webhooks w
          WHERE CASE WHEN w.enabled = 1 OR w.deleted_at IS NOT NULL
-                    THEN (SELECT d.event_id FROM deliveries d WHERE d.webhook_id = w.id AND d.status = 'held' LIMIT 1) END
-               IS NOT NULL
+                    THEN (SELECT d.event_id FROM deliveries d WHERE d.webhook_id = w.id AND d.status = 'held'
+                           ORDER BY d.webhook_id, d.event_id LIMIT 1) END IS NOT NULL
             OR CASE WHEN w.enabled = 0
-                    THEN (SELECT d.event_id FROM deliveries d WHERE d.webhook_id = w.id AND d.status = 'pending' LIMIT 1) END
-               IS NOT NULL
+                    THEN (SELECT d.event_id FROM deliveries d WHERE d.webhook_id = w.id AND d.status = 'pending'
+                           ORDER BY d.webhook_id, d.due_at, d.event_id LIMIT 1) END IS NOT NULL
          LIMIT 100
         """
     )
