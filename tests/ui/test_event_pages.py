@@ -1,5 +1,6 @@
 """Events and event types in the browser: what happened to an order, and why a webhook did not fire, in a minute."""
 
+import json
 import re
 from typing import Any
 
@@ -126,6 +127,22 @@ async def test_an_own_type_is_made_changed_used_and_deleted_by_hand(tmp_path, da
         await browser.submit(f"{TYPES}/warehouse-alarm.raised/delete")
         assert (await browser.get(f"{TYPES}/warehouse-alarm.raised")).status == 404
         assert (await browser.get(f"{TYPES}/order.picked/edit")).status == 409
+
+
+async def test_an_own_types_form_keeps_what_it_does_not_show(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        own = {
+            "key": "alarm.raised", "name": "Alarm", "family": "Alarms", "idField": "hookId", "settings": ["transporter"],
+            "firesWhen": "A detector reports smoke.", "schema": {"type": "object"}, "example": {"alarmId": 7},
+            "attributes": [{"path": "transporter", "type": "string", "nullable": False, "meaning": "who carries it"}],
+        }  # fmt: skip
+        before = (await server.admin.post("/api/v1/eventTypes", own)).document
+        browser = admin(server)
+        await browser.get(f"{TYPES}/alarm.raised/edit")
+        form = {"name": "Alarm!", "schema": json.dumps(own["schema"]), "example": json.dumps(own["example"])}
+        await browser.submit(f"{TYPES}/alarm.raised/edit", form)
+        after = (await server.admin.get("/api/v1/eventTypes/alarm.raised")).document
+        assert after == {**before, "name": "Alarm!", "firesWhen": ""}
 
 
 def test_the_page_shows_the_code_that_the_documentation_shows_and_runs():

@@ -111,7 +111,7 @@ async def _save(visit: Visit, stored: EventType | None) -> Response:
         typed["key"] = stored.key
     now, index = visit.parts.clock.now(), visit.parts.index
     try:
-        document = _document(visit.form, typed)
+        document = {**_not_in_the_form(stored), **_document(visit.form, typed)}
         if stored is None:
             made = await visit.parts.database.write(
                 lambda tx: actions.create(tx, visit.actor, index, document, now=now)
@@ -127,6 +127,14 @@ async def _save(visit: Visit, stored: EventType | None) -> Response:
         return visit.page("event_type_form.html", status=409, problems=[problem], typed=typed, stored=stored)
     await index.refresh(visit.parts.database)
     return visit.go(f"{LIST}/{made['key']}", notice="saved")
+
+
+def _not_in_the_form(stored: EventType | None) -> dict[str, Any]:
+    """What only the API sets: saving the form replaces the whole type, so it goes along as it was."""
+    if stored is None:
+        return {}
+    shown = actions.view(stored)
+    return {**{name: shown[name] for name in ("family", "idField", "attributes")}, "settings": list(shown["settings"])}
 
 
 def _document(form: Fields, typed: dict[str, str]) -> dict[str, Any]:
