@@ -186,6 +186,19 @@ async def test_an_edit_keeps_secrets_that_were_left_empty_and_shows_none(tmp_pat
     assert len(after["headers"]) == 1
 
 
+async def test_a_clone_needs_the_secret_of_a_header_again(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(headers=[{"name": "X-Api-Key", "value": "geheim-geheim", "secret": True}])
+        browser = admin(server)
+        await browser.get(f"{NEW}?from={made['id']}")
+        assert value_of(browser, "headerName")[0] == "X-Api-Key"
+        await browser.submit(
+            NEW, typed(headerName=["X-Api-Key"], headerValue=[""], headerKind=["secret"], headerLines="")
+        )
+        assert browser.last.status == 422
+        assert "The header 'X-Api-Key' has no value." in browser.words
+
+
 async def test_a_form_that_says_what_no_page_offers_shows_no_secret_and_forgets_no_password(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser = admin(server)

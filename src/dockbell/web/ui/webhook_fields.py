@@ -191,8 +191,8 @@ def _authentication(typed: Typed) -> dict[str, Any]:
 
 
 def _header(row: Mapping[str, Any]) -> dict[str, Any]:
-    # A line that was pasted without a colon has no value: the rules name it.
-    value = None if row.get("lacks") or (row["kept"] and not row["value"]) else row["value"]
+    # A line that was pasted without a colon has no value, nor has an empty secret that is not stored: the rules name it.
+    value = None if row.get("lacks") or (row["secret"] and not row["value"]) else row["value"]
     return {"name": row["name"], "value": value, "secret": row["secret"]}
 
 
