@@ -368,6 +368,29 @@ async def test_a_session_of_a_clock_that_was_ahead_ends_when_it_comes_back(tmp_p
         assert not await is_in(ahead, now + 30 * DAY)
 
 
+async def test_pages_are_shown_by_a_store_that_takes_no_writes_and_say_503_when_it_is_away(
+    tmp_path, database, monkeypatch
+):
+    async def refuse(*_):
+        raise Unavailable("The store is away.")
+
+    async with a_server(database, tmp_path) as server:
+        clock = ManualClock(server.parts.clock.now())
+        parts = replace(server.parts, clock=clock)
+        browser = a_browser(build_app(parts), parts)
+        clock.advance(2 * MINUTE)  # the session's use is to be noted
+        monkeypatch.setattr(type(database), "write", refuse)
+        assert (await browser.get("/account")).status == 200
+        monkeypatch.setattr(type(database), "read", refuse)
+        for target, status in (("/account", 503), ("/administration/system", 503), ("/no/such/page", 404)):
+            reply = await browser.get(target)
+            assert (reply.status, reply.headers["content-type"]) == (status, "text/html; charset=utf-8")
+            assert reply.headers["content-security-policy"].startswith("default-src 'none'")
+            assert reply.headers.get("retry-after") == ("5" if status == 503 else None)
+            assert "Sign out" not in browser.text
+        assert (await browser.submit("/sign-out")).status == 503
+
+
 async def test_signing_out_ends_the_session_for_whoever_kept_the_cookie(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser = a_browser(server.app, server.parts)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -15,7 +16,6 @@ from starlette.routing import Route as StarletteRoute
 from dockbell.actions import sessions
 from dockbell.errors import DockbellError, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
 from dockbell.store import users
-from dockbell.web.actor import address_of
 from dockbell.web.answers import try_again_s
 from dockbell.web.body import HungUp
 from dockbell.web.parts import Parts
@@ -67,8 +67,9 @@ def set_session(response: Response, held: str, *, secure: bool) -> None:
 
 def _answering(parts: Parts, route: Route) -> Any:
     async def answer(request: Request) -> Response:
-        visit = await _visit(parts, request)
+        visit = _visit(parts, request)
         try:
+            await _recognise(visit)
             _need_plain(visit)
             if route.method == "POST":
                 visit.form = await read_form(request)
@@ -90,20 +91,28 @@ def _answering(parts: Parts, route: Route) -> Any:
     return answer
 
 
-async def _visit(parts: Parts, request: Request) -> Visit:
-    held = request.cookies.get(cookie_name(secure=parts.secure), "")
-    address = address_of(request, behind_proxy=parts.secure)
-    now = parts.clock.now()
-    signed_in = None
-    if 20 <= len(held) <= 100:
-        signed_in = await parts.database.read(lambda tx: sessions.who_holds(tx, held, address=address, now=now))
-    if signed_in is not None and signed_in.is_due:
-        digest = signed_in.digest
-        await parts.database.write(lambda tx: users.use_session(tx, digest, now=now))
-    language = language_for(
-        None if signed_in is None else signed_in.language, request.headers.get("accept-language", "")
-    )
-    return Visit(parts, request, signed_in, language, Fields(request.query_params.multi_items()))
+def _visit(parts: Parts, request: Request) -> Visit:
+    """Of nobody as yet: a page that says what is wrong can be made of it also when the store cannot say who visits."""
+    return Visit(parts, request, None, _language(request), Fields(request.query_params.multi_items()))
+
+
+def _language(request: Request, chosen: str | None = None) -> str:
+    return language_for(chosen, request.headers.get("accept-language", ""))
+
+
+async def _recognise(visit: Visit) -> None:
+    """See who visits, and note that their session is in use."""
+    parts, now = visit.parts, visit.parts.clock.now()
+    held = visit.request.cookies.get(cookie_name(secure=parts.secure), "")
+    if not 20 <= len(held) <= 100:
+        return
+    signed_in = await parts.database.read(lambda tx: sessions.who_holds(tx, held, address=visit.address, now=now))
+    if signed_in is None:
+        return
+    visit.signed_in, visit.language = signed_in, _language(visit.request, signed_in.language)
+    if signed_in.is_due:
+        with suppress(DockbellError):  # a store that takes no writes is what somebody wants to look at the pages for
+            await parts.database.write(lambda tx: users.use_session(tx, signed_in.digest, now=now))
 
 
 def _need_plain(visit: Visit) -> None:
@@ -130,7 +139,9 @@ def _error_page(visit: Visit, error: DockbellError) -> Response:
 def _not_routed(parts: Parts) -> Any:
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        visit = await _visit(parts, request)
+        visit = _visit(parts, request)
+        with suppress(DockbellError):  # there is no such page, whoever asks
+            await _recognise(visit)
         return visit.page("error.html", status=error.status_code, error=_no_such_page(error.status_code))
 
     return answer
