@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.findings import Installation
 from dockbell.store import people
 from dockbell.web.server import build_app
@@ -45,6 +46,17 @@ async def test_a_key_is_shown_once_works_and_is_refused_when_revoked(tmp_path, d
         assert found[0] not in browser.text
         await browser.submit(f"{KEYS}/{found[1]}/revoke")
         assert (await Api(server.app, found[0]).get("/api/v1/webhooks")).status == 401
+
+
+async def test_a_key_is_for_each_ticked_goods_owner_also_the_largest(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.admin.put(f"/api/v1/goodsOwners/{LARGEST_ID}", {"name": "Largest"})
+        browser = admin(server)
+        await browser.get(KEYS)
+        ticked = [("owner", str(TEA)), ("owner", str(LARGEST_ID))]
+        await browser.submit(KEYS, [("label", "ERP"), ("scope", "read"), ("all", ""), *ticked])
+        made = (await server.admin.get("/api/v1/apiKeys")).document["items"][-1]
+        assert made["goodsOwnerIds"] == [TEA, LARGEST_ID]
 
 
 async def test_everything_wrong_with_a_key_is_said_at_once(tmp_path, database):

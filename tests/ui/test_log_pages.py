@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from dockbell.clock import HOUR
+from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.permissions import SYSTEM
 from dockbell.store import deliveries, delivery_log
 from dockbell.store.database import Transaction, open_database
@@ -103,6 +104,14 @@ async def test_a_filter_that_means_nothing_is_refused_in_words(tmp_path, databas
             assert (await browser.get(f"{LOG}?{query}")).status == 422, query
             assert words in browser.text, query
         assert (await server.admin.get("/api/v1/deliveries?code=foo")).code == "outcome"
+
+
+async def test_the_largest_number_is_one_and_the_next_is_none(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        for name in ("goodsOwnerId", "webhookId"):
+            assert (await browser.get(f"{LOG}?{name}={LARGEST_ID}")).status == 200, name
+            assert (await browser.get(f"{LOG}?{name}={LARGEST_ID + 1}")).status == 422, name
 
 
 async def test_a_log_without_the_order_leads_to_what_happened_to_it(tmp_path, database):

@@ -8,6 +8,7 @@ import pytest
 
 from dockbell.actions import sessions, sign_in
 from dockbell.actions import users as actions
+from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import NotSignedIn
 from dockbell.store import users
@@ -45,6 +46,16 @@ async def test_an_invited_goods_owners_user_sees_their_goods_owner_and_no_other(
         assert "Of fjord" in olle.words
         assert "Of tea" not in olle.words
         assert (await olle.get(LIST)).status == 403
+
+
+async def test_the_largest_goods_owner_has_users_too(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.admin.put(f"/api/v1/goodsOwners/{LARGEST_ID}", {"name": "Largest"})
+        olle = Browser(server.app)
+        link = await invited(admin(server), owner=[str(FJORD), str(LARGEST_ID)])
+        await olle.submit(link, {"password": "a long enough password"})
+        await olle.get("/administration/deliveries")
+        assert f'<option value="{LARGEST_ID}">Largest</option>' in olle.text
 
 
 async def test_everything_wrong_with_an_invitation_is_said_at_once_and_nothing_typed_is_lost(tmp_path, database):

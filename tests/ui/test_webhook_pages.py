@@ -9,6 +9,7 @@ import pytest
 
 from dockbell.actions import webhook_file
 from dockbell.clock import HOUR
+from dockbell.domain.event_json import LARGEST_ID
 from dockbell.store import breakers, deliveries
 from dockbell.store.database import Transaction
 from tests.support.browser_like import Browser, a_browser
@@ -124,6 +125,7 @@ async def test_the_list_is_searched_filtered_and_sorted(tmp_path, database):
         assert await names("kind=automation") == ["Copy"]
         assert await names("eventType=test.anything") == ["Copy"]
         assert await names(f"goodsOwner={FJORD}") == ["Billing", "Copy"]
+        assert await names(f"goodsOwner={LARGEST_ID}") == ["Copy"]
         assert await names("sort=-name") == ["Åkes ERP", "Copy", "Billing"]
         assert await names("sort=host&state=&search=127") == ["Åkes ERP", "Billing", "Copy"]
         assert await names("sort=no-such&start=x&goodsOwner=x") == ["Billing", "Copy", "Åkes ERP"]
@@ -416,6 +418,8 @@ async def test_a_test_shows_request_response_and_times(tmp_path, database):
                 assert told in browser.words, told
             assert "first byte" in browser.text
         assert (await browser.submit(f"{LIST}/{made['id']}/test", {"event": "12x"})).status == 422
+        of_2032 = "1023108710400000"
+        assert (await browser.submit(f"{LIST}/{made['id']}/test", {"event": of_2032})).status == 404
 
 
 async def test_a_tests_page_shows_no_other_webhooks_delivery(tmp_path, database):

@@ -164,11 +164,24 @@ async def no_parameters(request: Request) -> None:
         raise InvalidInput(problems)
 
 
+def number_in(text: str) -> int | None:
+    """The number that the text is, in plain digits; None when it is none, or larger than any id."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))):
+        return None
+    number = int(text)
+    return number if number <= LARGEST_ID else None
+
+
+def _id_in(text: str) -> int | None:
+    return None if text.startswith("0") else number_in(text)
+
+
 def id_in_path(text: str, what: str) -> int:
     """A number in a path; whatever is none of ours names nothing that exists."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 16) or text[0] == "0" or int(text) > LARGEST_ID:
+    number = _id_in(text)
+    if number is None:
         raise NotFound(f"There is no {what} {ascii(text[:80])[1:-1]}.", hint=_LISTS.get(what, ""))
-    return int(text)
+    return number
 
 
 _LISTS = {"webhook": "GET /api/v1/webhooks lists yours."}
@@ -177,9 +190,10 @@ _LISTS = {"webhook": "GET /api/v1/webhooks lists yours."}
 def id_in_query(text: str | None, field: str) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 16) or text[0] == "0" or int(text) > LARGEST_ID:
+    number = _id_in(text)
+    if number is None:
         raise InvalidInput([Problem(field, "number", "Write a whole number from 1 to 2^53 - 1 in plain digits.")])
-    return int(text)
+    return number
 
 
 def one_of(text: str | None, field: str, allowed: tuple[str, ...]) -> str | None:

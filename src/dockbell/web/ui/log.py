@@ -14,7 +14,7 @@ from dockbell.domain.limits import parse_range
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, NotFound, Problem
 from dockbell.store.database import Database, Transaction
-from dockbell.web.inputs import id_in_path
+from dockbell.web.inputs import id_in_path, number_in
 from dockbell.web.ui.drawings import timing_bars
 from dockbell.web.ui.log_files import as_curl, attachment, csv_lines, json_lines
 from dockbell.web.ui.render import PAGE_HEADERS, with_query
@@ -184,11 +184,10 @@ async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -
             problems += wrong.problems
 
     def number(name: str) -> int | None:
-        text = asked.text(name)
-        if text and not (text.isascii() and text.isdigit() and len(text) < 16):
+        text, found = asked.text(name), asked.number(name)
+        if text and found is None:
             problems.append(Problem(name, "type", f"{text[:40]!r} is not a number."))
-            return None
-        return int(text) if text else None
+        return found
 
     def time(name: str) -> str | None:
         text = asked.text(name)
@@ -222,8 +221,8 @@ async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -
 
 
 def _webhook_of(tx: Transaction, visit: Visit, text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 16:
-        return int(text)
+    if (number := number_in(text)) is not None:
+        return number
     found = webhook_list.named(tx, visit.actor, text)
     if len(found) == 1:
         return found[0]

@@ -107,12 +107,11 @@ async def _user(visit: Visit) -> dict[str, Any]:
 
 
 def _typed(visit: Visit) -> dict[str, Any]:
-    owners = [int(text) for text in visit.form.all("owner") if text.isascii() and text.isdigit() and len(text) < 16]
     return {
         "email": visit.form.text("email"),
         "name": visit.form.text("name"),
         "role": visit.form.text("role"),
-        "owners": owners,
+        "owners": visit.form.numbers("owner"),
     }
 
 

@@ -18,6 +18,7 @@ from dockbell.domain.permissions import Actor, Scope
 from dockbell.errors import InvalidInput, Malformed, NotAllowed, NotSignedIn, Problem, TooLarge, WrongMediaType
 from dockbell.web.actor import address_of
 from dockbell.web.body import length_of, read_body
+from dockbell.web.inputs import number_in
 from dockbell.web.parts import Parts
 from dockbell.web.ui import render
 from dockbell.web.ui.texts import translator
@@ -47,6 +48,14 @@ class Fields(Mapping[str, str]):
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
+
+    def number(self, name: str) -> int | None:
+        """None when it was not said, or is no number."""
+        return number_in(self.text(name))
+
+    def numbers(self, name: str) -> list[int]:
+        """Of what was ticked; what is no number was not offered."""
+        return [number for number in map(number_in, self.all(name)) if number is not None]
 
 
 @dataclass

@@ -18,7 +18,7 @@ from dockbell.domain.limits import problems_with_steps
 from dockbell.domain.retry_policy import NAMED, RetryPolicy, own_steps
 from dockbell.errors import Conflict, DockbellError, InvalidInput, Problem
 from dockbell.store.database import Transaction
-from dockbell.web.inputs import id_in_path
+from dockbell.web.inputs import id_in_path, number_in
 from dockbell.web.ui.visit import Routes, Visit
 from dockbell.web.ui.webhook_fields import SPARE_ROWS, Typed, at_fields, document_from, typed_from, typed_in
 
@@ -81,8 +81,7 @@ async def change(visit: Visit) -> Response:
     if "look" in visit.form:
         return await _form(visit, typed, kind, webhook=webhook)
     patch = document_from(typed, kind, visit.parts.index.state.catalog.get(typed.text("eventType")))
-    now, seen = visit.parts.clock.now(), typed.text("version")
-    version = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 16 else 0
+    now, version = visit.parts.clock.now(), number_in(typed.text("version")) or 0
 
     def save(tx: Transaction) -> Mapping[str, Any]:
         return visit.parts.webhooks.change(

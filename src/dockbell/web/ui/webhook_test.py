@@ -11,7 +11,7 @@ from dockbell.domain.event import Event, body_of
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, NotFound, Problem
 from dockbell.store.database import Transaction
-from dockbell.web.inputs import id_in_path
+from dockbell.web.inputs import id_in_path, number_in
 from dockbell.web.ui.drawings import timing_bars
 from dockbell.web.ui.visit import Routes, Visit
 
@@ -47,9 +47,10 @@ async def send(visit: Visit) -> Response:
 def _number(text: str, field: str) -> int | None:
     if text in ("", "example"):
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    number = number_in(text)
+    if number is None:
         raise InvalidInput([Problem(field, "type", f"{text[:40]!r} is not a number.")])
-    return int(text)
+    return number
 
 
 async def _choice(visit: Visit, *, problems: tuple[Problem, ...] = ()) -> Response:

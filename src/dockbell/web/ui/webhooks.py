@@ -13,7 +13,7 @@ from dockbell.web.inputs import id_in_path
 from dockbell.web.ui import webhook_page, webhook_test
 from dockbell.web.ui.drawings import percent, sparkline
 from dockbell.web.ui.render import PAGE_HEADERS, with_query
-from dockbell.web.ui.visit import Fields, Routes, Visit
+from dockbell.web.ui.visit import Routes, Visit
 
 routes = Routes()
 A_PAGE = 50
@@ -117,7 +117,7 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
     now = visit.parts.clock.now()
     order = asked.text("sort").lstrip("-")
     descending = asked.text("sort").startswith("-")
-    start = _number(asked, "start") or 0
+    start = asked.number("start") or 0
     await statistics.roll_up(visit.parts.database, now=now, portions=WAITED_FOR)
     found, total = await visit.parts.database.read(
         lambda tx: webhook_list.page(
@@ -126,7 +126,7 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
             type_names={each.key: each.name for each in state.catalog},
             now=now,
             event_type=asked.text("eventType") or None,
-            goods_owner_id=_number(asked, "goodsOwner"),
+            goods_owner_id=asked.number("goodsOwner"),
             kind=asked.text("kind") or None,
             state=asked.text("state") or None,
             search=asked.text("search"),
@@ -155,18 +155,13 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
         first=start + 1,
         next_href=_page_at(visit, start + A_PAGE) if start + A_PAGE < total else None,
         previous_href=_page_at(visit, max(0, start - A_PAGE)) if start else None,
-        said={name: _number(asked, name) for name in ("enabled", "disabled", "imported", "leftOut")},
+        said={name: asked.number(name) for name in ("enabled", "disabled", "imported", "leftOut")},
     )
 
 
 def _page_at(visit: Visit, start: int) -> str:
     same = {name: visit.query.text(name) for name in (*FILTERS, "sort")}
     return with_query("/administration/webhooks", **same, start=start or None)
-
-
-def _number(asked: Fields, name: str) -> int | None:
-    text = asked.text(name)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 # Last, so that a word such as `export` is not taken for a webhook's number.
