@@ -18,6 +18,7 @@ from dockbell.store import backlog, clock_jump, deliveries, events
 from dockbell.store import failing as failing_store
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.postgres import PostgresDatabase
+from dockbell.store.webhook_hours import Health
 from dockbell.testing.clock import ManualClock
 from tests.support.node import Node, a_node
 from tests.support.rows import (
@@ -294,6 +295,85 @@ async def test_a_webhook_has_not_failed_for_days_because_a_clock_was_set(
             lambda tx: failing.look(tx, node.webhooks, now=clock.now(), disable_after_days=5, mailing=False)
         )
         assert (await node.webhook(webhook))["enabled"]
+
+
+async def health_of(node: Node, webhook: int) -> Health:
+    await statistics.roll_up(node.database, now=node.clock.now())
+    found = await node.database.read(lambda tx: statistics.of_webhooks(tx, [webhook], now=node.clock.now()))
+    health = found[webhook].health
+    assert health is not None
+    return health
+
+
+async def test_nobody_is_told_that_a_webhook_fails_which_delivered_after_the_clock_was_set_back(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    async with a_node(sqlite, tmp_path, script=[Answered(500), Answered(200)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES, email="a@example.com").webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        async with while_it_is_set(node, -HOUR):
+            pass
+        await node.to_next_attempt()
+        assert (await node.status(event, webhook)) == "delivered"
+        for _ in range(6):  # until the clock has passed what it showed before
+            await node.advance(20 * MINUTE)
+            await node.database.write(
+                lambda tx: failing.look(tx, node.webhooks, now=node.clock.now(), disable_after_days=5, mailing=True)
+            )
+            assert (await health_of(node, webhook)).failing_since is None
+        assert node.rows("SELECT subject FROM mails") == []
+        assert node.rows("SELECT sum(delivered) AS good, sum(failed) AS bad FROM webhook_hours") == [
+            {"good": 1, "bad": 1}
+        ]
+
+
+async def test_failing_is_seen_after_a_clock_that_was_ahead_came_back(sqlite: Database, tmp_path: Path) -> None:
+    async with a_node(sqlite, tmp_path, script=[Answered(200), Answered(500)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES).webhook["id"]
+        async with while_it_is_set(node, 365 * DAY):
+            pass
+        await node.publish()
+        await node.rest()
+        await node.advance(MINUTE)
+        async with while_it_is_set(node, -365 * DAY):
+            pass
+        assert (await health_of(node, webhook)).tried_at <= node.clock.now()
+        await node.advance(SECOND)
+        await node.publish()
+        await node.rest()
+        assert (await health_of(node, webhook)).failing_since == node.clock.now()
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+async def test_an_outcome_by_the_old_clock_is_none_of_the_days_between(
+    sqlite: Database, tmp_path: Path, jump: int
+) -> None:
+    async with a_node(sqlite, tmp_path, script=[Answered(500), Answered(200)]) as node:
+        webhook = node.make_webhook(retryPolicy=MINUTES).webhook["id"]
+        await node.publish()
+        await node.rest()
+        await node.advance(MINUTE // 2)
+        node.sender.hold()
+        await node.publish()
+        await node.until(node.sender.held)
+        async with while_it_is_set(node, jump):
+            node.sender.answer_held()
+            await node.until(lambda: node.journal._closings or node.journal._is_busy)
+        await node.worker.quiet()
+        now = node.clock.now()
+        assert await health_of(node, webhook) == Health(now, now, None)
+
+
+async def test_where_others_serve_the_database_health_does_not_lie_ahead_either(store: Database) -> None:
+    row = (1, NOW + DAY, NOW + DAY - 2 * HOUR, NOW + DAY - HOUR)
+    write(store, lambda tx: tx.run(f"INSERT INTO webhook_health VALUES {row}"))
+    clock = SetClock()
+    clock.wall -= DAY
+    await on_a_node(store, clock, alone=False)
+    [found] = rows_of(store, "SELECT tried_at, delivered_at, failing_since FROM webhook_health")
+    now = clock.now()
+    assert tuple(found.values()) == (now, now - 2 * HOUR, now - HOUR)
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY])

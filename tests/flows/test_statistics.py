@@ -14,6 +14,7 @@ from dockbell.domain.delivery import Answered
 from dockbell.store import deliveries, events, webhook_hours
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Closing
+from dockbell.store.webhook_hours import Health
 from tests.support.node import a_node
 from tests.support.rows import (
     NOW,
@@ -190,6 +191,70 @@ def test_a_webhook_fails_since_its_first_failure_after_the_last_success(database
     assert health.failing_since == NOW + 3 * MINUTE
     assert health.delivered_at == NOW + 2 * MINUTE
     assert health.tried_at == NOW + 4 * MINUTE
+
+
+def health(database: Database, *, now: int = LATER) -> Health | None:
+    found: Health | None = read(database, lambda tx: statistics.of_webhooks(tx, [1], now=now))[1].health
+    return found
+
+
+def test_a_late_outcome_counts_for_the_health_too(database: Database):
+    prepare(database, 2)
+    close(database, closing(1, at=NOW, failed=True))
+    roll_up(database, NOW + 20 * SECOND)
+    close(database, closing(2, at=NOW + 5 * SECOND))  # the store was slow
+    roll_up(database, NOW + HOUR)
+    assert counted(database) == (1, 1)
+    assert health(database) == Health(NOW + 5 * SECOND, NOW + 5 * SECOND, None)
+
+
+def test_late_outcomes_of_two_nodes_at_once_both_count_for_the_health(
+    database: Database, open_again: Callable[[], Database]
+):
+    prepare(database, 2)
+    roll_up(database, LATER)
+    other = open_again()
+    written, go_on = threading.Event(), threading.Event()
+
+    def slowly(tx: Transaction) -> None:
+        deliveries.close(tx, [closing(1, at=NOW + HOUR)])
+        written.set()
+        assert go_on.wait(10)
+
+    first = other.submit_write(slowly)
+    assert written.wait(10)
+    second = database.submit_write(lambda tx: deliveries.close(tx, [closing(2, at=NOW, failed=True)]))
+    threading.Timer(0.2, go_on.set).start()
+    first.result(20)
+    second.result(20)
+    assert health(database) == Health(NOW + HOUR, NOW + HOUR, None)
+
+
+def test_any_order_of_closing_and_rolling_up_tells_whether_a_webhook_fails(database: Database):
+    for seed in range(5):
+        chance = random.Random(seed)
+        prepare(database, 0)
+        write(database, lambda tx: tx.run("DELETE FROM webhook_health"))
+        put_deliveries(database, 1, range(seed * 20 + 1, seed * 20 + 21))
+        mark = begin = NOW + seed * 10 * HOUR
+        waiting = [
+            closing(n, at=begin + chance.randrange(5 * HOUR), failed=chance.random() < 0.7)
+            for n in range(seed * 20 + 1, seed * 20 + 21)
+        ]
+        written: list[Closing] = []
+        while waiting:
+            portion = [waiting.pop() for _ in range(min(len(waiting), chance.randrange(1, 4)))]
+            close(database, *portion)
+            written += portion
+            mark = max(mark, begin + chance.randrange(5 * HOUR))
+            roll_up(database, mark)
+            found = health(database, now=begin + 5 * HOUR)
+            assert found is not None
+            good = max((c.ended_at for c in written if c.code == "delivered"), default=None)
+            failures = {c.ended_at for c in written if c.code != "delivered" and c.ended_at > (good or 0)}
+            assert (found.tried_at, found.delivered_at) == (max(c.ended_at for c in written), good)
+            assert found.failing_since in failures if failures else found.failing_since is None
+        roll_up(database, begin + 10 * HOUR)
 
 
 def test_times_are_told_to_a_fifth(database: Database):

@@ -3,7 +3,8 @@
 On SQLite the one program that serves the file moves everything that waits by the jump and follows the clock in one transaction: a
 jump ahead makes no storm of retries, a jump back lets nothing wait, and what was decided by the old clock and is written later is
 moved as it is written (`Reading.jumped`). On PostgreSQL nodes follow the database's clock and go on evenly between two looks at
-it, so setting a node's clock changes nothing.
+it, so setting a node's clock changes nothing; of what the database's clock noted while it was ahead they bring back the webhooks'
+health, which would stay as it is until then.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dockbell.clock import SECOND, SystemClock
 from dockbell.store.backlog import TOPIC
 from dockbell.store.clock_jump import move
 from dockbell.store.database import Database, Transaction
+from dockbell.store.webhook_hours import bring_back
 
 log = structlog.get_logger()
 JUMP = 2 * SECOND
@@ -41,6 +43,7 @@ async def follow(database: Database, clock: SystemClock, *, alone: bool) -> int:
             raise
     else:
         clock.jump(by)
+        await database.write(lambda tx: bring_back(tx, clock.now()))
     # Whoever looked meanwhile found nothing due for long, and would sleep until then.
     await database.write(lambda tx: tx.wake(TOPIC))
     return by

@@ -140,8 +140,8 @@ def _follow_clock(commit: Commit, jumped: int) -> None:
                 msgspec.structs.replace(job, lease=_moved(job.lease, by), jumped=jumped) for job in request.jobs
             ]
     commit.closings = [
-        msgspec.structs.replace(closing, due_at=closing.due_at + jumped - closing.jumped, jumped=jumped)
-        if closing.jumped != jumped
+        msgspec.structs.replace(closing, due_at=closing.due_at + by, ended_at=closing.ended_at + by, jumped=jumped)
+        if (by := jumped - closing.jumped)
         else closing
         for closing in commit.closings
     ]

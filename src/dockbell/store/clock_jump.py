@@ -1,6 +1,6 @@
 """Moving what waits along with a clock that was set, so that nothing waits longer or comes sooner for it."""
 
-from dockbell.clock import MINUTE, Moment
+from dockbell.clock import HOUR, Moment
 from dockbell.store import webhook_hours
 from dockbell.store.database import Transaction
 
@@ -10,8 +10,8 @@ def move(tx: Transaction, *, by: int, now: Moment) -> None:
 
     `now` is told by the clock as it was.
     """
-    # First, or what ended by the old clock a moment ago would be counted later as so much older.
-    webhook_hours.roll_up(tx, until=now + 1, longest=MINUTE)
+    # First, and all of it, or what ended by the old clock would be counted later as so much older or newer.
+    webhook_hours.roll_up(tx, until=now + 1, longest=HOUR)
     tx.run(
         """
         UPDATE deliveries SET due_at = due_at + :moved, first_attempt_at = first_attempt_at + :moved
@@ -34,6 +34,7 @@ def move(tx: Transaction, *, by: int, now: Moment) -> None:
         """,
         moved=by,
     )
+    webhook_hours.bring_back(tx, now + by)
     tx.run("UPDATE failing_told SET failing_since = failing_since + :moved, told_at = told_at + :moved", moved=by)
     tx.run(
         """

@@ -57,7 +57,7 @@ class Closing(msgspec.Struct, frozen=True, gc=False):
     failed: bool
     deactivate_webhook: bool = False
     jumped: int = 0
-    """By how much the clock had been set when `due_at` was decided on."""
+    """By how much the clock had been set when it ended and `due_at` was decided on."""
 
 
 def insert(

@@ -3,7 +3,8 @@
 A watermark parts the attempts by when they ended: those before it are in `webhook_hours`, the others are counted when
 somebody looks. The roll-up moves the watermark under an exclusive lock; whoever closes attempts holds it still with a
 shared one. So an attempt is either on disk before the watermark passes it and the roll-up sees it, or its closing
-sees the new watermark, finds itself late, and counts itself (`count_late`), however late that is.
+sees the new watermark, finds itself late, and counts itself (`count_late`), however late that is. So does every attempt
+after a clock was set back, until it has come to the watermark again: that never goes back, or what is counted would be again.
 
 Interrupted attempts, and those whose kept connection had ended, count as nothing: what came of them is unknown, and the truth may still be written over them.
 Tests by hand are left out too.
@@ -82,7 +83,7 @@ def count_late(tx: Transaction, closings: Sequence["Closing"], mark: Moment) -> 
     """Count those of `closings`, about to be written, that ended before the watermark, which must be pinned."""
     late = {
         (c.lease.event_id, c.lease.webhook_id, c.lease.attempt_no): c
-        for c in closings
+        for c in sorted(closings, key=lambda closing: closing.ended_at)
         if c.ended_at < mark and c.code not in NO_FAILURE
     }
     if not late:
@@ -102,12 +103,22 @@ def count_late(tx: Transaction, closings: Sequence["Closing"], mark: Moment) -> 
     for row in known:
         del late[row["event_id"], row["webhook_id"], row["attempt_no"]]
     add(tx, summed(_count_of(closing) for closing in late.values()))
+    found: dict[int, Health] = {}
+    for closing in late.values():
+        webhook_id = closing.lease.webhook_id
+        found[webhook_id] = merged(found.get(webhook_id), _health_of(closing))
+    _put_health(tx, found)
 
 
 def _count_of(closing: "Closing") -> Count:
     delivered = int(closing.code == "delivered")
     hour_at = closing.ended_at - closing.ended_at % HOUR
     return Count(closing.lease.webhook_id, hour_at, bucket_of(closing.total_us), delivered, 1 - delivered)
+
+
+def _health_of(closing: "Closing") -> Health:
+    at = closing.ended_at
+    return Health(at, at, None) if closing.code == "delivered" else Health(at, None, at)
 
 
 def summed(counts: Iterable[Count]) -> list[Count]:
@@ -192,30 +203,62 @@ def health_between(tx: Transaction, since: Moment, until: Moment) -> dict[int, H
     return {int(row["webhook_id"]): _health(row) for row in rows}
 
 
-def merged(before: Health | None, after: Health) -> Health:
-    """What is known of a webhook, with what came after it."""
-    if before is None:
-        return after
-    delivered_at = after.delivered_at or before.delivered_at
-    since = after.failing_since if after.delivered_at is not None else before.failing_since or after.failing_since
-    return Health(max(before.tried_at, after.tried_at), delivered_at, since)
+def merged(one: Health | None, other: Health) -> Health:
+    """What two parts of a webhook's attempts tell, whichever was first. A part that is told twice changes nothing."""
+    if one is None:
+        return other
+    both = (one, other)
+    delivered_at = max((each.delivered_at for each in both if each.delivered_at is not None), default=None)
+    # Of a part that failed in the end two failures are known: the first after its last success, and the last of all.
+    failures = [at for each in both if each.failing_since is not None for at in (each.failing_since, each.tried_at)]
+    since = min((at for at in failures if delivered_at is None or at > delivered_at), default=None)
+    return Health(max(one.tried_at, other.tried_at), delivered_at, since)
 
 
 def _put_health(tx: Transaction, found: Mapping[int, Health]) -> None:
-    _, known = health(tx)
-    rows = []
-    for webhook_id, new in sorted(found.items()):
-        now = merged(known.get(webhook_id), new)
-        rows.append((webhook_id, now.tried_at, now.delivered_at, now.failing_since))
+    """Merge it into what is there. Two who do so at once take the rows in the same order, and one sees what the other wrote."""
+    tx.run(
+        f"""
+        INSERT INTO webhook_health (webhook_id, tried_at, delivered_at, failing_since)
+        SELECT r.webhook_id, r.tried_at, r.delivered_at, r.failing_since FROM {_HEALTH_ROWS} r WHERE true
+        ON CONFLICT (webhook_id) DO NOTHING
+        """,  # noqa: S608 - a constant
+        rows=_health_rows(found),
+    )
+    known = tx.all(
+        """
+        SELECT h.webhook_id, h.tried_at, h.delivered_at, h.failing_since
+          FROM :rows(webhook_id BIGINT) r JOIN webhook_health h ON h.webhook_id = r.webhook_id
+         ORDER BY h.webhook_id /*pg FOR UPDATE OF h */
+        """,
+        rows=[(webhook_id,) for webhook_id in found],
+    )
+    tx.run(
+        f"""
+        UPDATE webhook_health SET tried_at = r.tried_at, delivered_at = r.delivered_at, failing_since = r.failing_since
+          FROM {_HEALTH_ROWS} r WHERE webhook_health.webhook_id = r.webhook_id
+        """,  # noqa: S608 - a constant
+        rows=_health_rows({row["webhook_id"]: merged(_health(row), found[row["webhook_id"]]) for row in known}),
+    )
+
+
+_HEALTH_ROWS = ":rows(webhook_id BIGINT, tried_at BIGINT, delivered_at BIGINT, failing_since BIGINT)"
+
+
+def _health_rows(found: Mapping[int, Health]) -> list[tuple[int, Moment, Moment | None, Moment | None]]:
+    return [(key, one.tried_at, one.delivered_at, one.failing_since) for key, one in sorted(found.items())]
+
+
+def bring_back(tx: Transaction, now: Moment) -> None:
+    """What was noted by a clock that was ahead becomes so much older that the last attempt was now: others come after it."""
     tx.run(
         """
-        INSERT INTO webhook_health (webhook_id, tried_at, delivered_at, failing_since)
-        SELECT r.webhook_id, r.tried_at, r.delivered_at, r.failing_since
-          FROM :rows(webhook_id BIGINT, tried_at BIGINT, delivered_at BIGINT, failing_since BIGINT) r WHERE true
-        ON CONFLICT (webhook_id) DO UPDATE SET tried_at = excluded.tried_at, delivered_at = excluded.delivered_at,
-          failing_since = excluded.failing_since
+        UPDATE webhook_health
+           SET tried_at = :now, delivered_at = delivered_at - (tried_at - :now),
+               failing_since = failing_since - (tried_at - :now)
+         WHERE tried_at > :now
         """,
-        rows=rows,
+        now=now,
     )
 
 
