@@ -178,6 +178,24 @@ async def test_each_reason_for_not_firing_is_told(database: Database, tmp_path: 
         assert others not in await node.why(event, TEA_ONLY)
 
 
+async def test_a_webhook_is_told_by_the_event_type_that_it_had_then(database: Database, tmp_path: Path):
+    async with a_node(database, tmp_path) as node:
+        webhook = node.make_webhook(enabled=False).webhook["id"]
+        never = node.make_webhook(eventType="order.created").webhook["id"]
+        await node.advance(SECOND)
+        event = (await node.publish()).event_id
+        await node.advance(SECOND)
+        later = node.make_webhook().webhook["id"]
+        for each in (webhook, never, later):
+            await node.change_webhook(each, eventType="order.status-changed")
+        [(told, reason)] = (await node.why(event)).items()
+        assert told == webhook
+        assert reason.startswith("it was disabled, since ")
+        await node.advance(SECOND)
+        await node.delete_webhook(webhook)
+        assert await node.why(event) == {webhook: reason}
+
+
 async def test_a_webhook_that_fired_is_told_also_when_it_is_for_another_type_by_now(database: Database, tmp_path: Path):
     async with a_node(database, tmp_path) as node:
         webhook = node.make_webhook().webhook["id"]

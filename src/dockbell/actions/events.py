@@ -64,9 +64,9 @@ def get(tx: Transaction, actor: Actor, event_id: int) -> dict[str, Any]:
 def why(tx: Transaction, actor: Actor, event_id: int) -> list[dict[str, Any]]:
     """Every webhook the event could have been meant for, and why it fired or did not: a code, and the reason in words.
 
-    Judged by the settings that were in force when the event was accepted. Webhooks of other event types
-    could not have been meant; those of other goods owners, and how they were set, are told only to who may see them. A test event was meant
-    for the webhook under test alone.
+    Judged by the settings that were in force when the event was accepted. Webhooks that were of another event type then
+    and still are could not have been meant; those of other goods owners, and how they were set, are told only to who may
+    see them. A test event was meant for the webhook under test alone.
     """
     actor.need("read")
     event = visible(tx, actor, event_id)

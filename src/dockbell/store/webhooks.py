@@ -157,10 +157,11 @@ def versions(tx: Transaction, webhook_id: int, *, limit: int) -> list[Row]:
 
 
 def versions_at(tx: Transaction, *, event_id: int, event_type: str, moment: Moment) -> list[Row]:
-    """Each webhook that is of an event type or has a delivery of the event, with the version in force at `moment`.
+    """Each webhook that is of an event type, was so at `moment` or has a delivery of the event, with the version of then.
 
     The version is NULL if the webhook came later.
     """
+    # Only what was changed since can have been of another type, so few settings are opened.
     return tx.all(
         """
         SELECT w.id, w.name, w.kind, w.created_at, w.settings AS settings_now, w.deleted_at,
@@ -168,8 +169,13 @@ def versions_at(tx: Transaction, *, event_id: int, event_type: str, moment: Mome
           FROM webhooks w
           LEFT JOIN webhook_versions v ON v.webhook_id = w.id AND v.version = (
                 SELECT max(x.version) FROM webhook_versions x WHERE x.webhook_id = w.id AND x.since <= :moment)
-         WHERE w.event_type = :event_type
-            OR w.id IN (SELECT d.webhook_id FROM deliveries d WHERE d.event_id = :event_id)
+         WHERE w.id IN (
+               SELECT t.id FROM webhooks t WHERE t.event_type = :event_type
+               UNION SELECT d.webhook_id FROM deliveries d WHERE d.event_id = :event_id
+               UNION SELECT c.id FROM webhooks c
+                      WHERE c.changed_at > :moment AND c.event_type <> :event_type AND :event_type = (
+                            SELECT x.settings /*pg ::json */ ->> 'eventType' FROM webhook_versions x
+                             WHERE x.webhook_id = c.id AND x.since <= :moment ORDER BY x.version DESC LIMIT 1))
          ORDER BY w.id
         """,
         event_id=event_id,
