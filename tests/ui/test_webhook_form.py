@@ -142,6 +142,28 @@ async def test_codes_may_stand_in_one_line_with_commas_between(tmp_path, databas
     assert stored["filters"]["transporters"] == ["DHL", "PostNord", "UPS"]
 
 
+async def test_a_webhook_opened_and_saved_has_the_filters_it_had(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        filters = {
+            "transporters": ["DHL, Sweden"],
+            "conditions": [{"field": "data.orderNumber", "operator": "isOneOf", "value": ["A, 1", "5"]}],
+        }
+        made = await server.make_webhook(eventType="order.picked", filters=filters)
+        browser = admin(server)
+        await browser.get(f"/administration/webhooks/{made['id']}/edit")
+        [transporters] = re.findall(r'<textarea[^>]*name="transporters"[^>]*>([^<]*)<', browser.text)
+        fields = typed(
+            version=value_of(browser, "version")[0], name="Renamed",
+            transporters=html.unescape(transporters),
+            conditionField=["data.orderNumber"], conditionOperator=["isOneOf"],
+            conditionValue=[html.unescape(value_of(browser, "conditionValue")[0])],
+        )  # fmt: skip
+        await browser.submit(f"/administration/webhooks/{made['id']}/edit", fields)
+        after = (await server.admin.get(f"/api/v1/webhooks/{made['id']}")).document
+    assert after["name"] == "Renamed"
+    assert after["filters"] == made["filters"]
+
+
 async def test_a_move_to_another_host_says_that_it_disabled_the_webhook(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser = admin(server)

@@ -2,6 +2,9 @@
 
 What is typed comes back as it was typed. An entry that cannot be read as the document needs it (a status that is no
 number) is handed on as text, so that the rules name it.
+
+What is shown and sent back untouched is the webhook it was: a value of a filter that its text alone would not bring back
+(`A, 1` in a list, the text `5`) is shown as a list in JSON, and such a list is taken as it stands.
 """
 
 import json
@@ -21,7 +24,7 @@ UNITS_S = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 NO = frozenset({"false", "0", *(translator(language)("no") for language in LANGUAGES)})
 """What says that a field shall not exist, in any language."""
 _STEP = re.compile(r"(\d{1,9})\s*([a-z]*)")
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,6})?")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,17})?")
 _INDEX = re.compile(r"\[\d+\]$")
 _ROWS = ("headers", "filters.statuses", "filters.conditions")
 
@@ -111,7 +114,7 @@ def document_from(typed: Typed, kind: str, event_type: EventType | None) -> dict
     return document
 
 
-def typed_from(webhook: Mapping[str, Any]) -> Typed:
+def typed_from(webhook: Mapping[str, Any], event_type: EventType | None) -> Typed:
     """The form of a webhook that there is. Its secrets are not in it: what stays empty stays stored."""
     authentication, filters, policy = webhook["authentication"], webhook["filters"], webhook["retryPolicy"]
     owners = webhook["goodsOwnerIds"]
@@ -123,11 +126,11 @@ def typed_from(webhook: Mapping[str, Any]) -> Typed:
             "email": webhook["email"] or "",
             "authentication": authentication["type"],
             "username": authentication.get("username", ""),
-            "transporters": "\n".join(filters["transporters"]),
-            "orderTypes": "\n".join(filters["orderTypes"]),
+            "transporters": _codes_shown(filters["transporters"]),
+            "orderTypes": _codes_shown(filters["orderTypes"]),
             "retryPolicy": policy["name"],
             "steps": ", ".join(step_in_words(step) for step in policy.get("stepsInSeconds") or ()),
-            "timeoutInSeconds": f"{webhook['timeoutInSeconds']:g}",
+            "timeoutInSeconds": str(webhook["timeoutInSeconds"]),
             "maxConcurrency": str(webhook["maxConcurrency"]),
             "allOwners": "yes" if owners is None else "",
             "version": str(webhook.get("version", "")),
@@ -150,11 +153,8 @@ def typed_from(webhook: Mapping[str, Any]) -> Typed:
             }
             for header in webhook["headers"]
         ],
-        statuses=[{"from": str(status.get("from") or ""), "to": str(status["to"])} for status in filters["statuses"]],
-        conditions=[
-            {"field": each["field"], "operator": each["operator"], "value": _shown(each.get("value"))}
-            for each in filters["conditions"]
-        ],
+        statuses=[{"from": str(status.get("from", "")), "to": str(status["to"])} for status in filters["statuses"]],
+        conditions=[_condition_shown(each, event_type) for each in filters["conditions"]],
     )
 
 
@@ -204,13 +204,45 @@ def _condition(row: Mapping[str, str], event_type: EventType | None) -> dict[str
     operator, text = row["operator"], row["value"]
     kind = _kind_of(row["field"], event_type)
     value: Any
-    if operator == "exists":
+    exact = _in_json(text)
+    if exact is not None and (operator == "isOneOf" or len(exact) == 1):
+        value = exact if operator == "isOneOf" else exact[0]
+    elif operator == "exists":
         value = text.lower() not in NO
     elif operator == "isOneOf":
         value = [_value(part.strip(), kind) for part in text.split(",") if part.strip()]
     else:
         value = _value(text, kind)
     return {"field": row["field"], "operator": operator, "value": value}
+
+
+def _condition_shown(entry: Mapping[str, Any], event_type: EventType | None) -> dict[str, str]:
+    value = entry.get("value")
+    row = {"field": entry["field"], "operator": entry["operator"], "value": _shown(value)}
+    read = _condition({**row, "value": _of_one_line(row["value"])}, event_type)["value"]
+    if json.dumps(read) != json.dumps(value):  # as texts, for to Python 1 is True
+        row["value"] = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
+    return row
+
+
+def _of_one_line(text: str) -> str:
+    """What comes back of a text in a field of one line."""
+    return text.replace("\r", "").replace("\n", "").strip()
+
+
+def _in_json(text: str) -> list[Any] | None:
+    """The values of a list of texts, numbers and the like that was written in JSON."""
+    if not text.startswith("["):
+        return None
+    try:
+        found = read_json(text.encode())
+    except DockbellError:
+        return None
+    return found if all(_is_plain(each) for each in found) else None
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _kind_of(name: str, event_type: EventType | None) -> str:
@@ -230,7 +262,7 @@ def _value(text: str, kind: str) -> Any:
         found = read_json(text.encode())
     except DockbellError:
         return text
-    return found if isinstance(found, str | int | float | bool) or found is None else text
+    return found if _is_plain(found) else text
 
 
 def _shown(value: Any) -> str:
@@ -266,5 +298,13 @@ def _number(text: str) -> Any:
 
 
 def _codes(text: str) -> list[str]:
-    """One on each line, or with commas between: no code of a warehouse has a comma in it."""
+    """One on each line, or with commas between; codes with a comma in them are written as a list in JSON."""
+    exact = _in_json(text.strip())
+    if exact is not None and all(isinstance(code, str) for code in exact):
+        return exact
     return [code.strip() for code in re.split(r"[,\n]", text) if code.strip()]
+
+
+def _codes_shown(codes: list[str]) -> str:
+    text = "\n".join(codes)
+    return text if _codes(text) == codes else json.dumps(codes, ensure_ascii=False)

@@ -37,7 +37,7 @@ async def new(visit: Visit) -> Response:
     copied = visit.query.text("from")
     if copied:
         webhook = await _stored(visit, copied)
-        typed = typed_from(webhook)
+        typed = _typed_from(visit, webhook)
         typed.texts["name"] = visit._("Copy of {name}", name=webhook["name"])[:200]
         for header in typed.headers:
             header["kept"] = False
@@ -71,7 +71,7 @@ async def create(visit: Visit) -> Response:
 @routes.get("/administration/webhooks/{id}/edit", need="manage")
 async def edit(visit: Visit) -> Response:
     webhook = await _stored(visit, visit.path["id"])
-    return await _form(visit, typed_from(webhook), webhook["kind"], webhook=webhook)
+    return await _form(visit, _typed_from(visit, webhook), webhook["kind"], webhook=webhook)
 
 
 @routes.post("/administration/webhooks/{id}/edit", need="manage")
@@ -117,6 +117,10 @@ def _kind(text: str) -> str:
 async def _stored(visit: Visit, webhook_id: str) -> Mapping[str, Any]:
     number = id_in_path(webhook_id, "webhook")
     return await visit.parts.database.read(lambda tx: visit.parts.webhooks.get_to_manage(tx, visit.actor, number))
+
+
+def _typed_from(visit: Visit, webhook: Mapping[str, Any]) -> Typed:
+    return typed_from(webhook, visit.parts.index.state.catalog.get(webhook["eventType"]))
 
 
 def _choose_type(visit: Visit, kind: str) -> Response:
