@@ -13,6 +13,7 @@ from dockbell.actions import sign_in, users
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import NotSignedIn, TooMuch, Unavailable
+from dockbell.store import users as store
 from dockbell.store.database import Transaction
 from dockbell.testing.clock import ManualClock
 from dockbell.web.server import build_app
@@ -366,6 +367,26 @@ async def test_a_session_of_a_clock_that_was_ahead_ends_when_it_comes_back(tmp_p
         another_node = await begun_at(now + MINUTE // 2)  # forgets what lies ahead
         assert await is_in(another_node, now)
         assert not await is_in(ahead, now + 30 * DAY)
+
+
+async def test_a_session_that_has_ended_is_not_shown_as_one(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = a_browser(server.app, server.parts)
+        now = server.parts.clock.now()
+
+        def add(tx: Transaction) -> None:
+            [user] = store.everyone(tx)
+            for digest, name, begun, used in (("d", "Live", 11, 0), ("e", "Idle", 5, 4), ("f", "Long", 13, 0)):
+                store.insert_session(
+                    tx, digest=digest * 64, user_id=user["id"], address="::1", browser=name, now=now - begun * HOUR
+                )
+                store.use_session(tx, digest * 64, now=now - used * HOUR)
+
+        database.submit_write(add).result()
+        await browser.get("/account")
+        assert [name for name in ("Live", "Idle", "Long") if f">{name}<" in browser.text] == ["Live"]
+        [user] = await database.read(lambda tx: users.everyone(tx, SYSTEM, now=now))
+        assert user["sessions"] == 2
 
 
 async def test_pages_are_shown_by_a_store_that_takes_no_writes_and_say_503_when_it_is_away(

@@ -53,7 +53,7 @@ def who_holds(tx: Transaction, held: str, *, address: str, now: Moment) -> Signe
     row = users.session(tx, digest(held))
     if row is None or row["deactivated_at"] is not None:
         return None
-    if not (lasts(row["used_at"], IDLE, now) and lasts(row["signed_in_at"], LONGEST, now)):
+    if not is_live(row, now):
         return None
     return SignedIn(
         user_id=row["user_id"],
@@ -68,7 +68,12 @@ def who_holds(tx: Transaction, held: str, *, address: str, now: Moment) -> Signe
     )
 
 
-def lasts(since: Moment, span: int, now: Moment) -> bool:
+def is_live(row: Row, now: Moment) -> bool:
+    """Whether the session has not ended; it is forgotten only when somebody signs in."""
+    return _lasts(row["used_at"], IDLE, now) and _lasts(row["created_at"], LONGEST, now)
+
+
+def _lasts(since: Moment, span: int, now: Moment) -> bool:
     """Whether no more than `span` has passed. Of a time that is to come nobody knows how long ago it was."""
     return since - FURTHEST_AHEAD <= now <= since + span
 

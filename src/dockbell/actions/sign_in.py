@@ -364,10 +364,11 @@ def _need_active(tx: Transaction, who: sessions.SignedIn) -> None:
         raise NotSignedIn("Sign in first.")
 
 
-def own_sessions(tx: Transaction, who: sessions.SignedIn) -> list[dict[str, Any]]:
+def own_sessions(tx: Transaction, who: sessions.SignedIn, *, now: Moment) -> list[dict[str, Any]]:
     return [
         _session_view(row, current=hmac.compare_digest(row["digest"], who.digest))
         for row in users.sessions_of(tx, who.user_id)
+        if sessions.is_live(row, now)
     ]
 
 

@@ -104,15 +104,15 @@ def end_sessions(tx: Transaction, actor: Actor, user_id: int, *, now: Moment) ->
 
 
 def view(tx: Transaction, row: Row, *, now: Moment) -> dict[str, Any]:
-    alive = [s for s in users.sessions_of(tx, row["id"]) if sessions.lasts(s["used_at"], sessions.IDLE, now)]
+    live = [each for each in users.sessions_of(tx, row["id"]) if sessions.is_live(each, now)]
     return {
         "id": row["id"],
         **_noted(row),
         "createdAt": to_text(row["created_at"]),
         "deactivatedAt": None if row["deactivated_at"] is None else to_text(row["deactivated_at"]),
         "invited": row["password_hash"] is None,
-        "sessions": len(alive),
-        "lastSeenAt": max((to_text(s["used_at"]) for s in alive), default=None),
+        "sessions": len(live),
+        "lastSeenAt": max((to_text(each["used_at"]) for each in live), default=None),
     }
 
 

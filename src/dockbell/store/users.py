@@ -88,7 +88,7 @@ def session(tx: Transaction, digest: str) -> Row | None:
     """The session with its user's columns."""
     return tx.one(
         """
-        SELECT s.digest, s.user_id, s.created_at AS signed_in_at, s.used_at,
+        SELECT s.digest, s.user_id, s.created_at, s.used_at,
                u.email, u.name, u.role, u.goods_owners, u.language, u.deactivated_at
           FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.digest = :digest
         """,

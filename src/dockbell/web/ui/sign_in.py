@@ -136,7 +136,8 @@ async def end_session(visit: Visit) -> Response:
 
 
 async def _account(visit: Visit, *, name: str, language: str, problems: Any = ()) -> Response:
-    found = await visit.parts.database.read(lambda tx: actions.own_sessions(tx, visit.who))
+    now = visit.parts.clock.now()
+    found = await visit.parts.database.read(lambda tx: actions.own_sessions(tx, visit.who, now=now))
     return visit.page(
         "account.html",
         status=422 if problems else 200,
