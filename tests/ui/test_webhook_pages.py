@@ -129,6 +129,7 @@ async def test_the_list_is_searched_filtered_and_sorted(tmp_path, database):
         assert await names("sort=-name") == ["Åkes ERP", "Copy", "Billing"]
         assert await names("sort=host&state=&search=127") == ["Åkes ERP", "Billing", "Copy"]
         assert await names("sort=no-such&start=x&goodsOwner=x") == ["Billing", "Copy", "Åkes ERP"]
+        assert await names("sort=name&start=50") == ["Billing", "Copy", "Åkes ERP"]
         assert await names("search=nothing+like+it") == []
         assert "No webhook fits" in browser.words
 
@@ -157,9 +158,13 @@ async def test_a_list_of_many_is_parted_into_pages(tmp_path, database):
         await browser.get(LIST)
         assert "1 to 50 of 51" in browser.words
         assert "start=50" in browser.text
-        await browser.get(f"{LIST}?start=50")
-        assert "W50" in browser.words
-        assert "W49" not in browser.words
+        for start in (50, 51, 100, 2**53 - 1):  # beyond the last page it is the last one
+            await browser.get(f"{LIST}?start={start}")
+            assert "W50" in browser.words
+            assert "W49" not in browser.words
+            assert "51 to 51 of 51" in browser.words
+            assert 'rel="prev"' in browser.text
+            assert 'rel="next"' not in browser.text
 
 
 async def test_nobody_reads_of_another_goods_owners_webhooks(tmp_path, database):

@@ -46,8 +46,12 @@ def page(
     descending: bool = False,
     start: int = 0,
     limit: int = 50,
-) -> tuple[list[dict[str, Any]], int]:
-    """Part of what was found, and how many were found. `search` looks at name, number, host and path."""
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Part of what was found, where it starts, and how many were found.
+
+    Beyond the last page it is the last one: webhooks may have gone since somebody looked. `search` looks at name,
+    number, host and path.
+    """
     actor.need("read")
     rows = webhooks.page(
         tx,
@@ -68,7 +72,9 @@ def page(
         if (state is None or one["state"] == state) and all(word in one["searched"] for word in words)
     ]
     found.sort(key=_ORDERS.get(order, _ORDERS["name"]), reverse=descending)
-    return found[start : start + limit], len(found)
+    last_page = max(0, len(found) - 1) // limit * limit
+    start = min(start, last_page)
+    return found[start : start + limit], start, len(found)
 
 
 def one(tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, now: Moment) -> dict[str, Any]:

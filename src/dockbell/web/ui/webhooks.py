@@ -117,9 +117,8 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
     now = visit.parts.clock.now()
     order = asked.text("sort").lstrip("-")
     descending = asked.text("sort").startswith("-")
-    start = asked.number("start") or 0
     await statistics.roll_up(visit.parts.database, now=now, portions=WAITED_FOR)
-    found, total = await visit.parts.database.read(
+    found, start, total = await visit.parts.database.read(
         lambda tx: webhook_list.page(
             tx,
             visit.actor,
@@ -132,7 +131,7 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
             search=asked.text("search"),
             order=order if order in webhook_list.ORDERS else "name",
             descending=descending,
-            start=start,
+            start=asked.number("start") or 0,
             limit=A_PAGE,
         )
     )
