@@ -9,13 +9,27 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from dockbell import __version__, log, operate, settings
 from dockbell.clock import SystemClock
 from dockbell.database_address import shown
-from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput
+from dockbell.domain.event_json import LARGEST_ID
+from dockbell.errors import ConfigError, Conflict, DockbellError, InvalidInput, Problem
+
+
+class _Commands(TyperGroup):
+    """What no command can keep or print, it is not handed: bytes that are no text come as halves of surrogate pairs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for each in args:
+            if any("\ud800" <= character <= "\udfff" for character in each):
+                raise typer.BadParameter(f"{each[:80]!a} is not UTF-8.")
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -68,10 +82,14 @@ def serve(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Do the four steps, show them, and end.")] = False,
     answer: Annotated[
-        int, typer.Option(help="What the demo's receiver answers: 200, or 500 to see a retry planned.")
+        int,
+        typer.Option(min=200, max=599, help="What the demo's receiver answers: 200, or 500 to see a retry planned."),
     ] = 200,
     port: Annotated[
-        int, typer.Option(help="Port of Dockbell; the receiver listens on the next one. 0: any free ones.")
+        int,
+        typer.Option(
+            min=0, max=65_534, help="Port of Dockbell; the receiver listens on the next one. 0: any free ones."
+        ),
     ] = 8420,
     folder: Annotated[
         Path | None, typer.Option(help="Where to keep the demo's data; a temporary folder unless said.")
@@ -159,8 +177,8 @@ def check() -> None:
 
 @app.command()
 def inspect(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8421,
-    answer: Annotated[int, typer.Option(help="Status to answer with.")] = 200,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8421,
+    answer: Annotated[int, typer.Option(min=200, max=599, help="Status to answer with.")] = 200,
 ) -> None:
     """Run a receiver that prints what arrives: a target while developing."""
     from dockbell.testing.inspector import Inspector
@@ -182,7 +200,8 @@ def create_key(
     label: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[list[str], typer.Option(help="publish, read, manage or admin; repeat for several.")],
     goods_owner: Annotated[
-        list[int] | None, typer.Option(help="Limit the key to this goods owner; repeat for several.")
+        list[int] | None,
+        typer.Option(min=1, max=LARGEST_ID, help="Limit the key to this goods owner; repeat for several."),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When it ends: 2027-01-31T00:00:00Z.")] = None,
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
@@ -353,15 +372,18 @@ def _event_bytes(event_type: str, goods_owner: int, data: str, event_id: str | N
         document["id"] = event_id
     if attributes:
         document["attributes"] = dict(entry.partition("=")[::2] for entry in attributes)
-    return f'{json.dumps(document)[:-1]}, "data": {data}}}'.encode(
-        "utf-8", "surrogateescape"
-    )  # bytes that are no text come so
+    return f'{json.dumps(document)[:-1]}, "data": {data}}}'.encode()
 
 
 def _text_of(data: str) -> str:
-    if data == "-":
-        return sys.stdin.read()
-    return Path(data[1:]).read_text("utf-8") if data.startswith("@") else data
+    """The data itself, or what the file or standard input has that it names."""
+    if data != "-" and not data.startswith("@"):
+        return data
+    try:
+        # As bytes: what the text of standard input is in, the locale decides.
+        return (sys.stdin.buffer.read() if data == "-" else Path(data[1:]).read_bytes()).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput([Problem("data", "data_file", f"It cannot be read as text in UTF-8: {error}.")]) from error
 
 
 def _shown(name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from dockbell import log, settings
 from dockbell.clock import SystemClock
+from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.findings import Finding, of_settings
 from dockbell.errors import ConfigError, DockbellError
 from dockbell.settings import Settings
@@ -128,7 +129,9 @@ def rotate_keys(
 
 @app.command()
 def erase(
-    goods_owner: Annotated[int | None, typer.Option(help="Erase the payloads of this goods owner.")] = None,
+    goods_owner: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST_ID, help="Erase the payloads of this goods owner.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="Erase the payloads about this object: order/50163.")] = None,
     database: Annotated[str | None, ANY_DATABASE] = None,
 ) -> None:

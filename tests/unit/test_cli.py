@@ -6,6 +6,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dockbell.cli import app
+from dockbell.errors import DockbellError
+
+TOO_LARGE = str(2**64)
+PUBLISH = ("publish", "--type", "order.picked", "--goods-owner", "114", "--data")
 
 
 @pytest.fixture(autouse=True)
@@ -16,8 +20,8 @@ def _a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("migrate").exit_code == 0
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+def run(*words: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(app, list(words), input=stdin)
 
 
 def test_keys_are_listed_whatever_they_are_called():
@@ -35,3 +39,28 @@ def test_check_shows_a_setting_as_it_is(monkeypatch: pytest.MonkeyPatch, system:
     told = run("check")
     assert told.exit_code == 0
     assert system in told.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*PUBLISH, "@nowhere.json"),
+        (*PUBLISH, "@."),
+        (*PUBLISH, "@latin1.json"),
+        (*PUBLISH, "-"),
+        (*PUBLISH, '"\udcff"'),
+        ("keys", "create", "x", "--scope", "read", "--goods-owner", TOO_LARGE),
+        ("erase", "--goods-owner", TOO_LARGE),
+        ("users", "link", "\udcff@x"),
+        ("keys", "revoke", "\udcff"),
+        ("erase", "--key", "\udcff"),
+        ("inspect", "--port", "99999"),
+        ("inspect", "--answer", "99"),
+        ("demo", "--once", "--port", "99999"),
+        ("demo", "--once", "--port", "65535"),
+    ],
+)
+def test_no_command_ends_with_a_traceback(words: tuple[str, ...]):
+    Path("latin1.json").write_bytes(b'{"name": "caf\xe9"}')
+    error = run(*words, stdin=b"\xe9").exception
+    assert isinstance(error, DockbellError | SystemExit), repr(error)
