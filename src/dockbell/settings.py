@@ -154,7 +154,7 @@ class RetentionSettings(_Part):
         default=30,
         ge=0,
         le=36_500,
-        description="Days after which ended deliveries go, with their events and attempts; 0 keeps everything.",
+        description="Days after which ended deliveries go, with their events and attempts, and bulk runs; 0 keeps everything.",
     )
     payload_days: int | None = Field(
         default=None,

@@ -10,17 +10,19 @@ from typing import Any, cast
 import apsw
 import pytest
 
+from dockbell.actions import bulk
 from dockbell.actions import deliveries as actions
 from dockbell.actions import retention as acting
 from dockbell.actions.retention import Retention
-from dockbell.clock import DAY, SECOND
+from dockbell.clock import DAY, HOUR, SECOND
 from dockbell.domain.ids import EventIds
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from dockbell.store import checkpoints, deliveries, delivery_log, events, retention
+from dockbell.store import checkpoints, deliveries, delivery_log, events, failing, retention, webhook_hours
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.migrate import migrate
 from dockbell.store.objects import Sought
+from dockbell.store.webhook_hours import Count, Health
 from dockbell.testing.clock import ManualClock
 from tests.support.rows import (
     FJORD,
@@ -162,6 +164,56 @@ async def test_r11_what_was_live_is_met_again_a_day_later(store: Database, ids: 
     assert await keeping.once() == 0
     clock.advance(DAY)
     assert await keeping.once() == 1
+
+
+def hours_kept(store: Database) -> list[tuple[int, int]]:
+    rows = rows_of(store, "SELECT webhook_id, hour_at FROM webhook_hours ORDER BY webhook_id, hour_at")
+    return [(row["webhook_id"], row["hour_at"]) for row in rows]
+
+
+async def test_hours_that_nobody_reads_any_more_go_and_those_of_a_webhook_that_fails_stay(store: Database) -> None:
+    hours = [NOW - NOW % HOUR - days * DAY for days in (9, 3, 1)]
+    began, before_that = hours[0] + HOUR // 2, hours[0] - HOUR
+    health = {1: Health(NOW, NOW, None), 2: Health(NOW, None, began)}
+
+    def put(tx: Transaction) -> None:
+        webhook_hours.add(tx, [Count(each, at, 0, 0, 1) for each in (1, 2) for at in (before_that, *hours)])
+        webhook_hours._put_health(tx, health)
+
+    write(store, put)
+    await retain(store, days=0)
+    assert len(hours_kept(store)) == 8
+    await retain(store)
+    assert hours_kept(store) == [(1, hours[2]), *((2, at) for at in hours)]
+    assert read(store, lambda tx: failing.failed_since(tx, 2, began)) == 3
+    write(store, lambda tx: failing.forget_failing(tx, 2))
+    await retain(store)
+    assert hours_kept(store) == [(1, hours[2]), (2, hours[2])]
+
+
+async def test_hours_go_in_batches_and_never_before_they_were_counted(store: Database) -> None:
+    old = NOW - NOW % HOUR - 100 * DAY
+    write(store, lambda tx: webhook_hours.add(tx, [Count(1, old + n * HOUR, 0, 1, 0) for n in range(1_200)]))
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :at WHERE name = 'attempts counted to'", at=old))
+    await retain(store)
+    assert len(hours_kept(store)) == 1_200
+    write(store, lambda tx: tx.run("UPDATE counters SET value = :at WHERE name = 'attempts counted to'", at=NOW))
+    await retain(store)
+    assert hours_kept(store) == []
+
+
+async def test_bulk_runs_that_ended_long_ago_go(store: Database) -> None:
+    def begun(at: int, *, ended: bool) -> str:
+        run = write(store, lambda tx: bulk.begin(tx, SYSTEM, "cancel", now=at))
+        if ended:
+            assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=at))
+        return str(run["id"])
+
+    old, under_way, young = begun(OLD, ended=True), begun(OLD, ended=False), begun(NOW - 29 * DAY, ended=True)
+    await retain(store, days=0)
+    assert {row["id"] for row in rows_of(store, "SELECT id FROM bulk_runs")} == {old, under_way, young}
+    await retain(store)
+    assert {row["id"] for row in rows_of(store, "SELECT id FROM bulk_runs")} == {under_way, young}
 
 
 async def test_s5_payloads_go_sooner_than_the_log(store: Database, ids: EventIds) -> None:

@@ -4,6 +4,7 @@ Both work in batches, each a transaction of its own with a pause after it, so th
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ PAUSE_S = 0.05
 LOOK_S = 60.0
 WALK_ANEW = DAY
 """What was live when the walk passed by is met again a day later."""
+HOURS_KEPT = 2 * DAY
+"""Twice what any page shows of the statistics."""
 FREE_SHARE = 0.1
 """Only a file with this much free is made smaller: what is free is used again anyway."""
 ERASED_AT_ONCE_S = 20.0
@@ -38,7 +41,10 @@ class _Walk:
 
 
 class Retention:
-    """Deletes what ended more than `days` ago, and the payloads of what ended more than `payload_days` ago."""
+    """Deletes what ended more than `days` ago, and the payloads of what ended more than `payload_days` ago.
+
+    With the former go hours of the statistics that nobody reads any more.
+    """
 
     def __init__(self, database: Database, clock: Clock, *, days: int, payload_days: int | None = None) -> None:
         self._database = database
@@ -46,6 +52,7 @@ class Retention:
         self._days = days
         self._payload_days = payload_days if payload_days is not None and (not days or payload_days < days) else None
         self._deleting, self._erasing = _Walk(), _Walk()
+        self._swept_at: Moment = 0
         self._not_before_s = 0.0
         self._untidy = False
 
@@ -68,6 +75,7 @@ class Retention:
         if self._clock.monotonic() < self._not_before_s:
             return 0
         if self._days:
+            await self._sweep()
             touched += await self._walk(self._deleting, self._days, whole=False)
         if self._payload_days is not None:
             touched += await self._walk(self._erasing, self._payload_days, whole=True)
@@ -76,6 +84,25 @@ class Retention:
         if touched or self._untidy:
             self._untidy = not await tidy(self._database, self._clock)
         return touched
+
+    async def _sweep(self) -> None:
+        """Once a day: what grows beside the events and nobody reads any more."""
+        now = self._clock.now()
+        if 0 <= now - self._swept_at < WALK_ANEW:
+            return
+        await self._in_batches(
+            lambda tx: retention.delete_hours(
+                tx, before=min(now, webhook_hours.counted_to(tx)) - HOURS_KEPT, limit=A_BATCH
+            )
+        )
+        await self._in_batches(
+            lambda tx: retention.delete_bulk_runs(tx, ended_before=now - self._days * DAY, limit=A_BATCH)
+        )
+        self._swept_at = now
+
+    async def _in_batches(self, delete: Callable[[Transaction], int]) -> None:
+        while await self._database.write(delete) == A_BATCH:
+            await self._clock.sleep(PAUSE_S)
 
     async def _walk(self, walk: _Walk, days: int, *, whole: bool) -> int:
         now = self._clock.now()

@@ -1,6 +1,6 @@
 """Deleting what ended long ago, and erasing payloads. What is live is never touched by retention.
 
-Everything goes by the event: its id tells its age, so both walks go along the primary key.
+Deliveries and attempts go by the event: its id tells its age, so both walks go along the primary key.
 """
 
 from collections.abc import Sequence
@@ -65,6 +65,32 @@ def delete(tx: Transaction, ids: Sequence[int]) -> None:
     tx.run("DELETE FROM attempts WHERE event_id IN (SELECT r.event_id FROM :rows(event_id BIGINT) r)", rows=rows)
     tx.run("DELETE FROM deliveries WHERE event_id IN (SELECT r.event_id FROM :rows(event_id BIGINT) r)", rows=rows)
     tx.run("DELETE FROM events WHERE id IN (SELECT r.event_id FROM :rows(event_id BIGINT) r)", rows=rows)
+
+
+def delete_hours(tx: Transaction, *, before: Moment, limit: int) -> int:
+    """Hours of the statistics; how many. Of a webhook that only fails, those since it does stay: mails tell their sum."""
+    return tx.run(
+        """
+        DELETE FROM webhook_hours WHERE (webhook_id, hour_at, bucket) IN (
+          SELECT h.webhook_id, h.hour_at, h.bucket
+            FROM webhook_hours h LEFT JOIN webhook_health f ON f.webhook_id = h.webhook_id
+           WHERE h.hour_at < :before AND (f.failing_since IS NULL OR h.hour_at <= f.failing_since - 3600000000)
+           ORDER BY h.hour_at LIMIT :limit)
+        """,
+        before=before,
+        limit=limit,
+    )
+
+
+def delete_bulk_runs(tx: Transaction, *, ended_before: Moment, limit: int) -> int:
+    return tx.run(
+        """
+        DELETE FROM bulk_runs WHERE id IN (
+          SELECT r.id FROM bulk_runs r WHERE r.ended_at < :ended_before ORDER BY r.ended_at LIMIT :limit)
+        """,
+        ended_before=ended_before,
+        limit=limit,
+    )
 
 
 def erase(tx: Transaction, ids: Sequence[int], *, now: Moment) -> None:
