@@ -263,6 +263,19 @@ async def test_a_busy_sign_in_says_when_to_come_again_and_counts_no_try(tmp_path
         assert await sign_in_as(browser) == 200
 
 
+async def test_a_busy_first_link_says_when_to_come_again_and_loses_nothing_typed(tmp_path, database, monkeypatch):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        link = database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result()
+        monkeypatch.setattr(sign_in, "MOST_AT_ONCE", 0)
+        browser = Browser(server.app)
+        await browser.submit(f"/first/{link}", {"name": "Anna Typed", "email": ANNA, "password": PASSWORD})
+        assert browser.last.status == 503
+        assert int(browser.last.headers["retry-after"]) > 0
+        assert 'value="Anna Typed"' in browser.text
+        assert f'value="{ANNA}"' in browser.text
+
+
 async def test_a_right_password_counts_neither_for_the_account_nor_for_the_address(tmp_path, database, monkeypatch):
     monkeypatch.setattr(sign_in, "MOST_FAILURES_OF_ADDRESS", 3)
     async with a_server(database, tmp_path) as server:

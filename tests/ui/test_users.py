@@ -104,6 +104,16 @@ async def test_the_last_administrator_stays_one(tmp_path, database, way):
         assert (await browser.get(LIST)).status == 200
 
 
+async def test_what_was_typed_is_there_when_the_last_administrator_is_kept(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(LIST + "/1")
+        await browser.submit(LIST + "/1", {"name": "Typed name", "role": "warehouse"})
+        assert browser.last.status == 409
+        assert 'value="Typed name"' in browser.text
+        assert 'id="problem-role-' in browser.text
+
+
 async def test_a_changed_role_counts_from_the_next_page_on(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser, other = admin(server), a_browser(server.app, server.parts, "warehouse")

@@ -84,11 +84,16 @@ async def use_link(visit: Visit) -> Response:
             browser=visit.browser,
             now=now,
         )
-    except InvalidInput as refused:
+    except (InvalidInput, Unavailable) as refused:
         link = await visit.parts.database.read(lambda tx: actions.link_of(tx, told, now=now))
-        return visit.page(
-            "link.html", status=422, problems=refused.problems, link=link, name=name, email=link.email or email
+        unplaced = [Problem("", refused.code, refused.message)]
+        problems = refused.problems if isinstance(refused, InvalidInput) else unplaced
+        answer = visit.page(
+            "link.html", status=refused.status, problems=problems, link=link, name=name, email=link.email or email
         )
+        if isinstance(refused, Unavailable):
+            answer.headers["retry-after"] = str(try_again_s(refused))
+        return answer
     return _signed_in(visit, held, HOME)
 
 

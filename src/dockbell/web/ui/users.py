@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from dockbell.actions import users as actions
 from dockbell.domain.permissions import SCOPES_OF_ROLE
-from dockbell.errors import InvalidInput
+from dockbell.errors import Conflict, InvalidInput, Problem
 from dockbell.web.inputs import id_in_path
 from dockbell.web.ui.visit import Routes, Visit
 from dockbell.web.ui.webhook_form import visible_owners
@@ -66,6 +66,9 @@ async def change(visit: Visit) -> Response:
         )
     except InvalidInput as refused:
         return _form(visit, user=user, typed=typed, problems=refused.problems)
+    except Conflict as refused:  # the last administrator stays one
+        problem = Problem("role", refused.code, refused.message)
+        return _form(visit, user=user, typed=typed, problems=[problem], status=409)
     return visit.go(LIST, notice="saved")
 
 
@@ -124,10 +127,10 @@ def _roles(visit: Visit) -> list[tuple[str, str]]:
     return [(role, words[role]) for role in SCOPES_OF_ROLE]
 
 
-def _form(visit: Visit, *, typed: dict[str, Any], user: Any = None, problems: Any = ()) -> Response:
+def _form(visit: Visit, *, typed: dict[str, Any], user: Any = None, problems: Any = (), status: int = 422) -> Response:
     return visit.page(
         "user.html",
-        status=422 if problems else 200,
+        status=status if problems else 200,
         problems=problems,
         user=user,
         typed=typed,
