@@ -6,13 +6,14 @@ Sources, strongest first: command line, environment (`DOCKBELL_WORKER__SLOTS`), 
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,7 +43,6 @@ class ServerSettings(_Part):
     )
     base_url: str | None = Field(
         default=None,
-        pattern=r"https?://[^/\s]+",
         description="Where people reach the pages, such as https://hooks.example.com: links that commands print begin with it. "
         "Links on pages begin with the name that the page was asked for by.",
     )
@@ -61,6 +61,16 @@ class ServerSettings(_Part):
         le=100_000,
         description="Connections of clients at once; a third of the files this process may open unless said.",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_scheme_and_host(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(r"https?://[^/?#\s]+", given):
+            raise PydanticCustomError(
+                "base_url",
+                "Write scheme and host alone, such as https://hooks.example.com: no path, and no / at its end",
+            )
+        return given
 
 
 class WorkerSettings(_Part):

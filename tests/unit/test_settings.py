@@ -72,6 +72,25 @@ def test_a_wrong_value_that_is_no_secret_is_shown(tmp_path: Path):
     assert refused().message.startswith("server.port (DOCKBELL_SERVER__PORT) is 99999: ")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/", "https://hooks.example.com/app", "https://hooks.example.com?a", "see https://a b",
+        "https://a b", "https://hooks.example.com\n", "hooks.example.com", "",
+    ],
+)  # fmt: skip
+def test_a_base_url_that_would_spoil_links_is_refused(monkeypatch: pytest.MonkeyPatch, url: str):
+    monkeypatch.setenv("DOCKBELL_SERVER__BASE_URL", url)
+    said = f"server.base_url (DOCKBELL_SERVER__BASE_URL) is {url!r}: Write scheme and host alone"
+    assert refused().message.startswith(said)
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.com", "http://127.0.0.1:8420", "https://[fd00::1]:8420"])
+def test_a_base_url_is_scheme_and_host(monkeypatch: pytest.MonkeyPatch, url: str):
+    monkeypatch.setenv("DOCKBELL_SERVER__BASE_URL", url)
+    assert read_settings().server.base_url == url
+
+
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "", '"* 10.0.0.0/8"', "{}"])
 def test_a_list_that_is_no_json_is_told_how_to_be_written(monkeypatch: pytest.MonkeyPatch, text: str):
     monkeypatch.setenv("DOCKBELL_EGRESS__ALLOW", text)
