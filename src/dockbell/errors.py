@@ -18,7 +18,8 @@ The outcome of an attempt is never an error: a receiver that answers 500 is an o
 (`domain.delivery.Outcome`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -72,6 +73,23 @@ def _as_told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     left_out = len(problems) - MOST_PROBLEMS
     text = f"There are {left_out} more problems; mend these first."
     return (*problems[:MOST_PROBLEMS], Problem("", "more_problems", text))
+
+
+class Problems(list[Problem]):
+    """Gathers what several parsers refuse, so that a caller hears of all of it at once and not of one after another."""
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Keep what is refused inside, and go on after it; what was to be read there is missing until `refuse`."""
+        try:
+            yield
+        except InvalidInput as refused:
+            self += refused.problems
+
+    def refuse(self) -> None:
+        """Raises InvalidInput if anything was wrong."""
+        if self:
+            raise InvalidInput(self)
 
 
 class Malformed(DockbellError):

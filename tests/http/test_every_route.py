@@ -206,6 +206,35 @@ async def test_every_route_with_a_body_takes_only_plain_json_objects(tmp_path, d
         assert checked == 11
 
 
+async def test_everything_wrong_with_a_request_is_said_at_once(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        hook = await server.make_webhook()
+        page = "limit=0&sort=x&from=yesterday&to=tomorrow&goodsOwnerId=b&cursor=x"
+        range_ = {"from": "x", "to": "y", "status": "odd", "code": "odd"}
+        rotation = {"overlapInHours": 999, "signingSecret": "x"}
+        key = {"label": "", "scopes": ["odd"], "expiresAt": "tomorrow"}
+        answers = {
+            "/deliveries": await server.admin.get(f"/api/v1/deliveries?{page}&webhookId=a&status=odd&code=odd"),
+            "/events": await server.admin.get(f"/api/v1/events?{page}"),
+            "/webhooks": await server.admin.get("/api/v1/webhooks?limit=0&cursor=x&sort=x&enabled=x&goodsOwnerId=x"),
+            "/apiKeys": await server.admin.post("/api/v1/apiKeys", key),
+            "/deliveries/resend": await server.admin.post("/api/v1/deliveries/resend", range_),
+            "/deliveries/cancel": await server.admin.post("/api/v1/deliveries/cancel", range_),
+            "/rotateSecret": await server.admin.post(f"/api/v1/webhooks/{hook['id']}/rotateSecret", rotation),
+        }
+        told = {name: {each["field"] for each in reply.document["problems"]} for name, reply in answers.items()}
+    listed = {"limit", "sort", "from", "to", "goodsOwnerId", "cursor"}
+    assert told == {
+        "/deliveries": {*listed, "webhookId", "status", "code"},
+        "/events": listed,
+        "/webhooks": {"limit", "cursor", "sort", "enabled", "goodsOwnerId"},
+        "/apiKeys": set(key),
+        "/deliveries/resend": set(range_),
+        "/deliveries/cancel": set(range_),
+        "/rotateSecret": set(rotation),
+    }
+
+
 async def test_unknown_paths_and_methods_answer_in_the_same_shape(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         for method, target, status in (

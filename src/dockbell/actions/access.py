@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from dockbell.actions import audit
 from dockbell.clock import Moment, to_text
 from dockbell.domain.permissions import SCOPES, Actor, no_such_goods_owner
-from dockbell.errors import InvalidInput, Malformed, NotFound, NotSignedIn, Problem
+from dockbell.errors import Malformed, NotFound, NotSignedIn, Problem, Problems
 from dockbell.store import people
 from dockbell.store.database import Database, Row, Transaction
 
@@ -43,10 +43,12 @@ def create_key(
     goods_owners: Iterable[int] | None,
     expires_at: Moment | None,
     now: Moment,
+    also: Sequence[Problem] = (),
 ) -> NewKey:
+    """Raises InvalidInput with everything that is wrong, and with what the caller found wrong `also`."""
     actor.need_everyone()
     wanted = sorted(set(scopes))
-    problems = []
+    problems = Problems(also)
     if not (1 <= len(label.strip()) <= 100 and label.isprintable()):
         problems.append(Problem("label", "label", "The label must be 1 to 100 printable characters."))
     problems += [
@@ -66,8 +68,7 @@ def create_key(
         for owner in owners or ()
         if people.goods_owner(tx, owner) is None
     ]
-    if problems:
-        raise InvalidInput(problems)
+    problems.refuse()
     key_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
     key = f"whk_{key_id}_{secrets.token_urlsafe(32)}"
     people.insert_key(

@@ -12,7 +12,7 @@ from dockbell.domain import advice
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
-from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem
+from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem, Problems
 from dockbell.store import delivery_log, events, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.objects import Sought
@@ -71,17 +71,14 @@ def search_of(
     until: Moment | None = None,
 ) -> tuple[dict[str, Any], tuple[int, int]]:
     """The filters as the store wants them, limited to what the actor may read, and the pair all of them are below."""
-    if status is not None and status not in STATUSES:
-        raise InvalidInput(
-            [Problem("status", "status", f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}.")]
-        )
+    status, code = searched(status, code)
     filters = {
         "goods_owners": None if actor.goods_owners is None else sorted(actor.goods_owners),
         "webhook_id": webhook_id,
         "goods_owner_id": goods_owner_id,
         "event_type": event_type,
         "status": status,
-        "code": None if code is None else searched_code(code),
+        "code": code,
         "about": sought(about),
         "from_id": 0 if since is None else first_id_at(since),
     }
@@ -124,7 +121,19 @@ def with_durations(tx: Transaction, found: list[dict[str, Any]]) -> list[dict[st
     ]
 
 
-def searched_code(text: str) -> str:
+def searched(status: str | None, code: str | None) -> tuple[str | None, str | None]:
+    """Both as the store looks for them; raises InvalidInput for each that there is not."""
+    problems = Problems()
+    if status is not None and status not in STATUSES:
+        text = f"There is no status {status[:40]!r}. Statuses: {', '.join(STATUSES)}."
+        problems.append(Problem("status", "status", text))
+    with problems.gather():
+        code = None if code is None else _searched_code(code)
+    problems.refuse()
+    return status, code
+
+
+def _searched_code(text: str) -> str:
     """A class of outcomes (`5xx`), a code (`timeout`) or a response's status (`500`), as the store looks for it."""
     wanted = text.strip().lower()
     status = wanted.removeprefix("http_")

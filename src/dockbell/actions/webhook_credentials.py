@@ -3,9 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dockbell.domain.addresses import AddressPolicy
+from dockbell.domain.target_url import parse_target_url, same_origin
+from dockbell.errors import InvalidInput
+
 
 def uses(authentication: Mapping[str, Any], name: str) -> bool:
     return bool(authentication["type"] == {"password": "basic", "token": "token"}[name])
+
+
+def is_moved(before: Mapping[str, Any], after: Mapping[str, Any], addresses: AddressPolicy) -> bool:
+    """Whether the URL leads to another scheme, host or port, or to none."""
+    if before["targetUrl"] == after.get("targetUrl"):
+        return False
+    owners = None if before["goodsOwnerIds"] is None else frozenset(before["goodsOwnerIds"])
+    try:
+        old, new = (parse_target_url(url, addresses, owners) for url in (before["targetUrl"], after.get("targetUrl")))
+    except InvalidInput:
+        return True
+    return not same_origin(old, new)
 
 
 def without_credentials(secrets: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from dockbell.actions import audit, held_back
 from dockbell.actions.index import Index, State
-from dockbell.actions.webhook_credentials import needs_credentials, uses, without_credentials, without_dropped
+from dockbell.actions.webhook_credentials import is_moved, needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
-from dockbell.domain.target_url import parse_target_url, same_origin, warnings_for
-from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
+from dockbell.domain.target_url import parse_target_url, warnings_for
+from dockbell.errors import Conflict, InvalidInput, NotFound, Problem, Problems
 from dockbell.store import backlog, counters, delivery_log, failing, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
@@ -97,7 +97,7 @@ class Webhooks:
         document = {**before, **patch}
         if isinstance(patch.get("filters"), Mapping):
             document["filters"] = {**before["filters"], **patch["filters"]}
-        moved = self._is_moved(before, document)
+        moved = is_moved(before, document, self._addresses)
         kept = without_credentials(stored) if moved else stored
         cleared = moved and needs_credentials(document, kept)
         if cleared:
@@ -142,16 +142,19 @@ class Webhooks:
     ) -> Saved:
         """A new signing secret; the old one signs along for `overlap_h` hours (24 unless said)."""
         row = self._own(tx, actor, webhook_id, for_update=True)
+        problems = Problems()
         if overlap_h is not None and not 0 <= overlap_h <= MOST_OVERLAP_H:
             text = f"The overlap must be from 0 to {MOST_OVERLAP_H} hours."
-            raise InvalidInput([Problem("overlapInHours", "range", text)])
+            problems.append(Problem("overlapInHours", "range", text))
         settings = json.loads(row["settings"])
         secrets = self._secrets_of(row)
         fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
-        checked_settings(
-            {**settings, "signingSecret": fresh},
-            state=self._pinned_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
-        )  # fmt: skip
+        with problems.gather():
+            checked_settings(
+                {**settings, "signingSecret": fresh},
+                state=self._pinned_catalog(tx), addresses=self._addresses, stored_secrets=secrets,
+            )  # fmt: skip
+        problems.refuse()
         until = now + (OVERLAP if overlap_h is None else int(overlap_h * HOUR))
         old = [
             {**entry, "until": min(until, entry.get("until") or until)}
@@ -351,19 +354,6 @@ class Webhooks:
 
     def _set(self, secret: str) -> dict[str, Any]:
         return {"set": True, "fingerprint": self._vault.fingerprint(secret)}
-
-    def _is_moved(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-        if before["targetUrl"] == after.get("targetUrl"):
-            return False
-        owners = before["goodsOwnerIds"]
-        try:
-            old = parse_target_url(before["targetUrl"], self._addresses, None if owners is None else frozenset(owners))
-            new = parse_target_url(
-                after.get("targetUrl"), self._addresses, None if owners is None else frozenset(owners)
-            )
-        except InvalidInput:
-            return True
-        return not same_origin(old, new)
 
 
 def may_see(actor: Actor, settings: Mapping[str, Any]) -> bool:

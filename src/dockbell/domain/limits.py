@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 
 from dockbell.clock import Moment, to_moment
-from dockbell.errors import InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem, Problems
 
 LARGEST_LIMIT = 200
 
@@ -121,16 +121,12 @@ def parse_range(
     since: str | None, until: str | None, fields: tuple[str, str] = ("from", "to")
 ) -> tuple[Moment | None, Moment | None]:
     """Both ends of a time range, None where open; raises InvalidInput with every problem, also for `from` > `to`."""
-    ends: list[Moment | None] = []
-    problems: list[Problem] = []
-    for field, text in zip(fields, (since, until), strict=True):
-        try:
-            ends.append(None if text is None else parse_moment(text, field))
-        except InvalidInput as error:
-            problems += error.problems
-    if problems:
-        raise InvalidInput(problems)
-    first, last = ends
+    problems = Problems()
+    with problems.gather():
+        first = None if since is None else parse_moment(since, fields[0])
+    with problems.gather():
+        last = None if until is None else parse_moment(until, fields[1])
+    problems.refuse()
     if first is not None and last is not None and first > last:
         message = f"{_shown(since)} is later than {fields[1]}, {_shown(until)}; exchange them."
         raise InvalidInput([Problem(fields[0], "moment_order", message)])

@@ -16,7 +16,7 @@ from typing import Any
 from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.limits import parse_limit
 from dockbell.domain.permissions import Actor
-from dockbell.errors import InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem, Problems
 from dockbell.web.inputs import PageQuery
 
 LARGEST_PAGE_BYTES = 4 * 1024 * 1024
@@ -28,13 +28,17 @@ class Paging:
     """One page of one list, as it was asked for. A position in the list is of so many `numbers`."""
 
     def __init__(self, list_name: str, actor: Actor, query: PageQuery, *, numbers: int = 1) -> None:
-        self.limit = USUAL_LIMIT if query.limit is None else parse_limit(query.limit)
+        problems = Problems()
+        with problems.gather():
+            self.limit = USUAL_LIMIT if query.limit is None else parse_limit(query.limit)
         filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
         owners = None if actor.goods_owners is None else sorted(actor.goods_owners)
         bound = json.dumps([list_name, actor.id, owners, filters], sort_keys=True)
         self._bound = hashlib.sha256(bound.encode()).digest()
         self._numbers = numbers
-        self.position = None if query.cursor is None else self._read(query.cursor)
+        with problems.gather():
+            self.position = None if query.cursor is None else self._read(query.cursor)
+        problems.refuse()
 
     @property
     def rows(self) -> int:

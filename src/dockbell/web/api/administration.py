@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from dockbell.actions import access, goods_owners, outbox, retention
 from dockbell.domain.limits import parse_moment
-from dockbell.errors import NotFound
+from dockbell.errors import NotFound, Problems
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer, Empty
 from dockbell.web.body import document_of
@@ -84,7 +84,9 @@ async def list_api_keys(parts: Here, actor: Acting) -> Answer:
 )
 async def create_api_key(parts: Here, actor: Acting, request: Request) -> Answer:
     wanted = read_model(NewApiKey, await document_of(request.scope, request.receive))
-    expires_at = None if wanted.expires_at is None else parse_moment(wanted.expires_at, "expiresAt")
+    problems, expires_at = Problems(), None
+    with problems.gather():
+        expires_at = None if wanted.expires_at is None else parse_moment(wanted.expires_at, "expiresAt")
     now = parts.clock.now()
     made = await parts.database.write(
         lambda tx: access.create_key(
@@ -95,6 +97,7 @@ async def create_api_key(parts: Here, actor: Acting, request: Request) -> Answer
             goods_owners=wanted.goods_owner_ids,
             expires_at=expires_at,
             now=now,
+            also=problems,
         ),
     )
     return Answer({"id": made.key_id, "key": made.key}, 201)

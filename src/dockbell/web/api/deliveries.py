@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from dockbell.actions import bulk, deliveries
 from dockbell.domain.limits import parse_range
 from dockbell.domain.permissions import Actor
-from dockbell.errors import InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problem, Problems
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer
 from dockbell.web.body import document_of
@@ -35,11 +35,20 @@ ALONE = [Depends(no_parameters)]
 
 @router.get("/deliveries", summary="List deliveries", responses=answers(200, "The newest first.", 401, 403, 422))
 async def list_deliveries(parts: Here, actor: Acting, asked: Annotated[DeliveriesQuery, Query()]) -> Answer:
-    paging = Paging("deliveries", actor, asked, numbers=2)
-    one_of(asked.sort, "sort", ("-id",))
-    since, until = parse_range(asked.since, asked.until)
-    owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
-    webhook = id_in_query(asked.webhook_id, "webhookId")
+    problems = Problems()
+    with problems.gather():
+        paging = Paging("deliveries", actor, asked, numbers=2)
+    with problems.gather():
+        one_of(asked.sort, "sort", ("-id",))
+    with problems.gather():
+        since, until = parse_range(asked.since, asked.until)
+    with problems.gather():
+        owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    with problems.gather():
+        webhook = id_in_query(asked.webhook_id, "webhookId")
+    with problems.gather():
+        status, code = deliveries.searched(asked.status, asked.code)
+    problems.refuse()
     before = (paging.position[0], paging.position[1]) if paging.position else None
     found = await parts.database.read(
         lambda tx: deliveries.page(
@@ -48,8 +57,8 @@ async def list_deliveries(parts: Here, actor: Acting, asked: Annotated[Deliverie
             webhook_id=webhook,
             goods_owner_id=owner,
             event_type=asked.event_type,
-            status=asked.status,
-            code=asked.code,
+            status=status,
+            code=code,
             about=asked.about,
             since=since,
             until=until,
@@ -162,7 +171,12 @@ async def _begin(parts: Parts, actor: Actor, do: str, request: Request) -> Answe
     if not filters:
         text = "Name at least one filter; to mean every delivery, say `from` with an early moment."
         raise InvalidInput([Problem("", "filter_missing", text)])
-    filters["since"], filters["until"] = parse_range(wanted.since, wanted.until)
+    problems = Problems()
+    with problems.gather():
+        filters["since"], filters["until"] = parse_range(wanted.since, wanted.until)
+    with problems.gather():
+        deliveries.searched(wanted.status, wanted.code)
+    problems.refuse()
     now = parts.clock.now()
     run = await parts.database.write(lambda tx: bulk.begin(tx, actor, do, now=now, **filters))
     bulk.go_on(parts.database, parts.clock, run["id"])

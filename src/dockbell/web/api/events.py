@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from dockbell.actions import events
 from dockbell.domain.limits import parse_range
+from dockbell.errors import Problems
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer
 from dockbell.web.inputs import EventsQuery, IdInPath, id_in_path, id_in_query, no_parameters, one_of
@@ -25,10 +26,16 @@ ALONE = [Depends(no_parameters)]
     responses=answers(200, "Events, the newest first.", 401, 403, 422),
 )
 async def list_events(parts: Here, actor: Acting, asked: Annotated[EventsQuery, Query()]) -> Answer:
-    paging = Paging("events", actor, asked)
-    one_of(asked.sort, "sort", ("-id",))
-    since, until = parse_range(asked.since, asked.until)
-    owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    problems = Problems()
+    with problems.gather():
+        paging = Paging("events", actor, asked)
+    with problems.gather():
+        one_of(asked.sort, "sort", ("-id",))
+    with problems.gather():
+        since, until = parse_range(asked.since, asked.until)
+    with problems.gather():
+        owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    problems.refuse()
     found = await parts.database.read(
         lambda tx: events.page(
             tx,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from dockbell.actions.test_event import send_test_event
 from dockbell.actions.webhook_input import WebhookInput
+from dockbell.errors import Problems
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer
 from dockbell.web.api.deliveries import shown
@@ -32,10 +33,16 @@ ALONE = [Depends(no_parameters)]
 
 @router.get("", summary="List webhooks", responses=answers(200, "Webhooks by id.", 401, 403, 422))
 async def list_webhooks(parts: Here, actor: Acting, asked: Annotated[WebhooksQuery, Query()]) -> Answer:
-    paging = Paging("webhooks", actor, asked)
-    one_of(asked.sort, "sort", ("id",))
-    enabled = one_of(asked.enabled, "enabled", ("true", "false"))
-    owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    problems = Problems()
+    with problems.gather():
+        paging = Paging("webhooks", actor, asked)
+    with problems.gather():
+        one_of(asked.sort, "sort", ("id",))
+    with problems.gather():
+        enabled = one_of(asked.enabled, "enabled", ("true", "false"))
+    with problems.gather():
+        owner = id_in_query(asked.goods_owner_id, "goodsOwnerId")
+    problems.refuse()
     found = await parts.database.read(
         lambda tx: parts.webhooks.page(
             tx,

@@ -196,11 +196,9 @@ async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -
         return text or None
 
     status, about = asked.text("status") or None, asked.text("about") or None
-    if status is not None and status not in deliveries.STATUSES:
-        problems.append(Problem("status", "status", f"There is no status {status[:40]!r}."))
     code = asked.text("code") or None
     try:
-        code = code and deliveries.searched_code(code)
+        status, code = deliveries.searched(status, code)
     except InvalidInput as wrong:
         problems += wrong.problems
     since: Moment | None = None
