@@ -22,9 +22,10 @@ def refusals(settings: Settings) -> list[ConfigError]:
 
 
 def need_sound(settings: Settings) -> None:
-    """Refuse wrong settings before anything is made, or told that is told but once."""
-    for error in refusals(settings):
-        raise error
+    """Refuse wrong settings before anything is made, or told that is told but once; raises ConfigError with every refusal."""
+    if found := refusals(settings):
+        told = [text for error in found for text in (error.message, error.hint) if text]
+        raise ConfigError("\n".join(told))
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.findings import Installation
 from dockbell.store import people
@@ -59,13 +61,24 @@ async def test_a_key_is_for_each_ticked_goods_owner_also_the_largest(tmp_path, d
         assert made["goodsOwnerIds"] == [TEA, LARGEST_ID]
 
 
-async def test_everything_wrong_with_a_key_is_said_at_once(tmp_path, database):
+@pytest.mark.parametrize(
+    ("page", "form", "fields"),
+    [
+        (
+            KEYS,
+            {"label": "", "all": "", "expiresAt": "2001-01-01T00:00"},
+            {"label", "scopes", "goodsOwnerIds", "expiresAt"},
+        ),
+        (KEYS, {"label": "", "all": "yes", "expiresAt": "tomorrow"}, {"label", "scopes", "expiresAt"}),
+        (OWNERS, {"id": "x", "name": ""}, {"id", "name"}),
+    ],
+)
+async def test_everything_wrong_with_a_form_is_said_at_once(tmp_path, database, page, form, fields):
     async with a_server(database, tmp_path) as server:
         browser = admin(server)
-        await browser.get(KEYS)
-        await browser.submit(KEYS, [("label", ""), ("all", ""), ("expiresAt", "2001-01-01T00:00")])
-        assert browser.last.status == 422
-        assert {"label", "scopes", "goodsOwnerIds", "expiresAt"} == set(re.findall(r'id="problem-(\w+)-', browser.text))
+        await browser.get(page)
+        assert (await browser.submit(page, form)).status == 422
+        assert set(re.findall(r'id="problem-(\w+)-', browser.text)) == fields
 
 
 async def test_the_audit_trail_shows_each_change_field_by_field_and_no_secret(tmp_path, database):

@@ -7,7 +7,7 @@ import pytest
 
 from dockbell.errors import ConfigError
 from dockbell.settings import read_settings
-from dockbell.start import refusals
+from dockbell.start import need_sound, refusals
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +128,17 @@ def test_what_no_node_starts_with_is_found_before_it_starts(
     assert said in error.message
     monkeypatch.setenv("DOCKBELL_SMTP__SENDER", "x")
     assert len(refusals(read_settings())) == 1
+
+
+def test_everything_no_node_starts_with_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DOCKBELL_SERVER__HOST", "0.0.0.0")
+    monkeypatch.setenv("DOCKBELL_EGRESS__CA_FILE", "nowhere.pem")
+    monkeypatch.setenv("DOCKBELL_OUTBOX__DSN_FILE", "nowhere")
+    with pytest.raises(ConfigError) as caught:
+        need_sound(read_settings())
+    for each in refusals(read_settings()):
+        assert each.message in caught.value.message and each.hint in caught.value.message
+    assert len(refusals(read_settings())) == 3
 
 
 def test_a_sound_installation_is_refused_nothing():

@@ -21,11 +21,16 @@ def page(tx: Transaction, actor: Actor, *, after: int, limit: int) -> list[dict[
     ][:limit]
 
 
+def need_name(name: str) -> None:
+    """Raises InvalidInput unless a goods owner can be called so."""
+    if not (1 <= len(name.strip()) <= 200 and name.isprintable()):
+        raise InvalidInput([Problem("name", "name", "The name must be 1 to 200 printable characters.")])
+
+
 def put(tx: Transaction, actor: Actor, goods_owner_id: int, name: str, *, now: Moment) -> dict[str, Any]:
     """Make the goods owner known, or rename it; the name stands in each payload from then on."""
     actor.need_everyone()
-    if not (1 <= len(name.strip()) <= 200 and name.isprintable()):
-        raise InvalidInput([Problem("name", "name", "The name must be 1 to 200 printable characters.")])
+    need_name(name)
     before = people.goods_owner(tx, goods_owner_id)
     people.put_goods_owner(tx, goods_owner_id, name, now=now)
     if before is None or before["name"] != name:

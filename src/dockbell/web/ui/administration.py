@@ -10,7 +10,7 @@ from dockbell import __version__
 from dockbell.actions import access, audit, doctor, goods_owners, system
 from dockbell.domain.limits import parse_moment
 from dockbell.domain.permissions import IN_WORDS
-from dockbell.errors import InvalidInput, Problem
+from dockbell.errors import InvalidInput, Problems
 from dockbell.web.inputs import id_in_query
 from dockbell.web.ui.events import zoned
 from dockbell.web.ui.visit import Routes, Visit
@@ -33,13 +33,15 @@ async def the_goods_owners(visit: Visit) -> Response:
 @routes.post("/administration/goods-owners", need="everyone")
 async def put_goods_owner(visit: Visit) -> Response:
     typed = {"id": visit.form.text("id"), "name": visit.form.text("name")}
-    now = visit.parts.clock.now()
-    try:
+    now, problems = visit.parts.clock.now(), Problems()
+    with problems.gather():
         number = id_in_query(typed["id"], "id")
-        assert number is not None
-        await visit.parts.database.write(lambda tx: goods_owners.put(tx, visit.actor, number, typed["name"], now=now))
-    except InvalidInput as refused:
-        return await _goods_owners(visit, typed=typed, problems=refused.problems)
+    with problems.gather():
+        goods_owners.need_name(typed["name"])
+    if problems:
+        return await _goods_owners(visit, typed=typed, problems=problems)
+    assert number is not None
+    await visit.parts.database.write(lambda tx: goods_owners.put(tx, visit.actor, number, typed["name"], now=now))
     await visit.parts.index.refresh(visit.parts.database)
     return visit.go("/administration/goods-owners", notice="saved")
 
@@ -71,12 +73,15 @@ async def make_key(visit: Visit) -> Response:
         "expiresAt": visit.form.text("expiresAt"),
     }
     now = visit.parts.clock.now()
+    problems, expires_at = Problems(), None
+    with problems.gather():
+        expires_at = parse_moment(zoned(typed["expiresAt"]), "expiresAt") if typed["expiresAt"] else None
     try:
-        expires_at = _moment(typed["expiresAt"])
         made = await visit.parts.database.write(
             lambda tx: access.create_key(
                 tx, visit.actor, label=typed["label"], scopes=typed["scopes"],
                 goods_owners=None if typed["all"] else owners, expires_at=expires_at, now=now,
+                also=problems,
             )
         )  # fmt: skip
     except InvalidInput as refused:
@@ -103,13 +108,6 @@ async def _keys(visit: Visit, *, typed: Any = None, problems: Any = (), made: st
         owners=visible_owners(visit),
         typed=typed or {"label": "", "scopes": ["publish"], "all": True, "owners": [], "expiresAt": ""},
     )
-
-
-def _moment(text: str) -> int | None:
-    try:
-        return None if not text else parse_moment(zoned(text))
-    except InvalidInput as refused:
-        raise InvalidInput([Problem("expiresAt", each.code, each.message) for each in refused.problems]) from refused
 
 
 @routes.get("/administration/audit", need="read")

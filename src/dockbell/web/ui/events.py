@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from dockbell.actions import deliveries, events
 from dockbell.domain.limits import parse_range
-from dockbell.errors import InvalidInput, Problem
+from dockbell.errors import Problems
 from dockbell.store.database import Transaction
 from dockbell.web.inputs import id_in_path, id_in_query
 from dockbell.web.ui.visit import Routes, Visit
@@ -22,21 +22,19 @@ FILTERS = ("about", "eventType", "goodsOwnerId", "from", "to")
 async def the_list(visit: Visit) -> Response:
     """Newest first; when one object is searched, each event with what became of it."""
     shown = {name: visit.query.text(name) for name in FILTERS}
-    problems: tuple[Problem, ...] = ()
-    found: list[dict[str, Any]] = []
-    try:
+    problems = Problems()
+    with problems.gather():
         filters = _filters(shown)
+    with problems.gather():
         before = id_in_query(visit.query.text("before") or None, "before")
 
-        def read(tx: Transaction) -> list[dict[str, Any]]:
-            some = events.page(tx, visit.actor, **filters, before=before, limit=A_PAGE + 1)
-            if not shown["about"]:
-                return some
-            return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some]
+    def read(tx: Transaction) -> list[dict[str, Any]]:
+        some = events.page(tx, visit.actor, **filters, before=before, limit=A_PAGE + 1)
+        if not shown["about"]:
+            return some
+        return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some]
 
-        found = await visit.parts.database.read(read)
-    except InvalidInput as refused:
-        problems = refused.problems
+    found = [] if problems else await visit.parts.database.read(read)
     more = found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None
     return visit.page(
         "events.html",
@@ -85,12 +83,17 @@ def told_of(tx: Transaction, visit: Visit, event_id: int) -> list[dict[str, Any]
 
 
 def _filters(shown: dict[str, str]) -> dict[str, Any]:
-    """What the action takes for what was typed; raises InvalidInput."""
-    since, until = parse_range(zoned(shown["from"]), zoned(shown["to"]))
+    """What the action takes for what was typed; raises InvalidInput with everything that is wrong."""
+    problems = Problems()
+    with problems.gather():
+        since, until = parse_range(zoned(shown["from"]), zoned(shown["to"]))
+    with problems.gather():
+        owner = id_in_query(shown["goodsOwnerId"] or None, "goodsOwnerId")
+    problems.refuse()
     return {
         "about": shown["about"] or None,
         "event_type": shown["eventType"] or None,
-        "goods_owner_id": id_in_query(shown["goodsOwnerId"] or None, "goodsOwnerId"),
+        "goods_owner_id": owner,
         "since": since,
         "until": until,
     }

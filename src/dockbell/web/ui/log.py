@@ -7,12 +7,11 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 
 from dockbell.actions import bulk, deliveries, webhook_list
-from dockbell.clock import Moment
 from dockbell.domain.advice import advice_for
 from dockbell.domain.event import Event, body_of
 from dockbell.domain.limits import parse_range
 from dockbell.domain.permissions import Actor
-from dockbell.errors import InvalidInput, NotFound, Problem
+from dockbell.errors import InvalidInput, NotFound, Problem, Problems
 from dockbell.store.database import Database, Transaction
 from dockbell.web.inputs import id_in_path, number_in
 from dockbell.web.ui.drawings import timing_bars
@@ -176,12 +175,10 @@ def _names(visit: Visit) -> dict[str, Any]:
 
 async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -> dict[str, Any]:
     """What the form says; raises InvalidInput with everything that is wrong. A webhook is found by number or name."""
-    problems: list[Problem] = []
+    problems = Problems()
     if webhook_id is None and asked.text("webhookId"):
-        try:
+        with problems.gather():
             webhook_id = await visit.parts.database.read(lambda tx: _webhook_of(tx, visit, asked.text("webhookId")))
-        except InvalidInput as wrong:
-            problems += wrong.problems
 
     def number(name: str) -> int | None:
         text, found = asked.text(name), asked.number(name)
@@ -195,27 +192,17 @@ async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -
             return text + ("Z" if len(text) > 16 else ":00Z")
         return text or None
 
-    status, about = asked.text("status") or None, asked.text("about") or None
-    code = asked.text("code") or None
-    try:
-        status, code = deliveries.searched(status, code)
-    except InvalidInput as wrong:
-        problems += wrong.problems
-    since: Moment | None = None
-    until: Moment | None = None
-    try:
+    with problems.gather():
+        status, code = deliveries.searched(asked.text("status") or None, asked.text("code") or None)
+    with problems.gather():
         since, until = parse_range(time("from"), time("to"))
-    except InvalidInput as wrong:
-        names = {"since": "from", "until": "to"}
-        problems += [Problem(names.get(each.field, each.field), each.code, each.message) for each in wrong.problems]
-    found = {
+    owner = number("goodsOwnerId")
+    problems.refuse()
+    return {
         "status": status, "code": code, "event_type": asked.text("eventType") or None,
-        "webhook_id": webhook_id, "goods_owner_id": number("goodsOwnerId"), "about": about,
+        "webhook_id": webhook_id, "goods_owner_id": owner, "about": asked.text("about") or None,
         "since": since, "until": until,
     }  # fmt: skip
-    if problems:
-        raise InvalidInput(problems)
-    return found
 
 
 def _webhook_of(tx: Transaction, visit: Visit, text: str) -> int:
