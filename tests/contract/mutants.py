@@ -21,8 +21,8 @@ STORE = Path("src/dockbell/store")
 TOGETHER = 2
 LONGEST_S = 240
 
-ALL = [f"tests/contract/test_store_{name}.py" for name in ("deliveries", "log", "transactions", "schema")]
-DELIVERIES, LOG, TRANSACTIONS, SCHEMA = ALL
+ALL = [f"tests/contract/test_store_{name}.py" for name in ("deliveries", "log", "backlog", "transactions", "schema")]
+DELIVERIES, LOG, BACKLOG, TRANSACTIONS, SCHEMA = ALL
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,17 @@ MUTANTS = (
     Mutant("a resend in the middle of an attempt", "delivery_log.py", "webhook_id = :webhook_id AND status <> 'sending'", "webhook_id = :webhook_id", LOG),
     Mutant("a resend keeps the old failures", "delivery_log.py", "failures = 0, first_attempt_at = NULL", "first_attempt_at = NULL", LOG),
     Mutant("a cancel ends what was delivered", "delivery_log.py", "webhook_id = :webhook_id AND status IN ('pending', 'held')\n            \"\"\"", "webhook_id = :webhook_id AND status <> 'sending'\n            \"\"\"", LOG),
-    Mutant("holding stops what is being sent", "delivery_log.py", "SET status = 'held' WHERE webhook_id = :webhook_id AND status = 'pending'", "SET status = 'held' WHERE webhook_id = :webhook_id AND status IN ('pending', 'sending')", LOG),
-    Mutant("releasing keeps the old due moment", "delivery_log.py", "SET status = 'pending', due_at = :now WHERE webhook_id", "SET status = 'pending', due_at = due_at + 0 * :now WHERE webhook_id", LOG),
+
+    # What waits follows its webhook.
+    Mutant("holding stops what is being sent", "backlog.py", "_PENDING, _HELD = \"'pending'{}", "_PENDING, _HELD = \"'sending'{}", BACKLOG),
+    Mutant("releasing keeps the old due moment", "backlog.py", "status = 'pending', due_at = :due_at", "status = 'pending', due_at = due_at + 0 * :due_at", BACKLOG),
+    Mutant("what is released overtakes what came since", "backlog.py", 'due_at = min(now, int(webhook["changed_at"]))', "due_at = now", BACKLOG),
+    Mutant("the newest are released first", "backlog.py", "\"'held'{} ORDER BY d.event_id\"", "\"'held'{} ORDER BY d.event_id DESC\"", BACKLOG),
+    Mutant("all of a backlog follows at once (PostgreSQL)", "backlog.py", "LIMIT :most /*pg", "LIMIT 10 * :most /*pg", BACKLOG),
+    Mutant("a change of a webhook waits for an attempt (PostgreSQL)", "backlog.py", "FOR UPDATE OF d SKIP LOCKED", "FOR UPDATE OF d NOWAIT", BACKLOG),
+    Mutant("what is held for an enabled webhook is not found", "backlog.py", "CASE WHEN w.enabled = 1 OR w.deleted_at IS NOT NULL", "CASE WHEN w.deleted_at IS NOT NULL", BACKLOG),
+    Mutant("what is held for a deleted webhook is not found", "backlog.py", "CASE WHEN w.enabled = 1 OR w.deleted_at IS NOT NULL", "CASE WHEN w.enabled = 1", BACKLOG),
+    Mutant("what waits for a disabled webhook is not found", "backlog.py", "OR CASE WHEN w.enabled = 0", "OR CASE WHEN w.enabled = 2", BACKLOG),
     # Webhooks, counters, nodes.
     Mutant("a changed webhook keeps its old goods owners", "webhooks.py", 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = :id", id=values["id"])', 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = -:id", id=values["id"])', LOG),
     Mutant("a change of a webhook has no number", "webhooks.py", "version = excluded.version, changed_no = excluded.changed_no,", "version = excluded.version,", LOG),
