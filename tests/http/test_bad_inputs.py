@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_from_bytes
 import pytest
 from typer.testing import CliRunner
 
-from dockbell import cli
+from dockbell import cli, log
 from dockbell.errors import DockbellError
 from dockbell.store.database import Database
 from tests.support.asgi import Api
@@ -248,6 +248,7 @@ def test_events_over_the_command_line(
     tally = Tally()
     monkeypatch.setenv("DOCKBELL_DATABASE", str(tmp_path / "data.sqlite"))
     monkeypatch.setenv("DOCKBELL_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setattr(log, "set_up", lambda **_: None)  # of this process it is the tests'
     assert CliRunner().invoke(cli.app, ["migrate"]).exit_code == 0
     for name, case, words in command_lines():
         done = CliRunner().invoke(cli.app, ["publish", *words])
