@@ -49,6 +49,7 @@ def test_what_waits_for_a_disabled_webhook_is_held_and_nothing_else(store: Datab
 def test_what_was_held_is_due_since_its_webhook_was_enabled(store: Database):
     """Else what came since would overtake it."""
     with_states(store)
+    write(store, lambda tx: tx.run("UPDATE deliveries SET due_at = :due_at WHERE event_id = 14", due_at=LATER + SECOND))
     assert follow(store) == 1
     assert states(store, 1) == ["pending", "sending", "delivered", "failed", "pending", "cancelled"]
     assert the_delivery(store, 14)["due_at"] == NOW
