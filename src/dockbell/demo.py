@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 
 from dockbell.actions.access import create_key
-from dockbell.actions.sign_in import hashed
+from dockbell.actions.passwords import hashed
 from dockbell.app import SWITCH_INTERVAL_S, App, Store
 from dockbell.clock import Moment
 from dockbell.domain.permissions import SYSTEM

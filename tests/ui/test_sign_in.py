@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dockbell.actions import sign_in, users
+from dockbell.actions import passwords, sign_in, users
 from dockbell.clock import DAY, HOUR, MINUTE, SECOND
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import NotSignedIn, TooMuch, Unavailable
@@ -253,7 +253,7 @@ async def test_who_would_make_the_queue_of_passwords_long_is_asked_to_come_again
 async def test_a_busy_sign_in_says_when_to_come_again_and_counts_no_try(tmp_path, database, monkeypatch):
     async with a_server(database, tmp_path) as server:
         await with_anna(server)
-        monkeypatch.setattr(sign_in, "MOST_AT_ONCE", 0)
+        monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
         browser = Browser(server.app)
         for _ in range(6):
             assert await sign_in_as(browser, password="wrong password") == 503
@@ -267,7 +267,7 @@ async def test_a_busy_first_link_says_when_to_come_again_and_loses_nothing_typed
     async with a_server(database, tmp_path) as server:
         now = server.parts.clock.now()
         link = database.submit_write(lambda tx: sign_in.first_link(tx, now=now)).result()
-        monkeypatch.setattr(sign_in, "MOST_AT_ONCE", 0)
+        monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
         browser = Browser(server.app)
         await browser.submit(f"/first/{link}", {"name": "Anna Typed", "email": ANNA, "password": PASSWORD})
         assert browser.last.status == 503
@@ -300,7 +300,7 @@ async def test_who_is_deactivated_while_the_password_is_judged_does_not_come_in(
             await database.write(lambda tx: users.deactivate(tx, SYSTEM, 1, now=NOW))
             return True
 
-        monkeypatch.setattr(sign_in, "_fits", deactivated_meanwhile)
+        monkeypatch.setattr(passwords, "fits", deactivated_meanwhile)
         assert await sign_in_as(Browser(server.app)) == 401
         assert await database.read(lambda tx: tx.all("SELECT digest FROM sessions WHERE user_id = 1")) == []
 

@@ -2,7 +2,7 @@
 
 from argon2 import Type, extract_parameters
 
-from dockbell.actions.sign_in import _hasher
+from dockbell.actions.passwords import _hasher
 
 
 def test_passwords_are_hashed_as_rfc_9106_recommends_where_memory_is_short():

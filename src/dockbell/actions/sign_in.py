@@ -1,56 +1,25 @@
-"""Signing in: passwords, one-time links, lock-out, and what users do with their own account.
+"""Signing in, lock-out, one-time links, and what users do with their own account."""
 
-Hashing is slow on purpose, so it happens in a thread and never inside a transaction; two at once at most, so that
-many who sign in do not keep deliveries waiting, and a short queue before them.
-"""
-
-import asyncio
 import hmac
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
-
-from dockbell.actions import audit, sessions
+from dockbell.actions import audit, passwords, sessions
 from dockbell.clock import DAY, FURTHEST_AHEAD, MINUTE, SECOND, Moment, to_text
 from dockbell.domain.credentials import problems_with_email
 from dockbell.domain.permissions import SYSTEM, Actor
-from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch, Unavailable
+from dockbell.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Problem, TooMuch
 from dockbell.store import counters, users
 from dockbell.store.database import Database, Row, Transaction
 
-T = TypeVar("T")
 FIRST_LINK_VALID = 30 * MINUTE
 INVITATION_VALID = 7 * DAY
 PASSWORD_LINK_VALID = DAY
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 1_024
 WATCHED = 15 * MINUTE
 MOST_FAILURES, MOST_FAILURES_OF_ADDRESS = 5, 50
 FIRST_LOCK_S, LONGEST_LOCK_S = 30, 900
-MOST_AT_ONCE, MOST_AT_ONCE_OF_ADDRESS = 22, 4
-"""Passwords being judged; two of them are being hashed, the others wait."""
-COMMON = frozenset(
-    {
-        "password1234", "passwordpassword", "password12345", "password123456", "passw0rd1234", "123456789012",
-        "1234567890123", "qwertyuiop12", "qwertyuiop123", "qwerty123456", "administrator", "adminadminadmin",
-        "letmeinletmein", "welcome12345", "iloveyou1234", "changeme1234", "warehouse123", "dockbell1234", "abcdefghijkl",
-    }
-)  # fmt: skip
-_hasher = PasswordHasher()
-
-
-@cache
-def _nobodys_hash() -> str:
-    """Checked for unknown users, so that they take as long as known ones."""
-    return _hasher.hash(secrets.token_urlsafe(16))
 
 
 # Signing in.
@@ -63,14 +32,14 @@ async def sign_in(database: Database, email: str, password: str, *, address: str
     many failures (5 of one account from one address, 50 of one address, in a quarter of an hour), and Unavailable when
     too many sign in at once.
     """
-    with _hashing.for_one_of(address):
+    with passwords.trying(address):
         tried, row = await database.write(lambda tx: _book(tx, email, address, now))
         known = None if row is None or row["deactivated_at"] is not None else row["password_hash"]
-        fits = await _fits(known or _nobodys_hash(), password) and known is not None
+        fits = await passwords.fits(known, password)
         if not fits or row is None:
             await database.write(lambda tx: _note_failure(tx, tried, row, now))
             raise _wrong()
-        fresh = await hashed(password) if _hasher.check_needs_rehash(row["password_hash"]) else None
+        fresh = await passwords.hashed(password) if passwords.is_outdated(row["password_hash"]) else None
 
     def begin(tx: Transaction) -> str:
         current = users.find(tx, row["id"], for_update=True)
@@ -161,64 +130,6 @@ def _unless_locked(tx: Transaction, tried: _Try, now: Moment) -> None:
         )
 
 
-# Hashing.
-
-
-class _Hashing:
-    """Two threads that hash. Who would make the queue for them long is sent away at once, and asked to come again."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="password")
-        self._under_way: Counter[str] = Counter()
-
-    @contextmanager
-    def for_one_of(self, address: str) -> Iterator[None]:
-        """Raises Unavailable when too many are being judged in all, or of this address."""
-        if self._under_way.total() >= MOST_AT_ONCE or self._under_way[address] >= MOST_AT_ONCE_OF_ADDRESS:
-            raise Unavailable("Too many passwords are being tried at once.", code="busy", hint="Try again in a moment.")
-        self._under_way[address] += 1
-        try:
-            yield
-        finally:
-            self._under_way[address] -= 1
-            if not self._under_way[address]:
-                del self._under_way[address]
-
-    async def run(self, work: Callable[..., T], *given: str) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
-
-
-_hashing = _Hashing()
-
-
-async def hashed(password: str) -> str:
-    return await _hashing.run(_hasher.hash, password)
-
-
-async def _fits(password_hash: str, password: str) -> bool:
-    if len(password.encode()) > LONGEST_PASSWORD:
-        return False
-    try:
-        return await _hashing.run(_hasher.verify, password_hash, password)
-    except (VerifyMismatchError, VerificationError, InvalidHashError):
-        return False
-
-
-def problems_with_password(password: str, email: str, field: str = "password") -> list[Problem]:
-    length = len(password.encode("utf-8", "replace"))
-    if not SHORTEST_PASSWORD <= length <= LONGEST_PASSWORD:
-        text = (
-            f"A password needs at least {SHORTEST_PASSWORD} characters; this one has {len(password)}."
-            if length < SHORTEST_PASSWORD
-            else f"A password may have {LONGEST_PASSWORD:,} bytes at most; this one has {length:,}."
-        )
-        return [Problem(field, "password_length", text)]
-    plain = password.lower()
-    if plain in COMMON or len(set(plain)) < 4 or plain in (email.lower(), email.lower().partition("@")[0]):
-        return [Problem(field, "password_common", "This password is among those that are tried first; choose another.")]
-    return []
-
-
 # One-time links. Whoever has one may choose a password; the database knows only its SHA-256.
 
 
@@ -272,13 +183,13 @@ async def use_link(
     link = await database.read(lambda tx: link_of(tx, told, now=now))
     first = link.user_id is None
     address_of_user = email.strip().lower() if first else link.email
-    problems = problems_with_password(password, address_of_user)
+    problems = passwords.problems_with(password, address_of_user)
     if first:
         problems = [*problems_with_name(name), *problems_with_email(address_of_user), *problems]
     if problems:
         raise InvalidInput(problems)
-    with _hashing.for_one_of(address):
-        password_hash = await hashed(password)
+    with passwords.trying(address):
+        password_hash = await passwords.hashed(password)
 
     def choose(tx: Transaction) -> str:
         if link.user_id is not None:
@@ -320,16 +231,16 @@ async def change_password(
     database: Database, who: sessions.SignedIn, *, old: str, new: str, address: str, browser: str, now: Moment
 ) -> str:
     """A new session; all others of the user end. Guesses of the old password are counted as those of signing in."""
-    problems = problems_with_password(new, who.email, "newPassword")
-    with _hashing.for_one_of(address):
+    problems = passwords.problems_with(new, who.email, "newPassword")
+    with passwords.trying(address):
         tried, row = await database.write(lambda tx: _book(tx, who.email, address, now))
-        if row is None or not await _fits(row["password_hash"] or _nobodys_hash(), old):
+        if row is None or not await passwords.fits(row["password_hash"], old):
             await database.write(lambda tx: _note_failure(tx, tried, row, now))
             raise InvalidInput([Problem("oldPassword", "password_wrong", "This is not your password."), *problems])
         await database.write(lambda tx: _forgive(tx, tried, now))
         if problems:
             raise InvalidInput(problems)
-        password_hash = await hashed(new)
+        password_hash = await passwords.hashed(new)
 
     def change(tx: Transaction) -> str:
         _need_active(tx, who)
