@@ -184,6 +184,14 @@ async def test_connect_is_refused():
         assert b"HTTP/1.1" not in await rest_of(reader)
 
 
+async def test_a_trailer_is_no_header():
+    """RFC 9110, 6.5.1: behind a proxy one could say there what the proxy says in the head, such as X-Forwarded-For."""
+    async with a_served() as clients:
+        reader = await clients.connect(CHUNKED + b"0\r\nX-Wants: 3\r\n\r\n" + GET + b"X-Wants: 5\r\n\r\n")
+        answers = [(await head_of(reader), await reader.readexactly(length))[1] for length in (1, 5)]
+        assert answers == [b"1", b"xxxxx"]
+
+
 async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():
     """U-9"""
     async with a_served(head_timeout_s=SHORT_S) as clients:

@@ -221,6 +221,16 @@ async def test_a_body_may_come_in_pieces(database, tmp_path):
         assert (answer[:12], door.asked) == (b"HTTP/1.1 202", [])
 
 
+async def test_a_key_after_the_body_opens_nothing(database, tmp_path):
+    async with a_server(database, tmp_path) as server, a_front(server) as door:
+        head = a_request(server, b"", authorization="", content_length="", transfer_encoding="chunked")
+        chunks = (
+            b"%x\r\n%b\r\n0\r\n" % (len(EVENT), EVENT) + f"Authorization: Bearer {server.admin.key}\r\n\r\n".encode()
+        )
+        [answer] = await door.ask(head + chunks)
+        assert answer.startswith(b"HTTP/1.1 401")
+
+
 async def test_u9_of_a_large_body_little_is_kept_before_its_key_is_looked_at(database, tmp_path):
     """Two thousand strangers with 250 KB each filled 500 MB."""
     async with a_server(database, tmp_path) as server, a_front(server) as door:

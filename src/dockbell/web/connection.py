@@ -115,6 +115,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # RFC 9110, 6.5.1: what comes after the body is no header. The parser tells of both alike, and a proxy that speaks
+        # for its clients, as in X-Forwarded-For, only looks at the head.
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return
