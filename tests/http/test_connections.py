@@ -227,3 +227,11 @@ async def test_a_client_beyond_the_cap_is_refused_when_everyone_is_being_answere
         await clients.send(b"b" * 1000, at=2)
         assert status_of(await head_of(held[-1])) == 200
         assert await clients.asks() == 200
+
+
+async def test_of_clients_beyond_the_cap_that_come_together_each_is_refused():
+    """U-9: the one that was refused was taken for one that waits, and made room for the next."""
+    async with a_served(connections=1) as clients:
+        await clients.connect(POST)
+        beyond = await asyncio.gather(*[clients.connect() for _ in range(6)])
+        assert [await refused(each) for each in beyond] == [(503, "too_many_connections")] * 6

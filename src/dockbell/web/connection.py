@@ -54,8 +54,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
-            self._make_room()
+        if len(self.connections) > self._limits.connections and not self._makes_room():
+            return
         self._limits.waiting[self] = None
         self._within(self._limits.head_timeout_s, self._no_head)
 
@@ -184,15 +184,16 @@ class Connection(HttpToolsProtocol):
             self._unread = None
         super().resume_writing()
 
-    def _make_room(self) -> None:
+    def _makes_room(self) -> bool:
         """End the connection that has waited longest for a head; if each is being answered, this new one."""
         oldest = next(iter(self._limits.waiting), None)
         if oldest is None:
             self._refuse(503, "too_many_connections", "Too many requests are being answered; this one was not read.")
-            return
+            return False
         del self._limits.waiting[oldest]
         self.connections.discard(oldest)
         oldest.transport.abort()
+        return True
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
