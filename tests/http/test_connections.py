@@ -177,6 +177,16 @@ async def test_the_body_of_who_wishes_for_another_protocol_is_no_request(sent: t
         assert answers == [b"33", b"xxx"]
 
 
+async def test_wishes_for_another_protocol_sent_ahead_are_answered_in_order():
+    """Each was read inside the reading of the one before: five hundred were too deep, and a traceback in the log."""
+    wish = b"GET / HTTP/1.1\r\nHost:x\r\nConnection:upgrade\r\nUpgrade:x\r\n\r\n"
+    async with a_served() as clients:
+        reader = await clients.connect(wish * 500 + GET + b"X-Wants: 3\r\n\r\n")
+        for answer in [b"0"] * 500 + [b"xxx"]:
+            await head_of(reader)
+            assert await reader.readexactly(len(answer)) == answer
+
+
 async def test_connect_is_refused():
     async with a_served() as clients:
         reader = await clients.connect(b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + GET)

@@ -89,15 +89,18 @@ class Connection(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stopped:
-            self._read_without_upgrade(data[stopped.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as stopped:
+                data = self._without_upgrade(data[stopped.args[0] :])
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
 
-    def _read_without_upgrade(self, rest: bytes) -> None:
-        """RFC 9110, 7.8: who does not speak the other protocol answers the request as it is.
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """What to read on. RFC 9110, 7.8: who does not speak the other protocol answers the request as it is.
 
         The parser takes what follows such a head for the other protocol, and a body would be read as the next request. So
         the head is read again without the wish. CONNECT (9.3.6) is one by itself, and this is no proxy.
@@ -105,11 +108,11 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"CONNECT":
             self.send_400_response("Invalid HTTP request received.")
-            return
+            return b""
         line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         kept = b"".join([b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"])
         self.parser = httptools.HttpRequestParser(self)
-        self._read(b"%b%b\r\n%b" % (line, kept, rest))
+        return b"%b%b\r\n%b" % (line, kept, rest)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
