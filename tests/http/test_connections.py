@@ -25,6 +25,8 @@ class Clients:
     def __init__(self, port: int) -> None:
         self.port = port
         self.hung_up = 0
+        self.most_waiting = 0
+        """Requests of one connection that waited while another of it was answered."""
         self._open: list[asyncio.StreamWriter] = []
 
     async def connect(self, *sent: bytes) -> asyncio.StreamReader:
@@ -53,6 +55,8 @@ async def a_served(**limits: Any) -> AsyncIterator[Clients]:
     clients = Clients(free_port())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiting = [len(each.pipeline) for each in server.server_state.connections]  # type: ignore[union-attr]
+        clients.most_waiting = max(clients.most_waiting, *waiting)
         try:
             body = await read_body(receive, None)
         except HungUp:
@@ -200,6 +204,20 @@ async def test_a_trailer_is_no_header():
         reader = await clients.connect(CHUNKED + b"0\r\nX-Wants: 3\r\n\r\n" + GET + b"X-Wants: 5\r\n\r\n")
         answers = [(await head_of(reader), await reader.readexactly(length))[1] for length in (1, 5)]
         assert answers == [b"1", b"xxxxx"]
+
+
+async def test_requests_sent_ahead_are_not_all_read_while_one_is_answered():
+    """U-9: each that waits costs a hundred times what it came as, and one client could send without end."""
+    async with a_served() as clients:
+        count = 4_000
+        reader = await clients.connect()
+        sending = asyncio.create_task(clients.send((GET + b"\r\n" + POST + b"b" * 1000) * (count // 2)))
+        for _ in range(count // 2):
+            for length in (b"0", b"1000"):
+                await head_of(reader)
+                assert await reader.readexactly(len(length)) == length
+        await sending
+        assert clients.most_waiting <= 100
 
 
 async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():
