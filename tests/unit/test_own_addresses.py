@@ -49,6 +49,12 @@ def test_e5_the_kernels_list_is_read_without_networks_and_broadcast_addresses(ow
     assert {str(each) for each in own} == {"127.0.0.1", PUBLIC, PRIVATE, "::1", PUBLIC_V6}
 
 
+def test_e5_a_kernel_without_ipv6_has_addresses_all_the_same(tmp_path: Path):
+    """It has no such file, and that was taken for a kernel without any list: `ipv6.disable=1` opened this machine."""
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    assert {str(each) for each in own_addresses(tmp_path)} == {"127.0.0.1", PUBLIC, PRIVATE}
+
+
 def test_e5_this_machines_list_has_loopback():
     assert ipaddress.ip_address("127.0.0.1") in own_addresses()
 

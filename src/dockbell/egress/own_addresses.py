@@ -18,9 +18,13 @@ PROC = Path("/proc/self/net")  # also where only processes are to be seen in /pr
 def own_addresses(proc: Path = PROC) -> frozenset[Address]:
     """Of every interface that is up; where the kernel has no such list (not Linux), what this machine's name means."""
     try:
-        return _of_ipv4((proc / "fib_trie").read_text("ascii")) | _of_ipv6((proc / "if_inet6").read_text("ascii"))
+        found = _of_ipv4((proc / "fib_trie").read_text("ascii"))
     except FileNotFoundError:
         return _of_name()
+    try:
+        return found | _of_ipv6((proc / "if_inet6").read_text("ascii"))
+    except FileNotFoundError:  # IPv6 is switched off
+        return found
 
 
 async def keep_own_addresses(policy: AddressPolicy, clock: Clock, proc: Path = PROC) -> None:
