@@ -338,7 +338,12 @@ def test_what_waits_for_an_address_goes_on_when_a_place_is_free():
     assert max(seen) == 3
 
 
-def test_e10_two_hundred_webhooks_that_point_at_one_address_make_sixteen_requests_at_once():
+@pytest.mark.parametrize(
+    "hosts",
+    [["127.0.0.1"], ["127.0.0.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0::ffff:7f00:0001]", NAME]],
+    ids=["one", "spelt in several ways"],
+)
+def test_e10_two_hundred_webhooks_that_point_at_one_address_make_sixteen_requests_at_once(hosts: list[str]):
     """By whatever names, of whatever goods owner: nobody is flooded through us."""
     most, under_way, lock = [0], [0], threading.Lock()
 
@@ -355,8 +360,9 @@ def test_e10_two_hundred_webhooks_that_point_at_one_address_make_sixteen_request
     with Receiver(busy) as receiver, Door() as door:
         for number in range(200):
             owner = number % 7
+            url = f"http://{hosts[number % len(hosts)]}:{receiver.port}/"
             owners = frozenset({owner})
-            door.submit(number, receiver.url, goods_owners=owners, pool=(number, owner), timeout_s=HANGS_AFTER_S)
+            door.submit(number, url, goods_owners=owners, pool=(number, owner), timeout_s=HANGS_AFTER_S)
         assert {code_of(door.next()[1]) for _ in range(200)} == {"delivered"}
     assert most[0] == 16
 

@@ -97,6 +97,11 @@ def judge_address(address: str | Address, nat64_prefixes: Sequence[IPv6Network] 
     return None if row is None else _reason(parsed, row)
 
 
+def plainly(address: str) -> str:
+    """The one spelling of an address that was judged; of a mapped one, that of the IPv4 address it reaches."""
+    return str(_parse(address))
+
+
 def _parse(address: str | Address) -> Address | str:
     """The address that would really be reached, or the reason why there is none."""
     try:

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
 
+from dockbell.domain.addresses import plainly
 from dockbell.domain.delivery import NotSent, Unanswered
 from dockbell.domain.request import OutgoingRequest
 
@@ -106,14 +107,14 @@ class Guard:
 
     def _judge(self, question: Question, answers: list[str]) -> Verdict:
         host, port, goods_owners = question
-        addresses = tuple(dict.fromkeys(answers))
-        if not addresses:
+        if not answers:
             return Unanswered("dns_error", f"{host} has no address.")
-        for address in addresses:
+        for address in dict.fromkeys(answers):
             if (reason := self._policy.judge(address, port, goods_owners)) is not None:
                 _log.info("egress.denied host=%s port=%d reason=%s", host, port, printable(reason))
                 return DENIED
-        return addresses[:ANSWERS_USED]
+        # In one spelling: what is under way to an address is counted by its text.
+        return tuple(dict.fromkeys(plainly(address) for address in answers))[:ANSWERS_USED]
 
     def _remember(self, question: Question, verdict: Verdict) -> Verdict:
         if isinstance(verdict, tuple):
