@@ -28,6 +28,8 @@ ANSWERS = [
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok", False),
     (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok", False),
     (b"HTTP/1.1 204 No Content\r\n\r\n", b"", False),
+    (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", b"", False),
+    (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", b"", True),
     (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", b"", False),
     (b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.", b".", False),
     (CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n", b"abcde", False),

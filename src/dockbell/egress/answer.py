@@ -236,7 +236,7 @@ def _body_of(status: int, lengths: list[bytes], codings: bytes) -> tuple[int, bo
     if len(values) > 1 or not all(value.isdigit() and len(value) < 19 for value in values):
         raise NotHttp("The answer has several values of Content-Length, or one that is no number.")
     if status in (204, 304):
-        return 0, not codings
+        return 0, not codings and values <= {b"0"}  # what a length announces may come all the same
     if codings:  # with a length besides it is an attempt at smuggling
         return (_IN_CHUNKS, not values) if codings == b"chunked" else (_UNTIL_CLOSE, False)
     return (int(values.pop()), True) if values else (_UNTIL_CLOSE, False)
