@@ -293,6 +293,7 @@ async def test_u14_a_mail_waits_for_a_server_that_is_away_and_is_given_up_where_
 async def test_u14_a_name_cannot_add_a_header_or_a_recipient(database: Database, tmp_path: Path):
     async with a_mail_server() as box, a_house(database, tmp_path, plain(box)) as house:
         names = ["Ärende “ERP” – 倉庫", "x" * 100, "a, b@example.com <c@example.com>", "=?utf-8?q?hidden?="]
+        names.append("a =?utf-8?q?=0D=0AContent-Type:_text/html=0D=0A=0D=0A<b>pay</b>?= b")
         for name in names:
             webhook = house.node.make_webhook(name=name, email=INTEGRATOR).webhook["id"]
             await house.fails(webhook, since=house.clock.now() - HOUR)
@@ -301,6 +302,7 @@ async def test_u14_a_name_cannot_add_a_header_or_a_recipient(database: Database,
         for mail in box.mails:
             assert mail["To"] == INTEGRATOR and mail["Bcc"] is None and mail["Cc"] is None
             assert len(mail.keys()) == len(set(mail.keys()))
+            assert (mail["Auto-Submitted"], mail.get_content_type()) == ("auto-generated", "text/plain")
         server = plain(box)
         with pytest.raises(NotMailed) as refused:
             await asyncio.to_thread(server.send, recipient=INTEGRATOR, subject="a\r\nBcc: b@example.com", body="")

@@ -132,11 +132,14 @@ class _HeldOverTls(_Held, smtplib.SMTP_SSL):
 
 
 def _message(sender: str, recipient: str, subject: str, body: str) -> EmailMessage:
-    """email.message refuses line ends in a header, so nothing that was typed becomes a header of its own."""
+    """email.message refuses line ends in a header, so nothing that was typed becomes a header of its own.
+
+    But it takes `=?utf-8?q?=0A?=` in a text for what that stands for, and older ones write the line end out (CVE-2024-6923).
+    """
     message = EmailMessage()
     message["From"] = sender
     message["To"] = recipient
-    message["Subject"] = subject
+    message["Subject"] = subject.replace("=?", "= ?")
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body)
