@@ -51,6 +51,12 @@ def mail_server(settings: Settings) -> MailServer | None:
                 f"smtp.ca_file {smtp.ca_file} cannot be read as a list of trusted certificates: {error}.",
                 hint="Name a PEM file in DOCKBELL_SMTP__CA_FILE, or leave it out.",
             ) from error
+    for name, text in (("smtp.username", smtp.username), ("smtp.password", password)):
+        if text is not None and not text.isascii():  # smtplib says neither, and every mail would be given up
+            raise ConfigError(
+                f"{name} has a letter that is not in ASCII, and mail servers are told nothing else.",
+                hint="Let the mail server have another user or password for Dockbell.",
+            )
     return MailServer(smtp.host, smtp.port, smtp.security, smtp.sender, smtp.username, password, smtp.ca_file)
 
 

@@ -114,6 +114,15 @@ def test_a_list_in_json_is_taken(monkeypatch: pytest.MonkeyPatch):
             {"SMTP__HOST": "mail", "SMTP__SENDER": "a@example.com", "SMTP__CA_FILE": "nowhere.pem"},
             "smtp.ca_file nowhere",
         ),
+        (
+            {
+                "SMTP__HOST": "mail",
+                "SMTP__SENDER": "a@example.com",
+                "SMTP__USERNAME": "a",
+                "SMTP__PASSWORD": "hemligt ö",
+            },
+            "smtp.password has a letter",
+        ),
         ({"SERVER__HOST": "0.0.0.0"}, "server.host is 0.0.0.0"),
         ({"EGRESS__ALLOW": '["x"]'}, "egress.allow[0] 'x'"),
         ({"OUTBOX__DSN_FILE": "nowhere"}, "outbox.dsn_file cannot be read"),
