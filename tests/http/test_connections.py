@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -51,10 +52,10 @@ class Clients:
 
 
 @asynccontextmanager
-async def a_served(**limits: Any) -> AsyncIterator[Clients]:
+async def a_served(app: Any = None, **limits: Any) -> AsyncIterator[Clients]:
     clients = Clients(free_port())
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def answer_200(scope: Any, receive: Any, send: Any) -> None:
         waiting = [len(each.pipeline) for each in server.server_state.connections]  # type: ignore[union-attr]
         clients.most_waiting = max(clients.most_waiting, *waiting)
         try:
@@ -68,7 +69,7 @@ async def a_served(**limits: Any) -> AsyncIterator[Clients]:
         await send({"type": "http.response.body", "body": answer})
 
     given = {"head_timeout_s": LONG_S, "body_timeout_s": LONG_S, **limits}
-    server = a_server(app, "127.0.0.1", clients.port, Limits(**given))
+    server = a_server(app or answer_200, "127.0.0.1", clients.port, Limits(**given))
     serving = asyncio.create_task(server.serve())
     try:
         while not server.started:
@@ -218,6 +219,31 @@ async def test_requests_sent_ahead_are_not_all_read_while_one_is_answered():
                 assert await reader.readexactly(len(length)) == length
         await sending
         assert clients.most_waiting <= 100
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"], ids=["waited for", "half sent"]
+)
+async def test_what_cannot_be_read_is_not_refused_in_place_of_the_answer_that_is_under_way(begun: bytes):
+    """An event that was accepted seemed refused, and half an answer was followed by another."""
+    broken, asked = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        asked.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        broken.set()
+
+    async with a_served(app) as clients:
+        reader = await clients.connect(GET + b"\r\n")
+        await asyncio.wait_for(asked.wait(), 20)
+        await clients.send(b"this is no request\r\n\r\n")
+        said = await rest_of(reader)
+        assert re.sub(rb"date: .*\r\n", b"", said) == begun
+        await asyncio.wait_for(broken.wait(), 20)
 
 
 async def test_the_rest_of_a_body_that_was_answered_before_it_came_is_not_waited_for():

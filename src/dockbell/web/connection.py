@@ -253,11 +253,23 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, text: str) -> None:
         """Say so, unless an answer is under way, and end the connection."""
-        if not self._is_answering() or (self._in_body and not self.pipeline and not self.cycle.response_started):
+        if self._may_say():
             document = encode(problem(status, code, text, hint="Send it again, shorter or faster."))
             lines = [*head(len(document), PROBLEM_JSON), (b"connection", b"close")]
             said = b"".join(b"%b: %b\r\n" % line for line in lines)
             self.transport.write(STATUS_LINE[status] + said + b"\r\n" + document)
+        self._break_off()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._may_say():
+            super().send_400_response(msg)
+        self._break_off()
+
+    def _may_say(self) -> bool:
+        """Whether what is said now would not be taken for the answer to another request, or for a part of one."""
+        return not self._is_answering() or (self._in_body and not self.pipeline and not self.cycle.response_started)
+
+    def _break_off(self) -> None:
         if self._is_answering():
             self.cycle.disconnected = True  # whoever waits for its body hears that nobody is there
             self.cycle.message_event.set()
