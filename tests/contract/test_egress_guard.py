@@ -249,6 +249,24 @@ def test_a_silent_name_server_is_a_dns_timeout_and_costs_nobody_else(names: Sequ
         assert receiver.connections == 1
 
 
+def test_when_no_thread_can_be_had_for_a_while_names_are_looked_up_again_afterwards(monkeypatch: pytest.MonkeyPatch):
+    """Each that could not be started counted as one that runs, so after sixteen no name was found until a restart."""
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if thread.name.startswith("dockbell-lookup"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with Receiver("200") as receiver, Door(connect_timeout_s=0.2) as door:
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        for number in range(20):
+            door.submit(number, f"http://{number}.example.com:{receiver.port}/", pool=(number, 1))
+        assert Counter(code_of(door.next()[1]) for _ in range(20)) == {"dns_timeout": 20}
+        monkeypatch.undo()
+        assert code_of(door.send(f"http://{NAME}:{receiver.port}/", pool=(20, 1))) == "delivered"
+
+
 def test_who_asks_while_a_name_is_looked_up_shares_the_lookup_and_is_judged_alone():
     asked, released = threading.Event(), threading.Event()
 

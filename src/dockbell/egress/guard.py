@@ -155,9 +155,17 @@ class _Lookups:
         with self._changed:
             self._waiting.append(question)
             if self._free < len(self._waiting) and self._threads < _LOOKUP_THREADS:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"dockbell-lookup-{self._threads}", daemon=True).start()
+                self._start_thread()
             self._changed.notify()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"dockbell-lookup-{self._threads + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # what waits is looked up by one that runs, or that the next question starts
+            _log.warning("egress.no_thread threads=%d reason=%s", self._threads, error)
+        else:
+            self._threads += 1
 
     def close(self) -> None:
         with self._changed:
