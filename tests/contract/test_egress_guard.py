@@ -1,5 +1,6 @@
 """The guard and the bounds of the way out, with names that resolve as a case says and receivers on loopback."""
 
+import asyncio
 import datetime as dt
 import ipaddress
 import socket
@@ -12,7 +13,10 @@ import pytest
 import trustme
 
 from dockbell.domain.addresses import AddressPolicy, parse_allow_rules
-from dockbell.domain.delivery import code_of
+from dockbell.domain.delivery import Outcome, code_of
+from dockbell.domain.request import OutgoingRequest
+from dockbell.domain.target_url import parse_target_url
+from dockbell.egress.sender import Sender
 from dockbell.testing.receiver import Receiver, Visit
 from tests.contract.test_receiver_faults import HANGS_AFTER_S, HERE, Door, named
 from tests.support.bad_inputs import Case, cases
@@ -465,6 +469,34 @@ def test_closing_with_time_lets_what_is_under_way_end_and_interrupts_what_has_no
         closing.join(HANGS_AFTER_S)
         assert not closing.is_alive()
         assert len(receiver.requests) == 1
+
+
+async def test_closing_interrupts_what_has_just_got_its_turn():
+    """It was among neither those under way nor those that wait, and was sent after the sender was closed."""
+    outcomes: list[tuple[object, Outcome]] = []
+    with Receiver("silent") as receiver:
+        sender = Sender(
+            HERE, deliver=outcomes.extend, resolver=lambda *_: ["127.0.0.1", "127.0.0.2"], per_address_limit=1
+        )
+        sender.start()
+        sender.submit("first", request_to(f"http://{NAME}:{receiver.port}/"))
+        while not sender._under_way:
+            await asyncio.sleep(0)  # noqa: TID251 - lets the lookup end
+        sender.submit("next", request_to(f"http://127.0.0.2:{receiver.port}/"))
+        [first] = sender._under_way
+        while first.connecting is not None:
+            await asyncio.sleep(0)  # noqa: TID251 - lets it connect, which gives the other address back
+        await sender.close()
+        assert {token: code_of(outcome) for token, outcome in outcomes} == {
+            "first": "interrupted",
+            "next": "interrupted",
+        }
+        assert not sender._under_way
+
+
+def request_to(url: str) -> OutgoingRequest:
+    target = parse_target_url(url, HERE, frozenset({1}))
+    return OutgoingRequest((1, 1), frozenset({1}), target, (), b"{}", HANGS_AFTER_S)
 
 
 def test_closing_interrupts_a_lookup():

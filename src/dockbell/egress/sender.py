@@ -154,6 +154,10 @@ class Sender:
     # Under way.
 
     def _begin(self, job: Job) -> None:
+        if not self._open:  # it got its turn a moment before the sender was closed
+            self._settle(job, Unanswered("interrupted", _INTERRUPTED))
+            self._slots.free(job)
+            return
         job.began = now = time.monotonic()
         pool = job.pool
         if pool.closed:  # while the request waited
