@@ -95,6 +95,23 @@ async def test_an_event_without_a_time_happened_when_it_was_published(
     assert said == 1_770_120_451 * SECOND
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+async def test_a_time_that_no_event_can_have_stops_nothing(
+    database: Database, address: str, wms: Wms, tmp_path: Path, moment: str
+):
+    """Whoever may INSERT may write it: such an event happened when it was accepted."""
+    publish(wms, **an_order(1))
+    wms.execute("UPDATE dockbell_outbox SET published_at = %s", [moment])
+    publish(wms, **an_order(2))
+    wms.commit()
+    assert status(address)["waiting"] == 2
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        assert await drain.drain_once() == 2
+        assert events(node) == [("order/1", 1), ("order/2", 1)]
+        [first, _] = node.rows("SELECT occurred_at, accepted_at FROM events ORDER BY id")
+    assert first["occurred_at"] == first["accepted_at"]
+
+
 async def test_a_transaction_that_commits_late_is_not_lost(database: Database, address: str, wms: Wms, tmp_path: Path):
     """Its number is smaller than one that was drained before: a drain that remembered how far it was would pass it by."""
     async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:

@@ -16,6 +16,8 @@ from dockbell.store.postgres import PostgresDatabase
 
 TOPIC = "outbox"
 LOCK = 727002
+HAS_TIME = "published_at BETWEEN '0001-01-02' AND '9999-12-30'"
+"""PostgreSQL knows moments that no event can have: `infinity`, the year 20000, those before Christ."""
 
 
 def open_outbox(address: str) -> Database:
@@ -81,14 +83,15 @@ def lock(tx: Transaction) -> bool:
 
 
 def waiting(tx: Transaction, *, limit: int, largest_bytes: int) -> list[Row]:
-    """The next rows in the order of their numbers; `event` is None where it is larger than an event may be."""
+    """The next rows in the order of their numbers; `event` is None where it is larger than an event may be, `published_at`
+    where no event can have that time."""
     return tx.all(
-        """
+        f"""
         SELECT number, CAST(id AS TEXT) AS id, octet_length(CAST(event AS TEXT)) AS bytes,
                CASE WHEN octet_length(CAST(event AS TEXT)) <= :largest_bytes THEN CAST(event AS TEXT) END AS event,
-               CAST(extract(epoch FROM published_at) * 1000000 AS BIGINT) AS published_at
+               CASE WHEN {HAS_TIME} THEN CAST(extract(epoch FROM published_at) * 1000000 AS BIGINT) END AS published_at
           FROM dockbell_outbox WHERE refused_at IS NULL ORDER BY number LIMIT :limit
-        """,
+        """,  # noqa: S608 - our own text
         limit=limit,
         largest_bytes=largest_bytes,
     )
@@ -128,11 +131,12 @@ def retry(tx: Transaction) -> int:
 def counts(tx: Transaction) -> tuple[int, Moment | None, int]:
     """How many wait, since when the oldest does, and how many were set aside."""
     row = tx.one(
-        """
+        f"""
         SELECT count(*) FILTER (WHERE refused_at IS NULL) AS waiting, count(refused_at) AS refused,
-               CAST(extract(epoch FROM min(published_at) FILTER (WHERE refused_at IS NULL)) * 1000000 AS BIGINT) AS oldest
+               CAST(extract(epoch FROM min(published_at) FILTER (WHERE refused_at IS NULL AND {HAS_TIME})) * 1000000 AS BIGINT)
+                 AS oldest
           FROM dockbell_outbox
-        """
+        """  # noqa: S608 - our own text
     )
     assert row is not None
     return int(row["waiting"]), row["oldest"], int(row["refused"])
