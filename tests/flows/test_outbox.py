@@ -22,7 +22,7 @@ from dockbell.store.database import Database
 from dockbell.store.outbox import open_outbox
 from dockbell.testing.clock import ManualClock
 from tests.support.node import TEA, Node, a_node, an_event
-from tests.support.outbox import a_drain, drain_of, install_outbox, publish, retry, status
+from tests.support.outbox import a_drain, drain_of, erase, install_outbox, publish, retry, status
 
 NOBODY = 999
 PATIENCE_S = 15.0
@@ -435,6 +435,22 @@ async def test_an_outbox_that_is_not_there_yet_hurts_nothing_and_is_drained_when
             with psycopg.connect(wms_schema) as wms:
                 publish(wms, **an_order(1))
             await node.until(lambda: len(events(node)) == 2)
+
+
+async def test_what_was_set_aside_is_erased_however_its_json_is_written(
+    database: Database, address: str, wms: Wms, tmp_path: Path
+):
+    """As Python's `json` and PHP's `json_encode` write it when nothing else is said."""
+    swedish = json.dumps({**an_event(**an_order(1)), "type": "order.pickd"}).replace("SO-1", "S\\u00d6-1")
+    with_slash = json.dumps({**an_event(**an_order(2)), "type": "order.pickd"}).replace("SO-2", "A\\/2\\nB")
+    publish(wms, swedish)
+    publish(wms, with_slash)
+    wms.commit()
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        await drain.drain_once()
+    assert status(address)["refused"] == 2
+    assert [erase(address, about=about) for about in ("S-1", "SÖ-1", "A/2")] == [0, 1, 1]
+    assert status(address)["refused"] == 0
 
 
 def test_s5_an_erasure_that_does_not_reach_the_outbox_says_what_is_left():

@@ -37,6 +37,10 @@ def retry(address: str) -> int:
         opened.close()
 
 
+def erase(address: str, *, goods_owner_id: int | None = None, about: str | None = None) -> int:
+    return actions.erase_away(lambda: open_outbox(address), goods_owner_id=goods_owner_id, about=about)
+
+
 def publish(connection: psycopg.Connection[Any], event: str | None = None, **fields: Any) -> str:
     """Call the function in whatever transaction the connection is in; the id of the row."""
     text = json.dumps(an_event(**fields)) if event is None else event

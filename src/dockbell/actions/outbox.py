@@ -6,6 +6,7 @@ keeps the order: docs/decisions/0008-outbox.md.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,7 @@ LOOK_S = 5.0
 LONGEST_PAUSE_S = 30.0
 SHOWN = 100
 CHARACTERS_SHOWN = 120
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Drain:
@@ -193,11 +195,17 @@ def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> 
 
 def _is_about(event: str, goods_owner_id: int | None, about: str | None) -> bool:
     """Whether the text mentions both. Nothing was accepted of it, so its own document is all that can be asked."""
-    owner_said = goods_owner_id is None or _mentions(event, str(goods_owner_id))
+    plain = _written_out(event)
+    owner_said = goods_owner_id is None or _mentions(plain, str(goods_owner_id))
     wanted = sought(about)
     return owner_said and (
-        wanted is None or _mentions(event, wanted.text) or bool(wanted.kind and _mentions(event, wanted.number))
+        wanted is None or _mentions(plain, wanted.text) or bool(wanted.kind and _mentions(plain, wanted.number))
     )
+
+
+def _written_out(event: str) -> str:
+    """The JSON with its texts as people read them: many programs write `S\\u00d6\\/7` for SÖ/7."""
+    return _TEXT.sub(lambda found: f'"{json.loads(found[0])}"', event)
 
 
 def _mentions(event: str, word: str) -> bool:
