@@ -453,6 +453,23 @@ async def test_what_was_set_aside_is_erased_however_its_json_is_written(
     assert status(address)["refused"] == 0
 
 
+async def test_erasing_a_goods_owner_leaves_what_is_anothers_whatever_numbers_are_in_it(
+    database: Database, address: str, wms: Wms, tmp_path: Path
+):
+    of_nobody = {**an_event(goodsOwnerId=NOBODY), "data": {**an_event()["data"], "orderId": TEA}}
+    publish(wms, json.dumps(of_nobody))
+    publish(wms, json.dumps({**an_event(), "type": "order.pickd"}))
+    publish(wms, json.dumps({**an_event(), "type": "order.pickd", "goodsOwnerId": str(TEA)}))
+    publish(wms, "[" * 2_000 + str(TEA) + "]" * 2_000)
+    wms.commit()
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        await drain.drain_once()
+    assert status(address)["refused"] == 4
+    assert erase(address, goods_owner_id=TEA) == 3
+    [left] = status(address)["newest_refused"]
+    assert left["number"] == 1
+
+
 def test_s5_an_erasure_that_does_not_reach_the_outbox_says_what_is_left():
     with pytest.raises(Unavailable) as refused:
         actions.erase_away(lambda: open_outbox("postgresql://wms@127.0.0.1:1/wms"), goods_owner_id=TEA, about=None)

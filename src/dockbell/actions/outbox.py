@@ -194,13 +194,23 @@ def erase(tx: Transaction, *, goods_owner_id: int | None, about: str | None) -> 
 
 
 def _is_about(event: str, goods_owner_id: int | None, about: str | None) -> bool:
-    """Whether the text mentions both. Nothing was accepted of it, so its own document is all that can be asked."""
-    plain = _written_out(event)
-    owner_said = goods_owner_id is None or _mentions(plain, str(goods_owner_id))
-    wanted = sought(about)
-    return owner_said and (
-        wanted is None or _mentions(plain, wanted.text) or bool(wanted.kind and _mentions(plain, wanted.number))
-    )
+    """Whether it is this goods owner's, and mentions the object. Nothing was accepted of it, so its own document is all that
+    can be asked; one that does not say whose it is, is whose it mentions."""
+    plain, wanted = _written_out(event), sought(about)
+    if goods_owner_id is not None:
+        owner = _goods_owner_of(event)
+        if not (_mentions(plain, str(goods_owner_id)) if owner is None else owner == goods_owner_id):
+            return False
+    return wanted is None or _mentions(plain, wanted.text) or bool(wanted.kind and _mentions(plain, wanted.number))
+
+
+def _goods_owner_of(event: str) -> int | None:
+    try:
+        document = json.loads(event)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or nested as deeply
+        return None
+    owner = document.get("goodsOwnerId") if isinstance(document, dict) else None
+    return owner if type(owner) is int else None
 
 
 def _written_out(event: str) -> str:
