@@ -292,6 +292,29 @@ async def test_a_return_is_announced_changed_and_booked_when_it_comes(hall: Hall
     assert [(each["numberOfItems"], each["isReturned"]) for each in picked] == [(3, False), (2, True)]
 
 
+def a_return(order: dict[str, Any], count: int = 1, place: int = 0) -> dict[str, Any]:
+    """The body of PUT /returnOrders: so many of one of the order's lines."""
+    return {
+        "goodsOwnerId": TEA,
+        "returnOrderNumber": "R-1",
+        "orderId": order["orderInfo"]["orderId"],
+        "returnOrderLines": [{"orderLineId": order["orderLines"][place]["id"], "numberOfItems": count}],
+    }
+
+
+async def test_an_announced_return_stays_with_its_order(hall: Hall):
+    numbers = ("SO-1", "SO-2")
+    first, second = [
+        await hall.get(f"/api/v1/orders/{await hall.order('allocate', 'pick', 'send', orderNumber=number)}")
+        for number in numbers
+    ]
+    made = await hall.put("/api/v1/returnOrders", a_return(first))
+    before = await hall.get(f"/api/v1/returnOrders/{made['returnOrderId']}")
+    answer = await hall.call("PUT", "/api/v1/returnOrders", a_return(second))
+    assert refused(answer, 422) == [("orderId", "order")]
+    assert await hall.get(f"/api/v1/returnOrders/{made['returnOrderId']}") == before
+
+
 async def test_lists_to_choose_from_are_told_to_every_key(call: Caller):
     for path, part in (
         ("orders/types", {"code": "B2C", "name": "To a consumer"}),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dockbell.domain.permissions import Actor
-from dockbell.errors import Problem
+from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, goods_owner_document, need_goods_owner, raise_all, visible
 from dockbell.warehouse.documents import stock as parts
@@ -55,6 +55,9 @@ def put_return_order(act: Act, new: NewReturnOrder) -> tuple[int, bool]:
         _insert(act, return_order_id, owner, number, new.order_id, new)
         _put_lines(act, return_order_id, lines)
         return return_order_id, True
+    if found["order_id"] != new.order_id:
+        text = f"Return order {number} is of order {found['order_id']} and stays so; write that id, or choose another number."
+        raise InvalidInput([Problem("orderId", "order", text)])
     RETURN_ORDER.need(f"Return order {found['number']}", found["status"], "changed", (NOTIFIED,))
     store.change(act.tx, return_order_id, comment=new.comment, in_date=new.in_date)
     _put_lines(act, return_order_id, lines)
