@@ -5,7 +5,7 @@ from typing import Any
 
 from dockbell.clock import to_text
 from tests.warehouse.caller import Caller, refused
-from tests.warehouse.floor import TEA, Floor
+from tests.warehouse.floor import TEA, Floor, an_order
 from tests.warehouse.hall import Hall
 
 
@@ -313,6 +313,16 @@ async def test_an_announced_return_stays_with_its_order(hall: Hall):
     answer = await hall.call("PUT", "/api/v1/returnOrders", a_return(second))
     assert refused(answer, 422) == [("orderId", "order")]
     assert await hall.get(f"/api/v1/returnOrders/{made['returnOrderId']}") == before
+
+
+async def test_an_order_keeps_the_rows_of_which_a_return_is_announced(hall: Hall):
+    order = await hall.get(f"/api/v1/orders/{await hall.order()}")
+    await hall.put("/api/v1/returnOrders", a_return(order, place=1))
+    first, second = an_order()["orderLines"]
+    answer = await hall.call("PUT", "/api/v1/orders", an_order(orderLines=[first]))
+    refused(answer, 409)
+    assert answer.body["detail"] == "Order SO-1001 cannot lose its rows: return order R-1 announces row 2."
+    await hall.put("/api/v1/orders", an_order(orderLines=[second]))
 
 
 async def test_lists_to_choose_from_are_told_to_every_key(call: Caller):

@@ -81,6 +81,7 @@ def _begin(act: Act, order_id: int, lines: Lines) -> None:
 def _change(act: Act, found: Row, new: NewOrder) -> None:
     rules.need_changeable(_order(act.tx, found))
     values, lines = columns_and_lines(act.tx, new)
+    returns.need_no_return_of(act.tx, found, staying={line[0] for line in lines})
     values["warehouse_id"] = where.need_unmoved(act.tx, "Order", found, values["warehouse_id"])
     orders.change_order(act.tx, int(found["id"]), values, now=act.now)
     orders.put_lines(act.tx, int(found["id"]), lines)

@@ -3,7 +3,7 @@
 Their statuses have no event of their own: what comes back is told as `article.returned`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dockbell.domain.permissions import Actor
@@ -14,7 +14,7 @@ from dockbell.warehouse.documents import stock as parts
 from dockbell.warehouse.documents.times import utc
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.goods_in import NewReturnOrder
-from dockbell.warehouse.rules.statuses import RETURN_ORDER
+from dockbell.warehouse.rules.statuses import RETURN_ORDER, impossible
 from dockbell.warehouse.store import items, orders, places
 from dockbell.warehouse.store import returns as store
 
@@ -30,7 +30,7 @@ def put_return_order(act: Act, new: NewReturnOrder) -> tuple[int, bool]:
     act.need_goods_owner(new.goods_owner_id)
     problems: list[Problem] = []
     causes = places.kinds(act.tx, "return cause")
-    order = orders.order(act.tx, new.order_id)
+    order = orders.lock_order(act.tx, new.order_id)  # its lines stay until the commit
     if order is None or order["goods_owner_id"] != new.goods_owner_id:
         problems.append(Problem("orderId", "order", f"There is no order {new.order_id}."))
         order = None
@@ -97,6 +97,14 @@ def came_back(act: Act, order: Row, lines: list[tuple[int, int | None, int]]) ->
     store.set_returned(act.tx, return_order_id, now=act.now)
     if all(line["returned"] >= line["to_be_returned"] for line in store.lines_of(act.tx, return_order_id)):
         store.set_status(act.tx, return_order_id, RETURNED, now=act.now)
+
+
+def need_no_return_of(tx: Transaction, order: Row, *, staying: Collection[str]) -> None:
+    """Raise Conflict if a return is announced of one of the order's rows, other than these."""
+    announced = [row for row in store.announced_of(tx, int(order["id"])) if row["row_number"] not in staying]
+    if announced:
+        which = "; ".join(f"return order {row['number']} announces row {row['row_number']}" for row in announced)
+        raise impossible(f"Order {order['number']} cannot lose its rows: {which}.", "Keep those rows.")
 
 
 def set_return_order_status(act: Act, return_order_id: int, number: int) -> None:

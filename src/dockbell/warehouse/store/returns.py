@@ -108,6 +108,18 @@ def lines_of(tx: Transaction, return_order_id: int) -> list[Row]:
     )
 
 
+def announced_of(tx: Transaction, order_id: int) -> list[Row]:
+    """The order's rows of which a return was announced, whatever came of it, each with the return order's number."""
+    return tx.all(
+        """
+        SELECT r.number, ol.row_number FROM wms_return_orders r
+          JOIN wms_return_order_lines l ON l.return_order_id = r.id JOIN wms_order_lines ol ON ol.id = l.order_line_id
+         WHERE r.order_id = :order_id ORDER BY r.id, ol.id
+        """,
+        order_id=order_id,
+    )
+
+
 def page(tx: Transaction, goods_owner_id: int, **wanted: Any) -> list[int]:
     """Ids. `wanted` has each of: number, order_number, status_from and _to, returned_from, id_from, limit."""
     rows = tx.all(
