@@ -315,6 +315,31 @@ async def test_an_announced_return_stays_with_its_order(hall: Hall):
     assert await hall.get(f"/api/v1/returnOrders/{made['returnOrderId']}") == before
 
 
+async def test_a_return_of_which_a_part_came_can_be_announced_anew(hall: Hall):
+    order_id = await hall.order("allocate", "pick", "send")
+    order = await hall.get(f"/api/v1/orders/{order_id}")
+    path = f"/api/v1/returnOrders/{(await hall.put('/api/v1/returnOrders', a_return(order, 5)))['returnOrderId']}"
+    await hall.do(f"orders/{order_id}/return", lines=[{"rowNumber": "1", "numberOfItems": 2}])
+    for announced, status in ((3, 100), (2, 500)):
+        await hall.put("/api/v1/returnOrders", a_return(order, announced))
+        found = await hall.get(path)
+        [line] = found["returnOrderLines"]
+        assert (line["toBeReturnedNumberOfItems"], line["returnedNumberOfItems"]) == (announced, 2)
+        assert found["returnOrderInfo"]["returnOrderStatus"]["number"] == status
+
+
+async def test_what_is_not_announced_any_more_is_not_waited_for(hall: Hall):
+    order_id = await hall.order("allocate", "pick", "send")
+    order = await hall.get(f"/api/v1/orders/{order_id}")
+    path = f"/api/v1/returnOrders/{(await hall.put('/api/v1/returnOrders', a_return(order, 5)))['returnOrderId']}"
+    await hall.do(f"orders/{order_id}/return", lines=[{"rowNumber": "1", "numberOfItems": 2}])
+    await hall.put("/api/v1/returnOrders", a_return(order, 1, place=1))
+    await hall.do(f"orders/{order_id}/return", lines=[{"rowNumber": "2", "numberOfItems": 1}])
+    found = await hall.get(path)
+    counts = [(line["toBeReturnedNumberOfItems"], line["returnedNumberOfItems"]) for line in found["returnOrderLines"]]
+    assert (counts, found["returnOrderInfo"]["returnOrderStatus"]["number"]) == ([(2, 2), (1, 1)], 500)
+
+
 async def test_an_order_keeps_the_rows_of_which_a_return_is_announced(hall: Hall):
     order = await hall.get(f"/api/v1/orders/{await hall.order()}")
     await hall.put("/api/v1/returnOrders", a_return(order, place=1))

@@ -26,7 +26,7 @@ EVERYTHING: Mapping[str, Any] = {
 
 
 def put_return_order(act: Act, new: NewReturnOrder) -> tuple[int, bool]:
-    """Announce what a customer sends back, or change that before anything came: its id, and whether it is new."""
+    """Announce what a customer sends back, or change that before all of it came: its id, and whether it is new."""
     act.need_goods_owner(new.goods_owner_id)
     problems: list[Problem] = []
     causes = places.kinds(act.tx, "return cause")
@@ -61,6 +61,7 @@ def put_return_order(act: Act, new: NewReturnOrder) -> tuple[int, bool]:
     RETURN_ORDER.need(f"Return order {found['number']}", found["status"], "changed", (NOTIFIED,))
     store.change(act.tx, return_order_id, comment=new.comment, in_date=new.in_date)
     _put_lines(act, return_order_id, lines)
+    _end_if_all_is_here(act, return_order_id)
     return return_order_id, False
 
 
@@ -95,6 +96,10 @@ def came_back(act: Act, order: Row, lines: list[tuple[int, int | None, int]]) ->
     for order_line_id, cause_id, count in lines:
         store.put_line(act.tx, return_order_id, order_line_id, cause_id=cause_id, to_be_returned=count, returned=count)
     store.set_returned(act.tx, return_order_id, now=act.now)
+    _end_if_all_is_here(act, return_order_id)
+
+
+def _end_if_all_is_here(act: Act, return_order_id: int) -> None:
     if all(line["returned"] >= line["to_be_returned"] for line in store.lines_of(act.tx, return_order_id)):
         store.set_status(act.tx, return_order_id, RETURNED, now=act.now)
 

@@ -53,11 +53,15 @@ def insert(tx: Transaction, return_order_id: int, *, now: Moment, **values: Any)
 
 
 def change(tx: Transaction, return_order_id: int, *, comment: str | None, in_date: str | None) -> None:
+    """Nothing more is announced than what came."""
     tx.run(
         "UPDATE wms_return_orders SET comment = :comment, in_date = :in_date WHERE id = :id",
         id=return_order_id, comment=comment, in_date=in_date,
     )  # fmt: skip
     tx.run("DELETE FROM wms_return_order_lines WHERE return_order_id = :id AND returned = 0", id=return_order_id)
+    tx.run(
+        "UPDATE wms_return_order_lines SET to_be_returned = returned WHERE return_order_id = :id", id=return_order_id
+    )
 
 
 def put_line(
@@ -69,13 +73,14 @@ def put_line(
     to_be_returned: int,
     returned: int,
 ) -> None:
-    """More may come back than was announced."""
+    """Announced anew, or so many more came back, which may be more than was announced."""
     tx.run(
         """
         INSERT INTO wms_return_order_lines (return_order_id, order_line_id, cause_id, to_be_returned, returned)
         VALUES (:id, :order_line_id, :cause_id, :to_be_returned, :returned)
         ON CONFLICT (return_order_id, order_line_id) DO UPDATE SET
           cause_id = coalesce(excluded.cause_id, wms_return_order_lines.cause_id),
+          to_be_returned = CASE WHEN excluded.returned = 0 THEN excluded.to_be_returned ELSE wms_return_order_lines.to_be_returned END,
           returned = wms_return_order_lines.returned + excluded.returned
         """,
         id=return_order_id, order_line_id=order_line_id, cause_id=cause_id, to_be_returned=to_be_returned,
