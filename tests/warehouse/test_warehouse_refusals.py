@@ -114,6 +114,14 @@ def test_everything_wrong_with_a_receipt_is_said_at_once(floor: Floor):
     assert floor.everything() == before
 
 
+def test_nothing_is_received_onto_a_pallet_that_is_closed(floor: Floor):
+    purchase_order = a_purchase_order(floor)
+    pallet = floor.do(pallets.create_pallet_item, read(NewPalletItem, {"goodsOwnerId": TEA, "labelId": "P-1"}))
+    floor.do(pallets.close_pallet_item, pallet)
+    onto_it = [read(ReceivedItems, {"rowNumber": "1", "numberOfItems": 1, "palletItemId": pallet})]
+    assert refused(floor, purchase_orders.receive, purchase_order, onto_it).startswith("Pallet item P-1 is closed")
+
+
 # --- Shipments and production orders ---------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from dockbell.warehouse.actions.articles import Lines, ordered_lines
 from dockbell.warehouse.documents.purchase_orders import line_payload, order_document, order_payload
 from dockbell.warehouse.inputs.common import LARGEST_ID
 from dockbell.warehouse.inputs.goods_in import PURCHASE_ORDER_DETAILS, AdvisedItem, NewPurchaseOrder, ReceivedItems
+from dockbell.warehouse.rules.floor import need_open_pallet
 from dockbell.warehouse.rules.statuses import (
     BEFORE_GOODS,
     OPEN_FOR_GOODS,
@@ -149,6 +150,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
     lines = {line["row_number"]: line for line in store.lines_of(act.tx, purchase_order_id)}
     statuses = places.item_statuses(act.tx)
     problems: list[Problem] = []
+    on = _held_pallets(act.tx, {each.pallet_item_id for each in received})
     for place, each in enumerate(received):
         if each.row_number not in lines:
             text = f"There is no row {each.row_number[:40]!r}; there are {', '.join(list(lines)[:20])}."
@@ -156,7 +158,7 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
         field = f"lines[{place}].articleItemStatusCode"
         chosen(statuses, each.article_item_status_code, field, "article item status", problems)
         _need_own_serial(each, f"lines[{place}].serial", problems)
-        pallet = None if each.pallet_item_id is None else pallets.view(act.tx, each.pallet_item_id)
+        pallet = on.get(each.pallet_item_id)
         if each.pallet_item_id is not None and (pallet is None or pallet["goods_owner_id"] != row["goods_owner_id"]):
             text = f"There is no pallet item {each.pallet_item_id}."
             problems.append(Problem(f"lines[{place}].palletItemId", "pallet_item", text))
@@ -166,6 +168,8 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
     wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(received)]
     at = where.places_in(act.tx, int(row["warehouse_id"]), where.GOODS_IN, wanted, problems)
     raise_all(problems)
+    for pallet in on.values():
+        need_open_pallet(pallet["label"], is_closed=bool(pallet["is_closed"]))
     articles.lock_articles(act.tx, [lines[each.row_number]["article_id"] for each in received])
     if row["status"] < INBOUND:
         _set_status(act, row, INBOUND)
@@ -190,6 +194,13 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
         stock.add(act, item_id, int(line["article_id"]), each.number_of_items, "received")
         stock.tell_inbound(act, item_id)
     return document_of(act.tx, purchase_order_id)
+
+
+def _held_pallets(tx: Transaction, wanted: set[int | None]) -> dict[int | None, Row]:
+    """Those that there are: until the commit nobody closes, moves or deletes them."""
+    ids = sorted(each for each in wanted if each is not None)
+    held = [each for each in ids if pallets.lock_pallet_item(tx, each) is not None]
+    return {each: row for each in held if (row := pallets.view(tx, each)) is not None}
 
 
 def finish(act: Act, purchase_order_id: int) -> Document:
