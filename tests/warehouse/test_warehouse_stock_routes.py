@@ -7,7 +7,7 @@ from typing import Any
 from dockbell.clock import DAY, to_text
 from tests.warehouse.caller import Caller, refused
 from tests.warehouse.floor import FJORD, TEA, Floor, an_order
-from tests.warehouse.hall import Hall
+from tests.warehouse.hall import FLOOR, Hall
 
 ARTICLES = "/api/v1/articles"
 PURCHASES = "/api/v1/purchaseOrders"
@@ -336,3 +336,15 @@ async def test_an_article_that_an_open_production_order_takes_or_makes_is_not_de
     await hall.do(f"productionOrders/{made}/status", productionOrderStatusNumber=900)
     for path in paths:
         await hall.ask("DELETE", path)
+
+
+async def test_goods_received_onto_a_pallet_lie_where_it_stands(hall: Hall):
+    purchase_order = await hall.purchase_order()
+    pallet = (await hall.do("palletItems", goodsOwnerId=TEA, labelId="P-1", locationId=900))["palletItemId"]
+    told = hall.listen()
+    await hall.receive(purchase_order, "1", 3, palletItemId=pallet)
+    assert (await hall.item("TEA-001"))["location"] == "BUF-07"
+    assert told.all()[-1]["data"]["movement"]["to"]["toLocation"] == "BUF-07"
+    line = {"rowNumber": "1", "numberOfItems": 1, "palletItemId": pallet, "locationId": 100}
+    answer = await hall.call("POST", f"{FLOOR}/purchaseOrders/{purchase_order}/receive", {"lines": [line]})
+    assert refused(answer, 422) == [("lines[0].locationId", "location")]

@@ -165,7 +165,16 @@ def receive(act: Act, purchase_order_id: int, received: list[ReceivedItems]) -> 
         elif pallet is not None and pallet["warehouse_id"] not in (None, row["warehouse_id"]):
             text = f"Pallet item {each.pallet_item_id} stands in another warehouse, {pallet['warehouse_code']}."
             problems.append(Problem(f"lines[{place}].palletItemId", "other_warehouse", text))
-    wanted = [(each.location_id, f"lines[{place}].locationId") for place, each in enumerate(received)]
+        elif pallet is not None and each.location_id not in (None, pallet["location_id"]):
+            text = f"Pallet item {each.pallet_item_id} stands in {pallet['location']}; leave the location out."
+            problems.append(Problem(f"lines[{place}].locationId", "location", text))
+    wanted = [
+        (
+            on[each.pallet_item_id]["location_id"] if each.pallet_item_id in on else each.location_id,
+            f"lines[{place}].locationId",
+        )
+        for place, each in enumerate(received)
+    ]
     at = where.places_in(act.tx, int(row["warehouse_id"]), where.GOODS_IN, wanted, problems)
     raise_all(problems)
     for pallet in on.values():

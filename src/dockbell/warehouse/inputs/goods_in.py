@@ -100,7 +100,7 @@ class ReceivedItems(Incoming):
     row_number: Name
     number_of_items: NumberOfItems
     location_id: Id | None = None
-    """None: goods in of the purchase order's warehouse."""
+    """None: where the pallet stands, or goods in of the purchase order's warehouse."""
     article_item_status_code: Name = "OK"
     batch: Text = ""
     serial: Text = ""
