@@ -348,3 +348,16 @@ async def test_goods_received_onto_a_pallet_lie_where_it_stands(hall: Hall):
     line = {"rowNumber": "1", "numberOfItems": 1, "palletItemId": pallet, "locationId": 100}
     answer = await hall.call("POST", f"{FLOOR}/purchaseOrders/{purchase_order}/receive", {"lines": [line]})
     assert refused(answer, 422) == [("lines[0].locationId", "location")]
+
+
+async def test_a_move_is_a_change_of_stock_to_who_asks_what_changed(hall: Hall):
+    """Fewer can be sold once they lie in a place that is locked for sale."""
+    article = f"{ARTICLES}/{await hall.article_id('TEA-001')}"
+    before = (await hall.get(article))["inventoryInfo"]["sellableNumberOfItems"]
+    item = await hall.item("TEA-001")
+    hall.floor.clock.advance(DAY)
+    changed_since = f"stockInfoChangedFrom={to_text(hall.floor.clock.now())}"
+    assert await found(hall, changed_since) == []
+    await hall.do(f"articleItems/{item['articleItemId']}/move", toLocationId=940)
+    assert (await hall.get(article))["inventoryInfo"]["sellableNumberOfItems"] < before
+    assert await found(hall, changed_since) == ["TEA-001"]

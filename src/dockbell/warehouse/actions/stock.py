@@ -68,6 +68,8 @@ def carry(act: Act, item_id: int, before: Row, to_location_id: int, *, pallet_it
     items.move(act.tx, item_id, to_location_id, pallet_item_id=pallet_item_id)
     if to["warehouse_id"] != leaves:
         stock_changes.book(act.tx, item_id, "moved", count, now=act.now)
+    # What can be sold may be another number now: places are locked, and belong to warehouses.
+    articles.change_stock(act.tx, {int(before["article_id"]): StockChange(0, 0)}, now=act.now)
     item = items.view(act.tx, item_id)
     _tell_way(act, "move.performed", item, before["location_id"])
     return parts.shelf_item(item)
