@@ -361,3 +361,29 @@ async def test_a_move_is_a_change_of_stock_to_who_asks_what_changed(hall: Hall):
     await hall.do(f"articleItems/{item['articleItemId']}/move", toLocationId=940)
     assert (await hall.get(article))["inventoryInfo"]["sellableNumberOfItems"] < before
     assert await found(hall, changed_since) == ["TEA-001"]
+
+
+async def test_nothing_comes_back_to_an_article_that_was_deleted_until_it_is_made_again(hall: Hall):
+    """Neither found in a count nor sent back by a customer: no list would show it."""
+    await hall.put(ARTICLES, an_article("X-1"))
+    purchase_order = await hall.purchase_order(("X-1", 3))
+    await hall.receive(purchase_order, "1", 3)
+    await hall.do(f"purchaseOrders/{purchase_order}/finish")
+    line = {"rowNumber": "1", "articleNumber": "X-1", "numberOfItems": 2}
+    order_id = await hall.order("allocate", "pick", "send", orderLines=[line])
+    item, article_id = (await hall.item("X-1"))["articleItemId"], await hall.article_id("X-1")
+
+    def adjusted(count: int) -> dict[str, Any]:
+        return {"goodsOwnerId": TEA, "adjustments": [{"articleItemId": item, "numberOfItems": count}]}
+
+    await hall.do("inventoryAdjustments", **adjusted(-1))
+    await hall.ask("DELETE", f"{ARTICLES}/{article_id}")
+    back = {"lines": [{"rowNumber": "1", "numberOfItems": 2}]}
+    for path, body in (("inventoryAdjustments", adjusted(4)), (f"orders/{order_id}/return", back)):
+        answer = await hall.call("POST", f"{FLOOR}/{path}", body)
+        refused(answer, 409)
+        assert answer.body["detail"] == "There is no article X-1 any more: it was deleted."
+    await hall.put(ARTICLES, an_article("X-1"))
+    await hall.do("inventoryAdjustments", **adjusted(4))
+    await hall.do(f"orders/{order_id}/return", **back)
+    assert hall.floor.stock("X-1") == (6, 0)

@@ -64,6 +64,8 @@ def adjust_item(
             f"{-difference} of article item {item['id']} cannot be taken out: there are {item['number_of_items']}.",
             "Take out fewer.",
         )
+    if difference > 0:
+        stock.need_there(act.tx, [int(item["article_id"])])
     if difference:
         items.set_number(act.tx, int(item["id"]), left)
         stock.add(act, int(item["id"]), int(item["article_id"]), difference)

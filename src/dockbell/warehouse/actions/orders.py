@@ -12,7 +12,7 @@ from typing import Any
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, need_same_owner, raise_all, taken
-from dockbell.warehouse.actions import carried_out, order_views, pallets, returns, where
+from dockbell.warehouse.actions import carried_out, order_views, pallets, returns, stock, where
 from dockbell.warehouse.actions.articles import Lines
 from dockbell.warehouse.actions.order_input import ORDER_COLUMNS, columns_and_lines
 from dockbell.warehouse.documents.orders import order_payload
@@ -190,6 +190,7 @@ def take_back_order(act: Act, order_id: int, back: list[ReturnedItems]) -> Docum
     after = rules.take_back(before, sums)
     articles.lock_articles(act.tx, [line.article_id for line in after.lines])
     lines = {line.row_number: line for line in after.lines}
+    stock.need_there(act.tx, [lines[row_number].article_id for row_number in sums])
     booked = []
     for each, location_id in zip(back, at, strict=True):
         cause_id = None if each.return_cause_code is None else int(causes[each.return_cause_code]["id"])

@@ -3,10 +3,11 @@
 Each function tells what it did; whoever calls them holds the article's row.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from dockbell.errors import InvalidInput, Problem
-from dockbell.store.database import Row
+from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document
 from dockbell.warehouse.actions import where
 from dockbell.warehouse.documents import stock as parts
@@ -24,6 +25,15 @@ def open_item(act: Act, item_id: int) -> Row:
     act.own(found[0] if found else None, "article item", item_id)
     articles.lock_articles(act.tx, [int(found[0]["article_id"])])
     return items.view(act.tx, item_id)
+
+
+def need_there(tx: Transaction, article_ids: Iterable[int]) -> None:
+    """Nothing comes onto the shelves of an article that was deleted, where nobody would find it; the caller holds the rows."""
+    deleted = articles.numbers_of_deleted(tx, article_ids)
+    if deleted:
+        raise impossible(
+            f"There is no article {', '.join(deleted)} any more: it was deleted.", "Make the article again."
+        )
 
 
 def add(act: Act, item_id: int, article_id: int, count: int, reason: Reason = "adjusted") -> None:

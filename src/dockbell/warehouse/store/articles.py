@@ -191,6 +191,16 @@ def hold_by_number(tx: Transaction, goods_owner_id: int, numbers: Iterable[str])
     return {row["number"]: int(row["id"]) for row in rows}
 
 
+def numbers_of_deleted(tx: Transaction, article_ids: Iterable[int]) -> list[str]:
+    rows = tx.all(
+        """
+        SELECT a.number FROM :rows(id BIGINT) r JOIN wms_articles a ON a.id = r.id AND a.deleted_at IS NOT NULL ORDER BY a.id
+        """,
+        rows=[(article_id,) for article_id in sorted(set(article_ids))],
+    )
+    return [str(row["number"]) for row in rows]
+
+
 def change_stock(tx: Transaction, changes: Mapping[int, StockChange], *, now: Moment) -> None:
     """Only the sums; the items themselves are changed by `store.items`."""
     tx.run(
