@@ -18,7 +18,7 @@ from dockbell.warehouse.actions import (
 )
 from dockbell.warehouse.day import Day
 from dockbell.warehouse.inputs.common import read
-from dockbell.warehouse.inputs.floor import NewMovement, NewPalletItem
+from dockbell.warehouse.inputs.floor import MovementChange, NewMovement, NewPalletItem
 from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, NewShipment, ReceiveStep
 from dockbell.warehouse.inputs.orders import NewOrder, ReturnStep
 from tests.warehouse.caller import refused
@@ -195,6 +195,21 @@ def test_a_parcel_stays_in_the_warehouse_of_its_order(floor: Floor):
     movement = floor.do(movements.create_movement, "movement pallet item", new)
     reason = impossible(floor, movements.execute_movement, "movement pallet item", movement)
     assert "an order in STO waits for it" in reason
+
+
+def test_a_movement_for_an_order_is_not_sent_to_another_warehouse_later(floor: Floor):
+    order_id = in_stockholm(floor)
+    [item] = floor.rows("SELECT min(id) AS id FROM wms_article_items WHERE location_id >= 1000")
+    new = read(NewMovement, {"articleItemId": item["id"], "toLocationId": 1900, "orderId": order_id})
+    movement = floor.do(movements.create_movement, "movement order", new)
+    with pytest.raises(InvalidInput) as refusal:
+        change = read(MovementChange, {"toLocationId": 900})
+        floor.do(movements.change_movement, "movement order", movement, change)
+    assert [(problem.field, problem.code) for problem in refusal.value.problems] == [
+        ("toLocationId", "other_warehouse")
+    ]
+    started = read(MovementChange, {"toLocationId": 1100, "isStarted": True})
+    floor.do(movements.change_movement, "movement order", movement, started)
 
 
 def test_what_is_on_a_shipment_does_not_change_its_warehouse(floor: Floor):

@@ -86,10 +86,18 @@ def change_movement(act: Act, noun: Noun, movement_id: int, change: MovementChan
         "is_started": bool(row["is_started"]) if change.is_started is None else change.is_started,
     }
     stock.need_location(act, int(after["to_location_id"]))
+    if change.to_location_id is not None and row["order_id"] is not None:
+        _need_in_warehouse_of(act.tx, int(row["order_id"]), change.to_location_id)
     if after != {name: bool(row[name]) if name == "is_started" else row[name] for name in after}:
         work.change_movement(act.tx, noun, movement_id, **after)
         _tell(act, noun, "updated", movement_id)
     return _document(act.tx, noun, movement_id)
+
+
+def _need_in_warehouse_of(tx: Transaction, order_id: int, to_location_id: int) -> None:
+    order, to = orders.order(tx, order_id), places.locations(tx, [to_location_id])[to_location_id]
+    if order is not None and to["warehouse_id"] != order["warehouse_id"]:
+        raise InvalidInput([where.elsewhere(tx, to, int(order["warehouse_id"]), "toLocationId")])
 
 
 def execute_movement(act: Act, noun: Noun, movement_id: int) -> Document:
