@@ -387,3 +387,18 @@ async def test_nothing_comes_back_to_an_article_that_was_deleted_until_it_is_mad
     await hall.do("inventoryAdjustments", **adjusted(4))
     await hall.do(f"orders/{order_id}/return", **back)
     assert hall.floor.stock("X-1") == (6, 0)
+
+
+async def test_the_batches_advised_of_a_row_go_when_less_or_something_else_is_to_come(hall: Hall):
+    async def advised() -> list[Any]:
+        [line] = (await hall.get(f"{PURCHASES}/{purchase_order}"))["purchaseOrderLines"]
+        return [(line["advisedNumberOfItems"], item["numberOfItems"]) for item in line["advisedArticleItems"]]
+
+    purchase_order = await hall.purchase_order(("TEA-001", 10))
+    [line] = (await hall.get(f"{PURCHASES}/{purchase_order}"))["purchaseOrderLines"]
+    item = {"purchaseOrderLineId": line["id"], "numberOfItems": 10, "batch": "B-7"}
+    for article, count, left in (("TEA-001", 12, [(12, 10)]), ("TEA-001", 4, []), ("TEA-102", 10, [])):
+        await hall.purchase_order(("TEA-001", 10))
+        await hall.put(f"{PURCHASES}/{purchase_order}/articleItems", {"items": [item]})
+        await hall.purchase_order((article, count))
+        assert await advised() == left

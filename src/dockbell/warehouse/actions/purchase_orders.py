@@ -123,7 +123,8 @@ def _change(act: Act, found: Row, new: NewPurchaseOrder) -> None:
 
 
 def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
-    """A row that stays keeps its id; each line that is new, different or gone is told."""
+    """A row that stays keeps its id, and what was advised of it unless less or another article is to come; each line that is new, different
+    or gone is told."""
     known = {row["row_number"]: row for row in store.lines_of(act.tx, purchase_order_id)}
     wanted = {line[0]: line for line in lines}
     for row_number, row in known.items():
@@ -133,6 +134,8 @@ def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
             _tell_line(act, "purchase-order-line.deleted", purchase_order_id, row)
         elif wanted[row_number][1:] != (row["article_id"], row["comment"], row["advised"]):
             _, article_id, comment, advised = wanted[row_number]
+            if article_id != row["article_id"] or advised < row["advised"]:
+                store.drop_advised(act.tx, int(row["id"]))  # batches and serials were of what is not coming any more
             store.change_line(act.tx, int(row["id"]), article_id, comment, advised)
             [line] = [each for each in store.lines_of(act.tx, purchase_order_id) if each["id"] == row["id"]]
             _tell_line(act, "purchase-order-line.changed", purchase_order_id, line)
