@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,16 +16,26 @@ from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.permissions import SYSTEM
 from dockbell.errors import Conflict, InvalidInput
 from dockbell.store.vault import open_vault
-from dockbell.warehouse.actions import articles, inventories, orders, production_orders, purchase_orders, stock
+from dockbell.warehouse.actions import (
+    articles,
+    files,
+    inventories,
+    orders,
+    production_orders,
+    purchase_orders,
+    stock,
+)
 from dockbell.warehouse.inputs.articles import NewArticle
 from dockbell.warehouse.inputs.common import read
-from dockbell.warehouse.inputs.floor import NewInventory
+from dockbell.warehouse.inputs.floor import NewFile, NewInventory
 from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, ReceiveStep
 from dockbell.warehouse.inputs.orders import NewOrder
 from dockbell.warehouse.reconciliation import differences
+from dockbell.warehouse.store import files as store_of_files
 from tests.warehouse.floor import TEA, BrokenPublisher, Floor, an_order
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 15.0
 BEFORE = {"allocate": 200, "pick": 320, "send": 400, "collect": 450, "cancel": 200}
 
 
@@ -231,3 +242,32 @@ def test_an_article_deleted_while_it_is_ordered_is_on_no_open_order(floor: Floor
         )
         == []
     )
+
+
+def test_a_file_that_is_replaced_while_it_is_deleted_is_there_afterwards(floor: Floor, monkeypatch: pytest.MonkeyPatch):
+    def a_file(content: str) -> NewFile:
+        return read(NewFile, {"fileName": "note.txt", "mimeType": "text/plain", "fileDataBase64": content})
+
+    order_id = floor.create()
+    file_id, _ = floor.do(files.put_file, "order", order_id, a_file("AAAA"))
+    deleted, replacing = threading.Event(), threading.Event()
+
+    def change(*args: Any, **options: Any) -> None:
+        replacing.set()
+        plain(*args, **options)
+
+    def delete(tx: Any) -> None:
+        files.delete_file(floor.act(tx), "order", order_id, file_id)
+        deleted.set()
+        replacing.wait(0.5)  # who replaces it waits for us, and does not get so far
+
+    plain = store_of_files.change
+    monkeypatch.setattr(store_of_files, "change", change)
+    deleting = floor.database.submit_write(delete)
+    assert deleted.wait(PATIENCE_S)
+    replaced = floor.database.submit_write(
+        lambda tx: files.put_file(floor.act(tx), "order", order_id, a_file("BBBB"))
+    ).result()
+    deleting.result()
+    [left] = floor.rows("SELECT id, content FROM wms_files")
+    assert (left["id"], left["content"], replaced) == (replaced[0], "BBBB", (left["id"], True))

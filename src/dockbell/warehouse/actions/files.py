@@ -20,17 +20,14 @@ ID_FIELDS: dict[Noun, str] = {
 def put_file(act: Act, noun: Noun, object_id: int, new: NewFile) -> tuple[int, bool]:
     """Attach it, or replace the one of that name: its id, and whether it is new. The same bytes again are no change."""
     owner = int(act.own(_object(act.tx, noun, object_id), noun, object_id)["goods_owner_id"])
-    found = files.by_name(act.tx, noun, object_id, new.file_name)
+    found, file_id = act.found_or_new(
+        places.FILE_ID, lambda: files.lock_by_name(act.tx, noun, object_id, new.file_name)
+    )
     if found is None:
-        # Whoever takes an id waits for the one before to commit, so a second look sees the same one made meanwhile.
-        (file_id,) = places.next_ids(act.tx, places.FILE_ID)
-        found = files.by_name(act.tx, noun, object_id, new.file_name)
-        if found is None:
-            name, kind, content = new.file_name, new.mime_type, new.file_data_base64
-            files.insert(act.tx, file_id, owner, noun, object_id, name, kind, content, now=act.now)
-            _tell(act, owner, noun, object_id, file_id, new)
-            return file_id, True
-    file_id = int(found["id"])
+        name, kind, content = new.file_name, new.mime_type, new.file_data_base64
+        files.insert(act.tx, file_id, owner, noun, object_id, name, kind, content, now=act.now)
+        _tell(act, owner, noun, object_id, file_id, new)
+        return file_id, True
     if (found["mime_type"], found["content"]) != (new.mime_type, new.file_data_base64):
         files.change(act.tx, file_id, new.mime_type, new.file_data_base64, now=act.now)
         _tell(act, owner, noun, object_id, file_id, new)

@@ -123,8 +123,8 @@ def _change(act: Act, found: Row, new: NewPurchaseOrder) -> None:
 
 
 def _change_lines(act: Act, purchase_order_id: int, lines: Lines) -> None:
-    """A row that stays keeps its id, and what was advised of it unless less or another article is to come; each line that is new, different
-    or gone is told."""
+    """A row that stays keeps its id, and what was advised of it unless less or another article is to come; each line that is
+    new, different or gone is told."""
     known = {row["row_number"]: row for row in store.lines_of(act.tx, purchase_order_id)}
     wanted = {line[0]: line for line in lines}
     for row_number, row in known.items():

@@ -4,9 +4,12 @@ from dockbell.clock import Moment
 from dockbell.store.database import Row, Transaction
 
 
-def by_name(tx: Transaction, noun: str, object_id: int, name: str) -> Row | None:
+def lock_by_name(tx: Transaction, noun: str, object_id: int, name: str) -> Row | None:
+    """Nobody else replaces or deletes it before the commit."""
     return tx.one(
-        "SELECT f.* FROM wms_files f WHERE f.noun = :noun AND f.object_id = :object_id AND f.name = :name",
+        """
+        SELECT f.* FROM wms_files f WHERE f.noun = :noun AND f.object_id = :object_id AND f.name = :name /*pg FOR UPDATE */
+        """,
         noun=noun, object_id=object_id, name=name,
     )  # fmt: skip
 
