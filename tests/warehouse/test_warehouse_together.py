@@ -20,15 +20,17 @@ from dockbell.warehouse.actions import (
     articles,
     files,
     inventories,
+    order_reports,
     orders,
     production_orders,
     purchase_orders,
+    shipments,
     stock,
 )
 from dockbell.warehouse.inputs.articles import NewArticle
 from dockbell.warehouse.inputs.common import read
 from dockbell.warehouse.inputs.floor import NewFile, NewInventory
-from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, ReceiveStep
+from dockbell.warehouse.inputs.goods_in import NewProductionOrder, NewPurchaseOrder, NewShipment, ReceiveStep
 from dockbell.warehouse.inputs.orders import NewOrder
 from dockbell.warehouse.reconciliation import differences
 from dockbell.warehouse.store import files as store_of_files
@@ -271,3 +273,36 @@ def test_a_file_that_is_replaced_while_it_is_deleted_is_there_afterwards(floor: 
     deleting.result()
     [left] = floor.rows("SELECT id, content FROM wms_files")
     assert (left["id"], left["content"], replaced) == (replaced[0], "BBBB", (left["id"], True))
+
+
+def test_of_many_who_take_the_same_number_at_once_one_has_it(floor: Floor):
+    """Whoever makes a thing of that number, and whoever gives it to one that there is."""
+
+    def one_has_it(*steps: tuple[Any, ...]) -> None:
+        begun = [
+            floor.database.submit_write(lambda tx, s=step: s[0](floor.act(tx), *s[1:]))  # type: ignore[misc]
+            for step in steps
+        ]
+        errors = [future.exception() for future in begun]
+        assert errors.count(None) == 1, errors
+        assert {error.code for error in errors if isinstance(error, Conflict)} == {"number_taken"}, errors
+        assert sum(isinstance(error, Conflict) for error in errors) == len(steps) - 1, errors
+
+    parts = [{"articleNumber": "TEA-001", "numberOfItems": 1}]
+    make = {"goodsOwnerId": TEA, "articleNumber": "TEA-103", "numberOfItems": 1, "parts": parts}
+    line = [{"rowNumber": "1", "articleNumber": "TEA-001", "numberOfItems": 1}]
+    for round_ in range(8):
+        number = f"N-{round_}"
+        ids = [floor.create(orderNumber=f"O-{round_}-{each}") for each in range(4)]
+        renamed: list[tuple[Any, ...]] = [(order_reports.change_field, each, "orderNumber", number) for each in ids]
+        one_has_it(*renamed, (orders.order_anew, read(NewOrder, an_order(orderNumber=number))))
+        made = [
+            floor.do(purchase_orders.order_anew, read(NewPurchaseOrder, {**a_purchase, "purchaseOrderLines": line}))
+            for each in range(4)
+            for a_purchase in [{"goodsOwnerId": TEA, "purchaseOrderNumber": f"P-{round_}-{each}"}]
+        ]
+        one_has_it(*[(purchase_orders.change_field, each, "purchaseOrderNumber", number) for each in made])
+        production = read(NewProductionOrder, {**make, "productionOrderNumber": number})
+        one_has_it(*[(production_orders.create_production_order, production)] * 6)
+        shipment = {"goodsOwnerId": TEA, "direction": "outbound", "shipmentOrderNumber": number}
+        one_has_it(*[(shipments.create_shipment, read(NewShipment, shipment))] * 6)

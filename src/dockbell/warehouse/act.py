@@ -73,6 +73,14 @@ class Act:
                 return None, new_id
         return found, int(found["id"])
 
+    def need_free(self, counter: str, find: Callable[[], Row | None], what: str, number: str) -> None:
+        """Raise Conflict if `find` finds one of that number, also one that somebody is making or renaming just now: whoever
+        does holds the counter until the commit, and is waited for.
+        """
+        places.next_ids(self.tx, counter, 0)
+        if find() is not None:
+            raise taken(what, number)
+
     def own(self, row: Row | None, what: str, number: int) -> Row:
         """The row that is to be changed, if there is one for this actor."""
         self.actor.need("publish")

@@ -8,7 +8,7 @@ from dockbell.clock import DAY, Moment
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput, Problem
 from dockbell.store.database import Row, Transaction
-from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, need_same_owner, raise_all, taken, visible
+from dockbell.warehouse.act import Act, Document, chosen, need_goods_owner, need_same_owner, raise_all, visible
 from dockbell.warehouse.documents import stock
 from dockbell.warehouse.inputs.articles import ARTICLE_DETAILS, NewArticle, NewArticleDangerousGoods, NewDangerousGoods
 from dockbell.warehouse.rules.floor import need_unused
@@ -42,8 +42,10 @@ def change_article(act: Act, article_id: int, new: NewArticle) -> None:
     need_same_owner(row, new.goods_owner_id)
     details, class_ids = _checked(act.tx, new)
     number, owner = new.article_number, new.goods_owner_id
-    if number != row["number"] and articles.lock_article_by_number(act.tx, owner, number) is not None:
-        raise taken("article", number)
+    if number != row["number"]:
+        act.need_free(
+            places.ARTICLE_ID, lambda: articles.lock_article_by_number(act.tx, owner, number), "article", number
+        )
     _change(act, row, new, details, class_ids)
 
 

@@ -56,7 +56,7 @@ def change_order(act: Act, order_id: int, new: NewOrder) -> None:
     row, _ = _open(act, order_id)
     need_same_owner(row, new.goods_owner_id)
     if new.order_number != row["number"]:
-        need_free_number(act.tx, new.goods_owner_id, new.order_number)
+        _need_free_number(act, new.goods_owner_id, new.order_number)
     _change(act, row, new)
 
 
@@ -262,7 +262,7 @@ def change_columns(act: Act, order_id: int, values: Mapping[str, Any]) -> None:
     row, before = _open(act, order_id)
     rules.need_changeable(before)
     if values.get("number", row["number"]) != row["number"]:
-        need_free_number(act.tx, int(row["goods_owner_id"]), values["number"])
+        _need_free_number(act, int(row["goods_owner_id"]), values["number"])
     details = json.loads(row["details"])
     columns = {name: row[name] for name in ORDER_COLUMNS}
     for name, value in values.items():
@@ -273,9 +273,8 @@ def change_columns(act: Act, order_id: int, values: Mapping[str, Any]) -> None:
     orders.change_order(act.tx, order_id, {**columns, "details": json.dumps(details)}, now=act.now)
 
 
-def need_free_number(tx: Transaction, goods_owner_id: int, number: str) -> None:
-    if orders.lock_order_by_number(tx, goods_owner_id, number) is not None:
-        raise taken("order", number)
+def _need_free_number(act: Act, owner: int, number: str) -> None:
+    act.need_free(places.ORDER_ID, lambda: orders.lock_order_by_number(act.tx, owner, number), "order", number)
 
 
 # --- One step ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Production orders: sets put together. Finishing one takes its parts from stock and puts what was made there."""
 
 from dockbell.domain.permissions import Actor
-from dockbell.errors import Conflict, Problem
+from dockbell.errors import Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, chosen, goods_owner_document, need_goods_owner, raise_all, visible
 from dockbell.warehouse.actions import inventories, stock, where
@@ -38,9 +38,10 @@ def create_production_order(act: Act, new: NewProductionOrder) -> int:
         problems.append(Problem("parts", "duplicate", "Each article once, and what is made is no part of itself."))
     warehouse_id = where.chosen_warehouse(act.tx, new, problems) or where.FIRST
     raise_all(problems)
-    if store.id_by_number(act.tx, new.goods_owner_id, new.production_order_number) is not None:
-        text = f"There is a production order {new.production_order_number} already."
-        raise Conflict(text, code="number_taken", hint="Choose another number.")
+    owner, number = new.goods_owner_id, new.production_order_number
+    act.need_free(
+        places.PRODUCTION_ORDER_ID, lambda: store.by_number(act.tx, owner, number), "production order", number
+    )
     (production_order_id,) = places.next_ids(act.tx, places.PRODUCTION_ORDER_ID)
     store.insert(
         act.tx,

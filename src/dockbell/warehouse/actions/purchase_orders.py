@@ -100,8 +100,11 @@ def _find(act: Act, new: NewPurchaseOrder) -> tuple[Row | None, int]:
 
 def _need_free_number(act: Act, row: Row, number: str) -> None:
     """Its own is free to it."""
-    if number != row["number"] and store.lock_by_number(act.tx, int(row["goods_owner_id"]), number) is not None:
-        raise taken("purchase order", number)
+    owner = int(row["goods_owner_id"])
+    if number != row["number"]:
+        act.need_free(
+            places.PURCHASE_ORDER_ID, lambda: store.lock_by_number(act.tx, owner, number), "purchase order", number
+        )
 
 
 def _create(act: Act, purchase_order_id: int, new: NewPurchaseOrder) -> None:

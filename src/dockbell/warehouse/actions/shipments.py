@@ -1,7 +1,7 @@
 """Shipments: orders or purchase orders that travel together."""
 
 from dockbell.domain.permissions import Actor
-from dockbell.errors import Conflict, Problem
+from dockbell.errors import Problem
 from dockbell.store.database import Row, Transaction
 from dockbell.warehouse.act import Act, Document, goods_owner_document, need_goods_owner, raise_all, visible
 from dockbell.warehouse.actions import orders, where
@@ -39,9 +39,13 @@ def create_shipment(act: Act, new: NewShipment) -> int:
     warehouse_id = where.need_one_warehouse(act.tx, "shipped", [row for row in rows if row is not None], wanted)
     for row in rows:
         _need_loadable(row, new.direction)
-    if shipments.shipment_by_number(act.tx, new.goods_owner_id, new.shipment_order_number) is not None:
-        text = f"There is a shipment {new.shipment_order_number} already."
-        raise Conflict(text, code="number_taken", hint="Choose another number.")
+    owner, shipment_number = new.goods_owner_id, new.shipment_order_number
+    act.need_free(
+        places.SHIPMENT_ID,
+        lambda: shipments.shipment_by_number(act.tx, owner, shipment_number),
+        "shipment",
+        shipment_number,
+    )
     (shipment_id,) = places.next_ids(act.tx, places.SHIPMENT_ID)
     shipments.insert_shipment(
         act.tx,

@@ -44,12 +44,11 @@ def view(tx: Transaction, production_order_id: int) -> Row | None:
     return tx.one(ONE, id=production_order_id)
 
 
-def id_by_number(tx: Transaction, goods_owner_id: int, number: str) -> int | None:
-    row = tx.one(
+def by_number(tx: Transaction, goods_owner_id: int, number: str) -> Row | None:
+    return tx.one(
         "SELECT p.id FROM wms_production_orders p WHERE p.goods_owner_id = :goods_owner_id AND p.number = :number",
         goods_owner_id=goods_owner_id, number=number,
     )  # fmt: skip
-    return None if row is None else int(row["id"])
 
 
 def parts_of(tx: Transaction, production_order_id: int) -> list[Row]:
