@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from dockbell.clock import DAY, to_text
 from tests.warehouse.caller import Caller, refused
 from tests.warehouse.floor import FJORD, TEA, Floor, an_order
-from tests.warehouse.hall import Hall
+from tests.warehouse.hall import FLOOR, Hall
 
 ORDERS = "/api/v1/orders"
 
@@ -156,6 +157,28 @@ async def test_parcels_are_written_before_an_order_leaves_and_return_parcels_aft
         ("P-2", False),
         ("R-1", True),
     ]
+
+
+async def test_a_return_parcel_stays_behind_when_its_order_is_sent(hall: Hall):
+    """It is neither told as closed nor charged as sent, and nothing that goes out is packed into it."""
+    order_id = await hall.order("allocate", "pick")
+    path = f"{ORDERS}/{order_id}/parcels"
+    label = {"parcelNumber": "R-1", "transportAdministrationType": "Return"}
+    parcel_id = (await hall.put(path, label))["parcelId"]
+    answer = await hall.call("POST", f"{FLOOR}/orders/{order_id}/pack", {"parcelNumber": "R-1"})
+    refused(answer, 409)
+    await hall.do(f"orders/{order_id}/pack", parcelNumber="P-1")
+    told = hall.listen()
+    await hall.do(f"orders/{order_id}/send")
+    assert told.one("pallet-item.closed")["palletItem"]["labelId"] == "P-1"
+    pallet = (await hall.get(f"{FLOOR}/palletItems/{parcel_id}"))["palletItem"]
+    assert (pallet["outDate"], pallet["palletItemStatus"]["palletItemStatusCode"]) == (None, "OPEN")
+    month = to_text(hall.floor.clock.now())[:7]
+    hall.floor.clock.advance(40 * DAY)
+    await hall.ask("POST", f"{FLOOR}/invoices", {"goodsOwnerId": TEA, "month": month})
+    charges = await hall.get(f"{ORDERS}/{order_id}/invoiceCharges")
+    assert [each["numberOfItems"] for each in charges if each["invoiceArticle"]["code"] == "PARCEL"] == [1]
+    await hall.ask("DELETE", f"{path}/{parcel_id}")
 
 
 async def test_waybill_rows_are_written_one_by_one_or_all_at_once(floor: Floor, hall: Hall):

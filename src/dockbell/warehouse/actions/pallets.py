@@ -77,6 +77,10 @@ def parcel_for(act: Act, order: Row, number: str | None) -> int:
         found = pallets.lock_open_parcel(act.tx, int(order["id"]), number)
         if found is not None:
             _need_open(found)
+            if found["is_return"]:
+                raise impossible(
+                    f"Parcel {number} is for what comes back: nothing is packed into it.", "Use another one."
+                )
             return int(found["id"])
     (parcel_id,) = places.next_ids(act.tx, places.PALLET_ITEM_ID)
     _insert_parcel(act, parcel_id, order, number or f"{order['id']}-{parcel_id}", PARCEL_TYPE)
@@ -105,8 +109,9 @@ def close_pallet_item(act: Act, pallet_item_id: int) -> Document:
 
 
 def close_parcels_of(act: Act, order_id: int) -> None:
+    """Those that go out: what a return parcel is for comes back in it later."""
     for parcel in pallets.parcels_of(act.tx, [order_id]):
-        if not parcel["is_closed"]:
+        if not parcel["is_closed"] and not parcel["is_return"]:
             _close(act, int(parcel["id"]))
 
 

@@ -104,8 +104,11 @@ def delete(tx: Transaction, pallet_item_id: int) -> None:
 
 
 def leave(tx: Transaction, order_id: int, *, now: Moment) -> None:
-    """The order's parcels go out with it."""
-    tx.run("UPDATE wms_pallet_items SET out_at = :now WHERE order_id = :order_id", order_id=order_id, now=now)
+    """The order's parcels go out with it, but those it will come back in."""
+    tx.run(
+        "UPDATE wms_pallet_items SET out_at = :now WHERE order_id = :order_id AND is_return = 0",
+        order_id=order_id, now=now,
+    )  # fmt: skip
 
 
 def set_tracking(tx: Transaction, pallet_item_id: int, tracking_url: str | None) -> None:
