@@ -11,6 +11,7 @@
     ├── WrongMediaType      415
     ├── TooMuch             429
     ├── Unavailable         503  the store is away or the server is stopping
+    │   └── StoreRefused    503  the store is there, and takes everything but this
     ├── StorageFull         507
     └── ConfigError         exit code 78, names file and key
 
@@ -139,6 +140,10 @@ class TooMuch(DockbellError):
 class Unavailable(DockbellError):
     status = 503
     code = "unavailable"
+
+
+class StoreRefused(Unavailable):
+    """To a publisher like any failure of the store; but trying again will not help."""
 
 
 class StorageFull(DockbellError):

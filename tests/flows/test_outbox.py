@@ -17,8 +17,10 @@ from dockbell.actions.publish import judge
 from dockbell.clock import MINUTE, SECOND, SystemClock
 from dockbell.domain.event import NewEvent
 from dockbell.errors import Unavailable
+from dockbell.store import events as stored
 from dockbell.store import outbox, people
 from dockbell.store.database import Database
+from dockbell.store.events import EventRow
 from dockbell.store.outbox import open_outbox
 from dockbell.testing.clock import ManualClock
 from tests.support.node import TEA, Node, a_node, an_event
@@ -313,6 +315,30 @@ async def test_a_bug_of_ours_sets_one_event_aside_and_goes_on(
         await drain.drain_once()
         assert events(node) == [("order/2", 1)]
     assert "ZeroDivisionError" in status(address)["newest_refused"][0]["reason"]
+
+
+async def test_what_the_store_refuses_is_set_aside_and_stops_no_other(
+    database: Database, address: str, wms: Wms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    insert = stored.insert
+
+    def picky(tx: Any, rows: Sequence[EventRow]) -> set[int]:
+        if any(row.object_number in ("SO-3", "SO-4") for row in rows):
+            raise ValueError("no room for this one")
+        return insert(tx, rows)
+
+    monkeypatch.setattr(stored, "insert", picky)
+    for number in range(1, 8):
+        publish(wms, **an_order(number))
+    wms.commit()
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        assert await drain.drain_once() == 7
+        assert events(node) == [(f"order/{number}", 1) for number in (1, 2, 5, 6, 7)]
+        assert (status(address)["waiting"], status(address)["refused"]) == (0, 2)
+        monkeypatch.undo()
+        retry(address)
+        assert await drain.drain_once() == 2
+        assert events(node)[-2:] == [("order/3", 1), ("order/4", 1)]
 
 
 async def test_an_id_that_another_event_has_is_set_aside_and_the_same_event_again_adds_nothing(

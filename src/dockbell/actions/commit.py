@@ -13,7 +13,7 @@ from dockbell.clock import Moment, Reading
 from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.webhook import Webhook
-from dockbell.errors import Conflict, DockbellError, StorageFull, Unavailable
+from dockbell.errors import Conflict, DockbellError, StorageFull, StoreRefused, Unavailable
 from dockbell.store import backlog, counters, deliveries, events
 from dockbell.store.database import Transaction
 from dockbell.store.deliveries import Closing, Lease
@@ -204,7 +204,7 @@ def as_told(error: BaseException) -> DockbellError:
         return error
     if isinstance(error, Unavailable):
         return Unavailable(error.message, hint=SAME_ID)
-    return Unavailable("The store failed; nothing was accepted.", hint=SAME_ID)
+    return StoreRefused("The store failed; nothing was accepted.", hint=SAME_ID)
 
 
 def too_slow() -> Unavailable:

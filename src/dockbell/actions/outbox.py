@@ -22,7 +22,7 @@ from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import DockbellError, InvalidInput, TooLarge, Unavailable
+from dockbell.errors import DockbellError, InvalidInput, StoreRefused, TooLarge, Unavailable
 from dockbell.store import events, outbox
 from dockbell.store.database import Database, Row, Transaction
 
@@ -123,9 +123,19 @@ class Drain:
         self._publisher.pass_by(newest)
         judged = [_judged(row, state) for row in rows]
         sound = [one for one in judged if isinstance(one, NewEvent)]
-        accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound, at_once=True), self._loop)
-        verdicts = iter(accepting.result(ACCEPTED_WITHIN_S))
+        verdicts = iter(self._accepted(sound))
         return [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
+
+    def _accepted(self, sound: list[NewEvent]) -> list[Verdict]:
+        """Halved until what the store refuses, for whatever reason, is refused alone; the others in their order."""
+        accepting = asyncio.run_coroutine_threadsafe(self._journal.accept(sound, at_once=True), self._loop)
+        try:
+            return accepting.result(ACCEPTED_WITHIN_S)
+        except StoreRefused as refused:
+            if len(sound) < 2:
+                return [refused for _ in sound]
+            half = len(sound) // 2
+            return self._accepted(sound[:half]) + self._accepted(sound[half:])
 
     def _woken(self) -> None:
         """Called in the thread that listens."""
