@@ -181,6 +181,15 @@ async def test_a_return_parcel_stays_behind_when_its_order_is_sent(hall: Hall):
     await hall.ask("DELETE", f"{path}/{parcel_id}")
 
 
+async def test_a_waybill_that_is_there_twice_is_refused_and_neither_is_lost(hall: Hall):
+    order_id = await hall.order("allocate", "pick")
+    path = f"{ORDERS}/{order_id}/orderTracking"
+    await hall.put(path, {"tracking": [{"waybill": "W-0"}]})
+    both = [{"waybill": "W-1", "trackingUrl": "https://dhl.example/W-1"}, {"waybill": "W-1", "isReturn": True}]
+    assert refused(await hall.call("PUT", path, {"tracking": both}), 422) == [("tracking[1].waybill", "duplicate")]
+    assert [each["waybill"] for each in (await hall.get(f"{ORDERS}/{order_id}"))["tracking"]] == ["W-0"]
+
+
 async def test_waybill_rows_are_written_one_by_one_or_all_at_once(floor: Floor, hall: Hall):
     order_id = await hall.order()
     path = f"{ORDERS}/{order_id}/wayBillRows"

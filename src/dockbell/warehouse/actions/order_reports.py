@@ -48,6 +48,14 @@ def set_return_waybill(act: Act, order_id: int, waybill: str) -> None:
 def put_trackings(act: Act, order_id: int, trackings: Sequence[NewTracking]) -> None:
     """These are the order's tracking, whatever it had before."""
     own_living(act, order_id)
+    waybills = [each.waybill for each in trackings]
+    raise_all(
+        [
+            Problem(f"tracking[{place}].waybill", "duplicate", f"Waybill {waybill} is there twice; write it once.")
+            for place, waybill in enumerate(waybills)
+            if waybill in waybills[:place]
+        ]
+    )
     orders.drop_trackings(act.tx, order_id)
     for each in trackings:
         orders.put_tracking(act.tx, order_id, each.waybill, each.tracking_url, is_return=each.is_return, now=act.now)
