@@ -1,10 +1,11 @@
 """Events and the log: accepted once, found again, paged without gap, and what people do to deliveries."""
 
 import random
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.support.rows import (
     SECOND,
     TEA,
     UNTOUCHED,
+    Explained,
     a_closing,
     a_failure,
     a_lease,
@@ -246,6 +248,40 @@ def test_pages_of_events_have_neither_gap_nor_repeat(store: Database, limit: int
     assert pages_of_events(store, limit=limit) == list(range(60, 0, -1))
     assert pages_of_events(store, limit=limit, from_id=50) == list(range(60, 49, -1))
     assert pages_of_events(store, limit=limit, event_type="order.created") == []
+
+
+@pytest.mark.parametrize(
+    ("owners", "few", "index"),
+    [
+        (None, 1, "events_of_type"),
+        ([TEA], 1, "events_of_goods_owner"),
+        ([TEA], 1_000, "events_of_type"),
+        ([TEA, FJORD], 1_000, "events_of_type"),
+    ],
+)
+def test_events_of_a_rare_type_are_found_without_walking_over_all(
+    store: Database, monkeypatch: pytest.MonkeyPatch, owners: list[int] | None, few: int, index: str
+):
+    """A goods owner's are found among their own or among those of the type; PostgreSQL knows how many there are of each."""
+    monkeypatch.setattr(events, "_FEW", few)
+    steps: list[str] = []
+
+    def look(tx: Transaction) -> None:
+        rare = (4_000, 4_001, 4_999)
+        events.insert(tx, [an_event_row(n, event_type="rare" if n in rare else "common") for n in range(1, 5_000)])
+        if store.dialect == "postgres":
+            tx.run("ANALYZE events")
+        explained = Explained(tx)
+        found = events.page(
+            cast(Transaction, explained), goods_owners=owners, event_type="rare", before=NEWEST, limit=2
+        )
+        assert [row["id"] for row in found] == [4_999, 4_001]
+        steps.extend(explained.steps)
+
+    write(store, look)
+    walks = [step for step in steps if re.search("SCAN|SEARCH", step, re.IGNORECASE) and "COVERING" not in step]
+    assert any(index in step or (store.dialect == "postgres" and "events_of" in step) for step in walks), steps
+    assert not any(re.search("Seq Scan|SCAN e|_pkey", step) for step in walks), steps
 
 
 # Searching an object.

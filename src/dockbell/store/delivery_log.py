@@ -95,9 +95,7 @@ def _arms(tx: Transaction, search: Search) -> list[Search]:
 
 
 def _webhooks_of_type(tx: Transaction, event_type: str) -> list[int]:
-    """Webhooks that are, or ever were, for an event type. Only they have deliveries of it, so that the events need no
-    index of types, which each event would pay for.
-    """
+    """Webhooks that are, or ever were, for an event type: only they have deliveries of it, each in an index of its own."""
     rows = tx.all(
         """
         SELECT w.id FROM webhooks w WHERE w.event_type = :event_type

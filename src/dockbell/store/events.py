@@ -106,9 +106,11 @@ def page(
     """Newest first."""
     owners = None if goods_owners is None else sorted(goods_owners)
     # With each goods owner by itself both databases walk its index; all of them at once would be a walk over everybody's.
-    few = owners is not None and len(owners) <= _MOST_ARMS
+    by_owner = owners is not None and len(owners) <= _MOST_ARMS
+    among_few = by_owner and event_type is not None and about is None and _are_few(tx, event_type)
+    of_owners = _OF_OWNERS if not by_owner else _AMONG_FEW if among_few else _OF_OWNER
     found, names = ("", {}) if about is None else about.event_ids()
-    arms: list[dict[str, Any]] = [{"owner": owner} for owner in owners or ()] if few else [{"only": only(owners)}]
+    arms: list[dict[str, Any]] = [{"owner": owner} for owner in owners or ()] if by_owner else [{"only": only(owners)}]
     rows = [
         row
         for arm in arms
@@ -117,16 +119,15 @@ def page(
             SELECT e.id, e.goods_owner_id, e.event_type, e.publisher_id, e.occurred_at, e.accepted_at, e.object_key,
                    e.object_number, e.attributes, e.head, e.data, e.test_of, e.erased_at
               FROM events e
-             WHERE e.id < :before AND e.id >= :from_id
-               AND {_OF_OWNER if few else _OF_OWNERS}
-               AND (CAST(:event_type AS TEXT) IS NULL OR e.event_type = :event_type)
+             WHERE e.id < :before AND e.id >= :from_id AND {of_owners}
+               {"" if event_type is None else "AND e.event_type = :event_type"}
                {f"AND e.id IN ({found})" if found else ""}
              ORDER BY e.id DESC LIMIT :limit
             """,  # noqa: S608 - constants of the store
             before=before,
             from_id=from_id,
-            event_type=event_type,
             limit=limit,
+            **({} if event_type is None else {"event_type": event_type}),
             **names,
             **arm,
         )
@@ -134,8 +135,24 @@ def page(
     return sorted(rows, key=lambda row: -int(row["id"]))[:limit]
 
 
+def _are_few(tx: Transaction, event_type: str) -> bool:
+    """Whether all of a type are surely soon walked; a goods owner's may be nearly all there are, and so may a type's.
+
+    For SQLite: PostgreSQL has statistics, and would not count in the index alone.
+    """
+    row = tx.one(
+        "SELECT count(*) AS n FROM (SELECT 1 FROM events e WHERE e.event_type = :event_type /*pg AND FALSE */ LIMIT :few) met",
+        event_type=event_type,
+        few=_FEW,
+    )
+    return row is not None and int(row["n"]) < _FEW
+
+
 _MOST_ARMS = 16
+_FEW = 20_000
 _OF_OWNER = "e.goods_owner_id = :owner"
+# + 0 keeps SQLite from the goods owner's index; PostgreSQL chooses by itself.
+_AMONG_FEW = "(e.goods_owner_id /*pg = :owner OR FALSE AND e.goods_owner_id */ + 0 = :owner)"
 _OF_OWNERS = "(CAST(:only AS TEXT) IS NULL OR :only LIKE '%,' || CAST(e.goods_owner_id AS TEXT) || ',%')"
 
 
