@@ -208,7 +208,7 @@ async def test_a_trailer_is_no_header():
 
 
 async def test_requests_sent_ahead_are_not_all_read_while_one_is_answered():
-    """U-9: each that waits costs a hundred times what it came as, and one client could send without end."""
+    """U-9: each that waits takes ninety times what it came as, and one client could send without end."""
     async with a_served() as clients:
         count = 4_000
         reader = await clients.connect()

@@ -23,7 +23,7 @@ from dockbell.web.answers import PROBLEM_JSON, encode, head, problem
 
 LONGEST_HEAD_BYTES = 32 * 1024
 READ_AHEAD_BYTES = 2 * 1024
-"""Of heads that much is read at a time. A request of 30 bytes takes 4 KB while it waits for the one before it."""
+"""Of heads that much is read at a time. A request of 26 bytes takes more than 2 KB while it waits for the one before it."""
 Protocol = Callable[..., asyncio.Protocol]
 
 
