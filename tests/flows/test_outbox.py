@@ -341,6 +341,25 @@ async def test_what_the_store_refuses_is_set_aside_and_stops_no_other(
         assert events(node)[-2:] == [("order/3", 1), ("order/4", 1)]
 
 
+async def test_a_store_that_refuses_everything_is_not_right_itself_and_nothing_is_set_aside(
+    database: Database, address: str, wms: Wms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: Any) -> set[int]:
+        raise ValueError("no room for any")
+
+    monkeypatch.setattr(stored, "insert", refuse)
+    for number in (1, 2, 3):
+        publish(wms, **an_order(number))
+    wms.commit()
+    async with a_node(database, tmp_path) as node, a_drain(node, address) as drain:
+        with pytest.raises(Unavailable, match="The store failed"):
+            await drain.drain_once()
+        assert (status(address)["waiting"], status(address)["refused"]) == (3, 0)
+        monkeypatch.undo()
+        assert await drain.drain_once() == 3
+        assert events(node) == [("order/1", 1), ("order/2", 1), ("order/3", 1)]
+
+
 async def test_an_id_that_another_event_has_is_set_aside_and_the_same_event_again_adds_nothing(
     database: Database, address: str, wms: Wms, tmp_path: Path
 ):

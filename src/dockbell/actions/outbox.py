@@ -123,8 +123,14 @@ class Drain:
         self._publisher.pass_by(newest)
         judged = [_judged(row, state) for row in rows]
         sound = [one for one in judged if isinstance(one, NewEvent)]
-        verdicts = iter(self._accepted(sound))
-        return [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
+        verdicts = self._accepted(sound)
+        refused = [one for one in verdicts if isinstance(one, StoreRefused)]
+        if refused and len(refused) == len(
+            verdicts
+        ):  # what fails on everything is not right itself: that is no event's fault
+            raise refused[0]
+        told = iter(verdicts)
+        return [next(told) if isinstance(one, NewEvent) else one for one in judged]
 
     def _accepted(self, sound: list[NewEvent]) -> list[Verdict]:
         """Halved until what the store refuses, for whatever reason, is refused alone; the others in their order."""
