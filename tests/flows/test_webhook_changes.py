@@ -1,4 +1,4 @@
-"""What people do to webhooks and deliveries while events come in."""
+"""What people do to webhooks while events come in."""
 
 import asyncio
 import json
@@ -10,22 +10,17 @@ from typing import Any
 
 import pytest
 
-from dockbell.actions import audit, bulk, deliveries, event_types
-from dockbell.actions.pace import Pace
+from dockbell.actions import audit, deliveries, event_types
 from dockbell.actions.publish import Accepted
-from dockbell.actions.test_event import send_test_event
-from dockbell.clock import HOUR, MINUTE, SECOND
+from dockbell.clock import HOUR
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import SYSTEM, Actor
-from dockbell.errors import Conflict, InvalidInput, NotFound
+from dockbell.errors import Conflict, NotFound
 from dockbell.store import backlog, delivery_log, webhooks
 from dockbell.store.database import Database, Transaction
 from tests.flows.test_retries import headers_of
-from tests.support.node import FJORD, TEA, Node, a_node, a_webhook, an_event
+from tests.support.node import FJORD, TEA, TEA_ONLY, a_node, a_webhook, an_event
 from tests.support.rows import put_deliveries, write
-
-TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
-
 
 # Enabling, disabling, deleting, moving.
 
@@ -153,6 +148,42 @@ async def test_moving_to_another_host_does_not_carry_the_password_along(database
         assert "credentials were cleared" in saved.webhook["disabledReason"]
 
 
+GATE_OPENED = {
+    "key": "gate.opened", "name": "Gate opened", "family": "Gate", "firesWhen": "a gate opens", "idField": "gateId",
+    "schema": {"type": "object"}, "example": {},
+}  # fmt: skip
+
+
+async def test_an_event_type_is_not_deleted_under_a_webhook_that_is_being_made_for_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if database.dialect != "postgres":
+        pytest.skip("SQLite has one writer")
+    async with a_node(database, tmp_path) as node:
+        now = node.clock.now()
+        write(database, lambda tx: event_types.create(tx, SYSTEM, node.index, GATE_OPENED, now=now))
+        await node.index.refresh(database)
+        judged, go_on, checked = threading.Event(), threading.Event(), node.webhooks._checked
+
+        def checked_late(*what: Any, **more: Any) -> Any:
+            found = checked(*what, **more)
+            judged.set()
+            assert go_on.wait(10)
+            return found
+
+        monkeypatch.setattr(node.webhooks, "_checked", checked_late)
+        document = a_webhook(eventType="gate.opened")
+        making = database.submit_write(lambda tx: node.webhooks.create(tx, SYSTEM, document, now=now))
+        await node.until(judged.is_set)
+        deleting = database.submit_write(lambda tx: event_types.delete(tx, SYSTEM, node.index, "gate.opened", now=now))
+        waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        await node.until(lambda: deleting.done() or node.rows(waiting))
+        go_on.set()
+        await asyncio.wrap_future(making)
+        with pytest.raises(Conflict, match="Webhooks are for this event type"):
+            await asyncio.wrap_future(deleting)
+
+
 # A webhook that serves a goods owner no more.
 
 
@@ -263,71 +294,7 @@ async def test_a_webhook_that_changes_between_match_and_commit_is_matched_again(
         assert all(lane.places == 0 for lane in node.worker._lanes.values())
 
 
-# The Test button.
-
-
-async def send_one(node: Node, webhook: int, *, actor: Actor = SYSTEM, **fields: Any) -> dict[str, Any]:
-    return await send_test_event(
-        node.database,
-        node.index,
-        node.journal,
-        node.webhooks,
-        node.clock,
-        actor,
-        webhook,
-        pace=Pace(node.clock),
-        **fields,
-    )
-
-
-async def result_of_test(node: Node, webhook: int, *, actor: Actor = SYSTEM, **fields: Any) -> dict[str, Any]:
-    """The result of a test, while the clock goes on (whoever waits for it looks again and again)."""
-    task = asyncio.ensure_future(send_one(node, webhook, actor=actor, **fields))
-    await node.passing(task.done, step=SECOND // 50)
-    return await task
-
-
-async def test_a_test_event_is_marked_and_goes_to_its_webhook_alone(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook().webhook["id"]
-        node.make_webhook(name="other")
-        result = await result_of_test(node, webhook)
-        assert (result["status"], result["test"], result["webhookId"]) == ("delivered", True, webhook)
-        [request] = node.sender.requests
-        assert headers_of(request)["dockbell-test"] == "true"
-        assert request.pool == (webhook, TEA)
-        assert await node.why(result["eventId"]) == {webhook: "delivered"}
-
-
-async def test_a_test_stands_in_the_history_of_an_order_only_if_it_is_about_that_order(
-    database: Database, tmp_path: Path
-):
-    """The catalog's example carries an order id, which may well be somebody's."""
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook().webhook["id"]
-        example = await result_of_test(node, webhook)
-        event = (await node.publish()).event_id
-        await node.rest()
-        again = await result_of_test(node, webhook, past_event_id=event)
-        assert (example["object"], example["number"]) == (None, None)
-        assert again["object"] is not None
-        assert again["object"] == (await node.delivery(event, webhook))["object"]
-
-
-async def test_a_disabled_webhook_can_be_tested(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(enabled=False).webhook["id"]
-        assert (await result_of_test(node, webhook))["status"] == "delivered"
-        assert (await node.webhook(webhook))["enabled"] is False
-
-
-async def test_a_test_that_fails_is_not_tried_again(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path, script=[Answered(500, body=b"no such order")]) as node:
-        webhook = node.make_webhook().webhook["id"]
-        result = await result_of_test(node, webhook)
-        assert result["status"] == "failed"
-        assert result["attemptList"][0]["responseBody"] == "no such order"
-        assert not await node.to_next_attempt()
+# Many at once.
 
 
 @pytest.mark.parametrize("change", [{"enabled": False}, None], ids=["disabled", "deleted"])
@@ -358,216 +325,6 @@ async def test_a_large_backlog_follows_its_webhook_part_by_part(
             await node.passing(lambda: set(states()) == {"delivered"})
             order = [int(json.loads(request.body)["webhookEventId"]) for request in node.sender.requests]
             assert order == sorted(order)
-
-
-async def test_what_a_run_resends_while_its_webhook_is_enabled_is_sent(database: Database, tmp_path: Path):
-    """The run saw the webhook disabled, and whoever enabled it did not see what the run had held."""
-    if database.dialect != "postgres":
-        pytest.skip("SQLite has one writer")
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(enabled=False).webhook["id"]
-        put_deliveries(database, webhook, [1, 2])
-        write(database, lambda tx: tx.run("UPDATE deliveries SET status = 'failed', ended_at = 1"))
-        run = write(database, lambda tx: bulk.begin(tx, SYSTEM, "resend", now=node.clock.now(), webhook_id=webhook))
-        done, go_on = threading.Event(), threading.Event()
-
-        def a_batch(tx: Transaction) -> None:
-            bulk.next_batch(tx, run["id"], now=node.clock.now(), batch=1)
-            done.set()
-            assert go_on.wait(10)
-
-        running = database.submit_write(a_batch)
-        await node.until(done.is_set)
-        await node.change_webhook(webhook, enabled=True)  # commits while the batch has not
-        go_on.set()
-        await asyncio.wrap_future(running)
-        await node.passing(
-            lambda: [row["status"] for row in node.rows("SELECT status FROM deliveries")] == ["delivered"] * 2
-        )
-
-
-GATE_OPENED = {
-    "key": "gate.opened", "name": "Gate opened", "family": "Gate", "firesWhen": "a gate opens", "idField": "gateId",
-    "schema": {"type": "object"}, "example": {},
-}  # fmt: skip
-
-
-async def test_an_event_type_is_not_deleted_under_a_webhook_that_is_being_made_for_it(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    if database.dialect != "postgres":
-        pytest.skip("SQLite has one writer")
-    async with a_node(database, tmp_path) as node:
-        now = node.clock.now()
-        write(database, lambda tx: event_types.create(tx, SYSTEM, node.index, GATE_OPENED, now=now))
-        await node.index.refresh(database)
-        judged, go_on, checked = threading.Event(), threading.Event(), node.webhooks._checked
-
-        def checked_late(*what: Any, **more: Any) -> Any:
-            found = checked(*what, **more)
-            judged.set()
-            assert go_on.wait(10)
-            return found
-
-        monkeypatch.setattr(node.webhooks, "_checked", checked_late)
-        document = a_webhook(eventType="gate.opened")
-        making = database.submit_write(lambda tx: node.webhooks.create(tx, SYSTEM, document, now=now))
-        await node.until(judged.is_set)
-        deleting = database.submit_write(lambda tx: event_types.delete(tx, SYSTEM, node.index, "gate.opened", now=now))
-        waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        await node.until(lambda: deleting.done() or node.rows(waiting))
-        go_on.set()
-        await asyncio.wrap_future(making)
-        with pytest.raises(Conflict, match="Webhooks are for this event type"):
-            await asyncio.wrap_future(deleting)
-
-
-async def test_a_test_that_meets_410_does_not_switch_the_webhook_off(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path, script=[Answered(410)]) as node:
-        webhook = node.make_webhook().webhook["id"]
-        await result_of_test(node, webhook)
-        assert (await node.webhook(webhook))["enabled"] is True
-
-
-async def test_a_past_event_can_be_sent_as_a_test(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(filters={"transporters": ["DHL"]}).webhook["id"]
-        past = await node.publish(attributes={"transporter": "UPS"})
-        assert past.deliveries == 0
-        result = await result_of_test(node, webhook, past_event_id=past.event_id)
-        assert result["status"] == "delivered"
-        assert result["eventId"] != past.event_id
-        [row] = node.rows("SELECT data FROM events WHERE id = :id", id=past.event_id)
-        assert result["data"] == row["data"]
-
-
-async def test_a_test_of_what_is_not_ones_own_answers_as_if_it_were_not_there(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        theirs = node.make_webhook(goodsOwnerIds=[FJORD]).webhook["id"]
-        mine = node.make_webhook().webhook["id"]
-        past = await node.publish(goodsOwnerId=FJORD)
-        with pytest.raises(NotFound):
-            await send_one(node, theirs, actor=TEA_ONLY)
-        with pytest.raises(NotFound):
-            await send_one(node, mine, actor=TEA_ONLY, past_event_id=past.event_id)
-        with pytest.raises(InvalidInput):
-            await send_one(node, mine, past_event_id=past.event_id)
-        await node.rest()
-        assert {request.pool for request in node.sender.requests} == {(theirs, FJORD)}
-
-
-async def test_a_test_goes_out_though_the_webhooks_queue_is_long(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(maxConcurrency=2).webhook["id"]
-        node.sender.hold()
-        await node.publish_many(*[node.event_document() for _ in range(100)])
-        await node.until(lambda: len(node.sender.requests) == 2)
-        waiting = asyncio.ensure_future(result_of_test(node, webhook))
-        await node.until(lambda: any(job.event.test for job in node.worker._lanes[webhook].waiting))
-        node.sender.let_go()
-        assert (await waiting)["status"] == "delivered"
-        assert "dockbell-test" in headers_of(node.sender.requests[2])
-        await node.rest()
-        assert len(node.sender.requests) == 101
-
-
-# Resend and cancel.
-
-
-@pytest.mark.parametrize("first", [Answered(200), Answered(410)])
-async def test_a_delivery_can_be_sent_again_whatever_came_of_it(database: Database, tmp_path: Path, first: Answered):
-    async with a_node(database, tmp_path, script=[first, Answered(500), Answered(200)]) as node:
-        webhook = node.make_webhook(retryPolicy={"name": "one-day"}).webhook["id"]
-        event = (await node.publish()).event_id
-        await node.rest()
-        await node.change_webhook(webhook, enabled=True)
-        await node.advance(30 * HOUR)  # the first round's day is over; a new round has its own
-        assert (await node.resend(event, webhook))["status"] == "pending"
-        await node.rest()
-        assert await node.status(event, webhook) == "pending"
-        [row] = node.rows("SELECT due_at FROM deliveries")
-        assert row["due_at"] == node.clock.now() + MINUTE
-        await node.to_next_attempt()
-        shown = await node.delivery(event, webhook)
-        assert (shown["status"], shown["attempts"]) == ("delivered", 3)
-        assert {headers_of(request)["webhook-id"] for request in node.sender.requests} == {f"{event}-{webhook}"}
-
-
-async def test_a_resend_of_a_disabled_webhooks_delivery_is_held_until_it_is_enabled(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook().webhook["id"]
-        event = (await node.publish()).event_id
-        await node.rest()
-        await node.change_webhook(webhook, enabled=False)
-        assert (await node.resend(event, webhook))["status"] == "held"
-        await node.rest()
-        assert len(node.sender.requests) == 1
-        await node.change_webhook(webhook, enabled=True)
-        await node.rest()
-        assert len(node.sender.requests) == 2
-
-
-async def test_a_deleted_webhooks_delivery_cannot_be_sent_again(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook().webhook["id"]
-        event = (await node.publish()).event_id
-        await node.rest()
-        await node.delete_webhook(webhook)
-        with pytest.raises(Conflict) as refused:
-            await node.resend(event, webhook)
-        assert (refused.value.status, refused.value.code) == (409, "webhook_deleted")
-
-
-async def test_nothing_is_resent_or_cancelled_in_the_middle_of_an_attempt(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook().webhook["id"]
-        node.sender.hold()
-        event = (await node.publish()).event_id
-        await node.until(lambda: node.sender.requests)
-        with pytest.raises(Conflict, match="under way"):
-            await node.resend(event, webhook)
-        with pytest.raises(Conflict, match="sending"):
-            await node.cancel(event, webhook)
-        node.sender.let_go()
-        await node.rest()
-        assert await node.status(event, webhook) == "delivered"
-
-
-async def test_a_cancelled_delivery_is_not_attempted_again_but_can_be_resent(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path, script=[Answered(500), Answered(200)]) as node:
-        webhook = node.make_webhook().webhook["id"]
-        event = (await node.publish()).event_id
-        await node.rest()
-        assert (await node.cancel(event, webhook))["status"] == "cancelled"
-        await node.advance(3 * HOUR)
-        assert len(node.sender.requests) == 1
-        with pytest.raises(Conflict, match="only one that waits"):
-            await node.cancel(event, webhook)
-        await node.resend(event, webhook)
-        await node.rest()
-        assert await node.status(event, webhook) == "delivered"
-
-
-async def test_another_goods_owners_delivery_is_as_good_as_unknown(database: Database, tmp_path: Path):
-    async with a_node(database, tmp_path) as node:
-        webhook = node.make_webhook(goodsOwnerIds=[FJORD]).webhook["id"]
-        event = (await node.publish(goodsOwnerId=FJORD)).event_id
-        await node.rest()
-        known, unknown = f"{event}-{webhook}", f"{event}-999"
-        answers = set()
-        for text in (known, unknown):
-            for action in (deliveries.resend, deliveries.cancel):
-                with pytest.raises(NotFound) as refused:
-                    await database.write(partial(action, actor=TEA_ONLY, text_id=text, now=node.clock.now()))
-                answers.add(refused.value.message.replace(text, "ID"))
-            with pytest.raises(NotFound) as refused:
-                await database.read(partial(deliveries.get, actor=TEA_ONLY, text_id=text))
-            answers.add(refused.value.message.replace(text, "ID"))
-        assert len(answers) == 1
-        assert await database.read(lambda tx: deliveries.page(tx, TEA_ONLY)) == []
-
-
-# Many at once.
 
 
 async def test_saving_many_webhooks_at_once_unseals_each_as_often_as_saving_one(

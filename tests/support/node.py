@@ -33,6 +33,7 @@ from dockbell.testing.sender import FakeSender
 
 CATALOG = load_catalog()
 TEA, FJORD = 114, 207
+TEA_ONLY = Actor("k1", "Nordic Tea", frozenset({"read", "manage", "publish"}), frozenset({TEA}))
 PATIENCE_S = 10.0
 
 
