@@ -3,9 +3,9 @@
 uvicorn waits for ever for a head or a body, and reads an endless header until memory ends. Here a head, or a trailer
 after a body, ends with 431 when it is too long; a head or a body that does not come in time ends with 408; an answer that
 nobody reads is broken off. When there are too many connections, the one that has waited longest for a head makes room, so
-that half-open ones keep nobody out. A request that arrives in one piece costs a comparison and no timer. Of requests that are
-sent ahead a few are read, and the next when those have had their turn. Who asks for another
-protocol (curl --http2, Java's HttpClient) is answered in this one.
+that half-open ones keep nobody out. Of requests that are sent ahead a few are read, and the next when those have had their
+turn. Who asks for another protocol (curl --http2, Java's HttpClient) is answered in this one. A request that arrives in one
+piece costs a comparison and no timer.
 """
 
 import asyncio
