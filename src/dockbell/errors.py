@@ -11,7 +11,7 @@
     ├── WrongMediaType      415
     ├── TooMuch             429
     ├── Unavailable         503  the store is away or the server is stopping
-    │   └── StoreRefused    503  the store is there, and takes everything but this
+    │   └── StoreRefused    503  the store is there, and failed on this
     ├── StorageFull         507
     └── ConfigError         exit code 78, names file and key
 
@@ -143,7 +143,7 @@ class Unavailable(DockbellError):
 
 
 class StoreRefused(Unavailable):
-    """To a publisher like any failure of the store; but trying again will not help."""
+    """To a publisher like any failure of the store. It may be what was to be stored, so others are tried without it."""
 
 
 class StorageFull(DockbellError):

@@ -480,12 +480,13 @@ async def test_closing_interrupts_what_has_just_got_its_turn():
         )
         sender.start()
         sender.submit("first", request_to(f"http://{NAME}:{receiver.port}/"))
-        while not sender._under_way:
-            await asyncio.sleep(0)  # noqa: TID251 - lets the lookup end
-        sender.submit("next", request_to(f"http://127.0.0.2:{receiver.port}/"))
-        [first] = sender._under_way
-        while first.connecting is not None:
-            await asyncio.sleep(0)  # noqa: TID251 - lets it connect, which gives the other address back
+        async with asyncio.timeout(20):
+            while not sender._under_way:
+                await asyncio.sleep(0)  # noqa: TID251 - lets the lookup end; closing must come in the very next turn
+            sender.submit("next", request_to(f"http://127.0.0.2:{receiver.port}/"))
+            [first] = sender._under_way
+            while first.connecting is not None:
+                await asyncio.sleep(0)  # noqa: TID251 - lets it connect, which gives the other address back
         await sender.close()
         assert {token: code_of(outcome) for token, outcome in outcomes} == {
             "first": "interrupted",

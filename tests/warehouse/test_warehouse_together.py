@@ -278,11 +278,11 @@ def test_a_file_that_is_replaced_while_it_is_deleted_is_there_afterwards(floor: 
 def test_of_many_who_take_the_same_number_at_once_one_has_it(floor: Floor):
     """Whoever makes a thing of that number, and whoever gives it to one that there is."""
 
+    def begin(step: Any, *given: Any) -> Any:
+        return floor.database.submit_write(lambda tx: step(floor.act(tx), *given))
+
     def one_has_it(*steps: tuple[Any, ...]) -> None:
-        begun = [
-            floor.database.submit_write(lambda tx, s=step: s[0](floor.act(tx), *s[1:]))  # type: ignore[misc]
-            for step in steps
-        ]
+        begun = [begin(*step) for step in steps]
         errors = [future.exception() for future in begun]
         assert errors.count(None) == 1, errors
         assert {error.code for error in errors if isinstance(error, Conflict)} == {"number_taken"}, errors

@@ -125,10 +125,8 @@ class Drain:
         sound = [one for one in judged if isinstance(one, NewEvent)]
         verdicts = self._accepted(sound)
         refused = [one for one in verdicts if isinstance(one, StoreRefused)]
-        if refused and len(refused) == len(
-            verdicts
-        ):  # what fails on everything is not right itself: that is no event's fault
-            raise refused[0]
+        if refused and len(refused) == len(verdicts):
+            raise refused[0]  # what fails on everything is not right itself: that is no event's fault
         told = iter(verdicts)
         return [next(told) if isinstance(one, NewEvent) else one for one in judged]
 

@@ -91,7 +91,7 @@ def waiting(tx: Transaction, *, limit: int, largest_bytes: int) -> list[Row]:
                CASE WHEN octet_length(CAST(event AS TEXT)) <= :largest_bytes THEN CAST(event AS TEXT) END AS event,
                CASE WHEN {HAS_TIME} THEN CAST(extract(epoch FROM published_at) * 1000000 AS BIGINT) END AS published_at
           FROM dockbell_outbox WHERE refused_at IS NULL ORDER BY number LIMIT :limit
-        """,  # noqa: S608 - our own text
+        """,  # noqa: S608 - a constant of this file
         limit=limit,
         largest_bytes=largest_bytes,
     )
@@ -136,7 +136,7 @@ def counts(tx: Transaction) -> tuple[int, Moment | None, int]:
                CAST(extract(epoch FROM min(published_at) FILTER (WHERE refused_at IS NULL AND {HAS_TIME})) * 1000000 AS BIGINT)
                  AS oldest
           FROM dockbell_outbox
-        """  # noqa: S608 - our own text
+        """  # noqa: S608 - a constant of this file
     )
     assert row is not None
     return int(row["waiting"]), row["oldest"], int(row["refused"])
