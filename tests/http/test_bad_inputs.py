@@ -131,8 +131,9 @@ async def test_settings_of_webhooks_over_the_api_and_as_a_file(
     tally.must_be_right(record_property)
 
 
+@pytest.mark.parametrize("name", ["url", "header", "header_text", "credential", "ui_text"])
 async def test_settings_of_webhooks_typed_into_the_form(
-    database: Database, tmp_path: Path, record_property: Callable[[str, object], None]
+    database: Database, tmp_path: Path, record_property: Callable[[str, object], None], name: str
 ):
     tally = Tally()
     async with a_server(database, tmp_path) as server:
@@ -140,7 +141,7 @@ async def test_settings_of_webhooks_typed_into_the_form(
         browser = a_browser(server.app, server.parts)
         made = (await server.admin.post(WEBHOOKS, SOUND)).document["id"]
         await browser.get(f"{NEW}?kind=regular&eventType=order.picked")
-        for name, case, changes in typed_cases():
+        for case, changes in typed_cases(name):
             allowed = allowed_for(name, case)
             if any(text != text.strip() for text in _texts(changes)):
                 allowed = ACCEPTED | REFUSED  # blanks around what is typed are no part of it
@@ -154,29 +155,38 @@ async def test_settings_of_webhooks_typed_into_the_form(
     tally.must_be_right(record_property)
 
 
-def typed_cases() -> Iterator[tuple[str, Case, dict[str, Any]]]:
-    for case in cases("url"):
-        if isinstance(case.input, str) and _can_be_typed(case.input):
-            yield "url", case, {"targetUrl": case.input}
-    for case in cases("header"):
-        texts = [text for pair in case.input for text in pair]
-        if all(isinstance(text, str) and _can_be_typed(text) for text in texts) and any(map(str.strip, texts)):
-            names, values = zip(*case.input, strict=True) if case.input else ((), ())
-            yield "header", case, {"headerName": names, "headerValue": values, "headerKind": ["shown"] * len(names)}
-    for case in cases("header_text"):
-        if _can_be_typed(case.input):
-            yield "header_text", case, {"headerLines": case.input}
-    for case in cases("credential"):
-        changes = _typed_credential(case)
+def typed_cases(name: str) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """The cases of the list `name` that can be typed into the form, each with the fields it is typed into."""
+    for case in cases(name):
+        changes = _typed_header(case) if name == "header" else _typed_text(name, case)
         if changes is not None:
-            yield "credential", case, changes
-    for case in cases("ui_text"):
-        if _can_be_typed(case.input):
-            yield "ui_text", case, {"name": case.input}
+            yield case, changes
+
+
+def _typed_header(case: Case) -> dict[str, Any] | None:
+    texts = [text for pair in case.input for text in pair]
+    if not all(isinstance(text, str) and _can_be_typed(text) for text in texts) or not any(map(str.strip, texts)):
+        return None
+    names, values = zip(*case.input, strict=True)
+    return {"headerName": names, "headerValue": values, "headerKind": ["shown"] * len(names)}
+
+
+def _typed_text(name: str, case: Case) -> dict[str, Any] | None:
+    if not isinstance(case.input, str) or not _can_be_typed(case.input):
+        return None
+    match name:
+        case "url":
+            return {"targetUrl": case.input}
+        case "header_text":
+            return {"headerLines": case.input}
+        case "ui_text":
+            return {"name": case.input}
+        case _:
+            return _typed_credential(case)
 
 
 def _typed_credential(case: Case) -> dict[str, Any] | None:
-    if not case.input or not _can_be_typed(case.input):  # what is left empty is another matter in a form
+    if not case.input:  # what is left empty is another matter in a form
         return None
     match case.more["field"]:
         case "username" | "password" as field:
