@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dockbell import cli
+from dockbell import app, cli
 from dockbell.actions import journal
 from dockbell.delivery import worker
 from dockbell.store import deliveries, migrate, people, postgres, retention, sqlite, vault
@@ -26,6 +26,11 @@ FENCE = "AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no"
 def altered(*alterations: str) -> dict[str, str]:
     """The environment that asks for them."""
     return {VARIABLE: " ".join(alterations)}
+
+
+def watched(*alterations: str) -> dict[str, str]:
+    """The same, of a program that is looked into: what root may anyway, and others only where its memory is left open."""
+    return altered(*alterations, *(() if os.geteuid() == 0 else ("memory_open",)))
 
 
 # --- crashes at chosen points --------------------------------------------------------------------------------------
@@ -163,12 +168,18 @@ def _resolver(port: str) -> None:
     socket.getaddrinfo = ask  # type: ignore[assignment]
 
 
+def _memory_open() -> None:
+    """Other processes of this user see its memory and what it has open."""
+    _wrap(app, "keep_memory_private", lambda _: lambda: False)
+
+
 CONTROLS: dict[str, Callable[..., None]] = {
     "synchronous_normal": _synchronous_normal,
     "unfenced": _unfenced,
     "node_gone_after": _node_gone_after,
     "next_version": _next_version,
     "resolver": _resolver,
+    "memory_open": _memory_open,
 }
 
 

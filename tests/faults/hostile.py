@@ -16,7 +16,7 @@ import trustme
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSServer
 
-from tests.faults.altered import altered
+from tests.faults.altered import altered, watched
 from tests.faults.fairness import p99_ms
 from tests.faults.load import Load, under_load
 from tests.faults.processes import ALTERED, pause
@@ -42,13 +42,12 @@ KEPT_ANSWERS_S = 10.5
     short=True,
 )
 def misbehave(run: Run) -> None:
-    need_root("a look at what a process has open: Dockbell shows that to no other")
     authority = trustme.CA()
     ca_file = run.folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     listed = [case for case in cases("receiver") if case.input["name"] != "flap"]
     with a_name_server({}) as names, contextlib.ExitStack() as open_places:
-        more = {**altered(f"resolver:{names.port}"), "DOCKBELL_EGRESS__CA_FILE": str(ca_file)}
+        more = {**watched(f"resolver:{names.port}"), "DOCKBELL_EGRESS__CA_FILE": str(ca_file)}
         with under_load(run, "sqlite", program=ALTERED, more=more, rate=60) as load:
             pause(run.pick(6.0, 60.0))
             places = [(case, _place(case, authority, open_places)) for case in listed]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from dockbell.store.database import open_database
 from dockbell.store.migrate import verify
-from tests.faults.altered import altered
+from tests.faults.altered import watched
 from tests.faults.kills import integrity
 from tests.faults.load import under_load
-from tests.faults.processes import ALTERED, DOCKBELL, pause
+from tests.faults.processes import ALTERED, pause
 from tests.faults.recording import Answer, Disk, Step, read, recorder
 from tests.faults.scenario import Run, need, scenario
 
@@ -29,7 +29,7 @@ HOWS = ("dropped", "half", "torn")
 )
 def cut_the_power(run: Run) -> None:
     strace = need("strace")
-    cuts = _record_and_cut(run, strace, DOCKBELL, events=run.pick(400, 2_000))
+    cuts = _record_and_cut(run, strace, watched(), events=run.pick(400, 2_000))
     run.figure("images", f"{cuts.images:,}: un-synced writes dropped, half of them kept, the last one torn")
     run.figure("recorded", f"{cuts.answers:,} answers, {cuts.steps:,} writes and syncs")
     run.figure("missing events, unsound images", f"{cuts.missing}, {cuts.unsound}")
@@ -39,7 +39,7 @@ def cut_the_power(run: Run) -> None:
     run.must(not cuts.missing, f"{cuts.missing} accepted events are missing after a power cut: {cuts.first}")
     run.must(not cuts.unsound, f"{cuts.unsound} images do not open or are not sound: {cuts.first}")
     control = run.as_control("normal")
-    lost = _record_and_cut(control, strace, ALTERED, events=200, more=altered("synchronous_normal"))
+    lost = _record_and_cut(control, strace, watched("synchronous_normal"), events=200)
     run.control(
         "synchronous=NORMAL",
         did_harm=lost.missing > 0,
@@ -60,10 +60,8 @@ class Cuts:
     known: set[int] = field(default_factory=set)
 
 
-def _record_and_cut(
-    run: Run, strace: str, program: Sequence[str], *, events: int, more: dict[str, str] | None = None
-) -> Cuts:
-    with under_load(run, "sqlite", rate=2_000, program=program, more=more) as load:
+def _record_and_cut(run: Run, strace: str, more: dict[str, str], *, events: int) -> Cuts:
+    with under_load(run, "sqlite", rate=2_000, program=ALTERED, more=more) as load:
         pause(0.5)
         load.node.stop()  # everything is in the one file then
         base = Path(load.database).read_bytes()

@@ -5,11 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from tests.faults.altered import watched
 from tests.faults.fairness import a_webhook_of, hanging
 from tests.faults.hostile import resident_mib
 from tests.faults.load import Load, under_load
-from tests.faults.processes import pause
-from tests.faults.scenario import Run, need_root, scenario
+from tests.faults.processes import ALTERED, pause
+from tests.faults.scenario import Run, scenario
 
 MINUTES = 120.0
 KILLED_EVERY_MIN = 8.0
@@ -28,9 +29,8 @@ MEASURED_FOR_MIN = 30.0
     holds=f"memory grows by less than {MOST_MIB_PER_HOUR:.0f} MiB an hour between kills; files and threads stay",
 )
 def soak(run: Run) -> None:
-    need_root("a look at what a process has open: Dockbell shows that to no other")
     minutes = run.minutes or MINUTES
-    with under_load(run, "sqlite", rate=60) as load, ExitStack() as until:
+    with under_load(run, "sqlite", program=ALTERED, more=watched(), rate=60) as load, ExitStack() as until:
         dead = a_webhook_of(900, load, hanging(until))
         began = time.monotonic()
         curve: list[tuple[float, float, int, int, float]] = []
