@@ -14,7 +14,6 @@ from tests.support.rows import (
     Explained,
     claim,
     put_deliveries,
-    put_goods_owners,
     put_webhook,
     read,
     states,
@@ -24,14 +23,6 @@ from tests.support.rows import (
 )
 
 LATER = NOW + 60 * SECOND
-
-
-@pytest.fixture
-def store(database: Database) -> Database:
-    put_goods_owners(database)
-    put_webhook(database, 1)
-    put_webhook(database, 2)
-    return database
 
 
 def follow(store: Database) -> int:

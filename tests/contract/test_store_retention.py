@@ -33,6 +33,7 @@ from tests.support.rows import (
     a_failure,
     an_event_row,
     claim,
+    close,
     put_deliveries,
     put_goods_owners,
     put_webhook,
@@ -74,7 +75,7 @@ def an_old_delivery(database: Database, ids: EventIds, at: int = OLD, status: st
         if status in ("pending", "held")
         else a_closing(lease, next_status=status, **exchange)
     )
-    write(database, lambda tx: deliveries.close(tx, [closing]))
+    close(database, closing)
     if status == "held":
         held = "UPDATE deliveries SET status = 'held', ended_at = :at WHERE event_id = :id"
         write(database, lambda tx: tx.run(held, id=event_id, at=at))
@@ -122,7 +123,7 @@ async def test_r11_what_ended_lately_stays_though_its_event_is_old(store: Databa
     event_id = an_old_delivery(store, ids)
     write(store, lambda tx: delivery_log.resend(tx, event_id, 1, status="pending", now=NOW - DAY))
     [lease] = claim(store, 1, now=NOW - DAY)
-    write(store, lambda tx: deliveries.close(tx, [a_closing(lease)]))
+    close(store, a_closing(lease))
     assert await retain(store) == 0
     assert kept(store) == {event_id}
 
@@ -423,10 +424,10 @@ async def test_s5_an_outcome_that_comes_after_the_erasure_brings_nothing_back(st
     [slept] = claim(store, 1)
     write(store, lambda tx: deliveries.rescue(tx, now=slept.until + 1))
     [lease] = claim(store, 1, now=slept.until + 2)
-    write(store, lambda tx: deliveries.close(tx, [a_closing(lease)]))
+    close(store, a_closing(lease))
     assert (await erase(store, TEA, None)).events == 1
     late = a_closing(slept, request_headers=MARK, response_headers=MARK, response_body=MARK, detail=MARK)
-    write(store, lambda tx: deliveries.close(tx, [late]))
+    close(store, late)
     assert [row["code"] for row in rows_of(store, "SELECT * FROM attempts ORDER BY attempt_no")] == ["delivered"] * 2
     assert MARK not in str(rows_of(store, "SELECT * FROM attempts"))
 

@@ -26,6 +26,7 @@ from tests.support.rows import (
     a_failure,
     an_event_row,
     claim,
+    close,
     put_deliveries,
     put_goods_owners,
     put_webhook,
@@ -68,7 +69,7 @@ def a_retry(database: Database, event_id: int, *, due_in: int) -> None:
     """A delivery whose first attempt, an hour ago, failed."""
     put_deliveries(database, 1, [event_id], due_at=NOW - HOUR)
     [lease] = claim(database, 1, now=NOW - HOUR)
-    write(database, lambda tx: deliveries.close(tx, [a_failure(lease, again_at=NOW + due_in)]))
+    close(database, a_failure(lease, again_at=NOW + due_in))
 
 
 async def on_a_node(database: Database, clock: SetClock, *, alone: bool = True) -> int:

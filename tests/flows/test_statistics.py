@@ -23,6 +23,7 @@ from tests.support.rows import (
     a_failure,
     a_lease,
     an_event_row,
+    close,
     put_deliveries,
     put_goods_owners,
     put_webhook,
@@ -42,10 +43,6 @@ def prepare(database: Database, how_many: int) -> None:
     put_goods_owners(database)
     put_webhook(database, 1)
     put_deliveries(database, 1, range(1, how_many + 1))
-
-
-def close(database: Database, *closings: Closing) -> None:
-    write(database, lambda tx: deliveries.close(tx, closings))
 
 
 def roll_up(database: Database, until: int, longest: int = HOUR) -> None:

@@ -60,3 +60,15 @@ async def a_drain(node: Node, address: str) -> AsyncIterator[Drain]:
         yield drain
     finally:
         await drain.close()
+
+
+def an_order(number: int, version: int = 1) -> dict[str, Any]:
+    """The fields of an event about it."""
+    data = {**an_event()["data"], "orderId": number, "orderNumber": f"SO-{number}", "customFieldVersion": version}
+    return {"key": f"order/{number}", "attributes": {"version": version}, "data": data}
+
+
+def stored_events(node: Node) -> list[tuple[str, int]]:
+    """Object and version of each, in the order of their ids."""
+    rows = node.rows("SELECT object_key, attributes FROM events ORDER BY id")
+    return [(row["object_key"], json.loads(row["attributes"]).get("version")) for row in rows]

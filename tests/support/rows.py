@@ -102,6 +102,11 @@ def claim(database: Database, webhook_id: int, *, now: Moment = NOW, limit: int 
     )
 
 
+def close(database: Database, *closings: Closing) -> int:
+    """How many of the attempts ended: a lease that was lost meanwhile ends nothing."""
+    return int(write(database, lambda tx: deliveries.close(tx, closings)))
+
+
 def a_lease(event_id: int, webhook_id: int, **fields: Any) -> Lease:
     return Lease(
         **{

@@ -11,7 +11,7 @@ from dockbell.testing.clock import ManualClock
 from tests.support.browser_like import Browser
 from tests.support.parts import Server, a_server
 from tests.support.rows import TEA
-from tests.ui.test_sign_in import ANNA, PASSWORD, at, sign_in_as, with_anna
+from tests.support.signing_in import ANNA, PASSWORD, at, sign_in_as, with_anna
 
 
 def told(server: Server) -> list[tuple[str, str, str]]:
