@@ -468,7 +468,8 @@ def _retry_policies() -> str:
   that attempts take.
 - After {slow} a `Retry-After` of the receiver makes the wait longer, at most {_words(LONGEST_RETRY_AFTER)}.
 - 410 fails the delivery at once and disables the webhook.
-- An attempt that was not sent (a refused address or URL) is not tried again.
+- An attempt that was not sent is not tried again, but for an address that may not be reached (`egress_denied_address`): the name
+  may lead elsewhere soon, or an administrator opens the address.
 - An interrupted attempt is made again at once and counts as no failure.
 - A test event is never tried again.
 """

@@ -176,15 +176,32 @@ async def test_410_from_where_a_webhook_pointed_before_leaves_it_on(database: Da
 
 async def test_what_was_never_sent_is_not_tried_again(database: Database, tmp_path: Path):
     """The target is refused by our own rules: trying again would only repeat that."""
-    script = [NotSent("egress_denied_address", "10.0.0.5 is a private address")]
-    async with a_node(database, tmp_path, script=script) as node:
+    async with a_node(database, tmp_path, script=[NotSent("url_refused", "https is required")]) as node:
         webhook = node.make_webhook().webhook["id"]
         event = (await node.publish()).event_id
         await node.rest()
         shown = await node.delivery(event, webhook)
-        assert (shown["status"], shown["lastCode"], shown["attempts"]) == ("failed", "egress_denied_address", 1)
-        assert shown["attemptList"][0]["detail"] == "10.0.0.5 is a private address"
+        assert (shown["status"], shown["lastCode"], shown["attempts"]) == ("failed", "url_refused", 1)
+        assert shown["attemptList"][0]["detail"] == "https is required"
         assert not await node.to_next_attempt()
+
+
+async def test_a_name_that_meant_an_address_inside_for_a_while_gets_what_came_meanwhile(
+    database: Database, tmp_path: Path
+):
+    denied = NotSent("egress_denied_address", "10.0.0.5 is a private address")
+    async with a_node(database, tmp_path, script=[denied, denied, Answered(200)]) as node:
+        webhook = node.make_webhook().webhook["id"]
+        event = (await node.publish()).event_id
+        await node.rest()
+        for _ in range(2):
+            assert await node.to_next_attempt()
+        shown = await node.delivery(event, webhook)
+        codes = [attempt["code"] for attempt in shown["attemptList"]]
+        assert (shown["status"], codes) == (
+            "delivered",
+            ["egress_denied_address", "egress_denied_address", "delivered"],
+        )
 
 
 async def test_an_attempt_that_was_broken_off_is_made_again_even_without_retries(database: Database, tmp_path: Path):
