@@ -21,8 +21,9 @@ STORE = Path("src/dockbell/store")
 TOGETHER = 2
 LONGEST_S = 240
 
-ALL = [f"tests/contract/test_store_{name}.py" for name in ("deliveries", "log", "backlog", "transactions", "schema")]
-DELIVERIES, LOG, BACKLOG, TRANSACTIONS, SCHEMA = ALL
+NAMES = ("claims", "deliveries", "events", "log", "backlog", "webhooks", "nodes", "transactions", "wakes", "schema")
+ALL = [f"tests/contract/test_store_{name}.py" for name in NAMES]
+CLAIMS, DELIVERIES, EVENTS, LOG, BACKLOG, WEBHOOKS, NODES, TRANSACTIONS, WAKES, SCHEMA = ALL
 
 
 @dataclass(frozen=True)
@@ -46,46 +47,47 @@ NESTED = """         WHERE deliveries.webhook_id = :webhook_id AND deliveries.ev
 """
 MUTANTS = (
     # Claiming.
-    Mutant("two nodes may claim for one webhook at once (PostgreSQL)", "deliveries.py", CLAIM_LOCK, "         WHERE w.id = :webhook_id\n", DELIVERIES),
-    Mutant("a claim queues behind another's lock (PostgreSQL)", "deliveries.py", CLAIM_LOCK, CLAIM_LOCK.replace(" SKIP LOCKED", ""), DELIVERIES),
-    Mutant("a claim passes the cap", "deliveries.py", 'min(limit, int(webhook["max_concurrency"]) - int(busy["n"]))', "limit", DELIVERIES),
-    Mutant("a claim counts only its own against the cap", "deliveries.py", 'int(webhook["max_concurrency"]) - int(busy["n"])', 'int(webhook["max_concurrency"])', DELIVERIES),
-    Mutant("other webhooks' attempts count against the cap", "deliveries.py", "WHERE d.webhook_id = :webhook_id AND d.status = 'sending'\"", "WHERE :webhook_id > 0 AND d.status = 'sending'\"", DELIVERIES),
-    Mutant("a cap that was lowered gives a negative limit", "deliveries.py", "room=max(0, min(", "room=min(99, min(", DELIVERIES),
-    Mutant("a claim takes what is not due", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status = 'pending' AND :now > 0\n           ORDER", DELIVERIES),
-    Mutant("a claim takes what is being sent", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status <> 'delivered' AND d.due_at <= :now\n           ORDER", DELIVERIES),
-    Mutant("a claim takes any, not the oldest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.event_id LIMIT :room", DELIVERIES),
-    Mutant("a claim takes the newest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.due_at DESC, d.event_id DESC LIMIT :room", DELIVERIES),
-    Mutant("claimed deliveries come in any order", "deliveries.py", 'key=lambda row: (row["due_at"], row["event_id"])', 'key=lambda row: row["event_id"]', DELIVERIES),
-    Mutant("a claim's LIMIT is applied again and again (PostgreSQL)", "deliveries.py", JOINED, NESTED, DELIVERIES),
-    Mutant("a claim touches every webhook of the event", "deliveries.py", "deliveries.event_id = picked.event_id AND deliveries.webhook_id = picked.webhook_id", "deliveries.event_id = picked.event_id", DELIVERIES),
-    Mutant("a new lease has the old number", "deliveries.py", "lease_no = lease_no + 1, ", "", DELIVERIES),
-    Mutant("each attempt starts the retry day anew", "deliveries.py", "first_attempt_at = COALESCE(first_attempt_at, :now)", "first_attempt_at = :now", DELIVERIES),
-    Mutant("a disabled webhook is claimed for", "deliveries.py", 'if not webhook["enabled"]:', 'if webhook["deleted_at"]:', DELIVERIES),
-    Mutant("what waits for a deleted webhook is held for ever", "deliveries.py", 'status="held" if webhook["deleted_at"] is None else "cancelled"', 'status="held"', DELIVERIES),
-    Mutant("a webhook whose work is not due counts as waiting", "deliveries.py", ") <= :now\n         LIMIT", ") > 0 AND :now > 0\n         LIMIT", DELIVERIES),
-    Mutant("the search for waiting webhooks starts over", "deliveries.py", "WHERE d.status = 'pending' AND d.webhook_id > :after\n", "WHERE d.status = 'pending' AND :after >= 0\n", DELIVERIES),
+    Mutant("two nodes may claim for one webhook at once (PostgreSQL)", "deliveries.py", CLAIM_LOCK, "         WHERE w.id = :webhook_id\n", CLAIMS),
+    Mutant("a claim queues behind another's lock (PostgreSQL)", "deliveries.py", CLAIM_LOCK, CLAIM_LOCK.replace(" SKIP LOCKED", ""), CLAIMS),
+    Mutant("a claim passes the cap", "deliveries.py", 'min(limit, int(webhook["max_concurrency"]) + ahead - int(busy["n"]))', "limit", CLAIMS),
+    Mutant("a claim counts only its own against the cap", "deliveries.py", 'int(webhook["max_concurrency"]) + ahead - int(busy["n"])', 'int(webhook["max_concurrency"]) + ahead', CLAIMS),
+    Mutant("other webhooks' attempts count against the cap", "deliveries.py", "WHERE d.webhook_id = :webhook_id AND d.status = 'sending'\"", "WHERE :webhook_id > 0 AND d.status = 'sending'\"", CLAIMS),
+    Mutant("a cap that was lowered gives a negative limit", "deliveries.py", "room=max(0, min(", "room=min(99, min(", CLAIMS),
+    Mutant("a claim takes what is not due", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status = 'pending' AND :now > 0\n           ORDER", CLAIMS),
+    Mutant("a claim takes what is being sent", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status <> 'delivered' AND d.due_at <= :now\n           ORDER", CLAIMS),
+    Mutant("a claim takes any, not the oldest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.event_id LIMIT :room", CLAIMS),
+    Mutant("a claim takes the newest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.due_at DESC, d.event_id DESC LIMIT :room", CLAIMS),
+    Mutant("claimed deliveries come in any order", "deliveries.py", 'key=lambda row: (row["due_at"], row["event_id"])', 'key=lambda row: row["event_id"]', CLAIMS),
+    Mutant("a claim's LIMIT is applied again and again (PostgreSQL)", "deliveries.py", JOINED, NESTED, CLAIMS),
+    Mutant("a claim touches every webhook of the event", "deliveries.py", "deliveries.event_id = picked.event_id AND deliveries.webhook_id = picked.webhook_id", "deliveries.event_id = picked.event_id", CLAIMS),
+    Mutant("a new lease has the old number", "deliveries.py", "lease_no = lease_no + 1, ", "", CLAIMS),
+    Mutant("each attempt starts the retry day anew", "deliveries.py", "first_attempt_at = COALESCE(first_attempt_at, :now)", "first_attempt_at = :now", CLAIMS),
+    Mutant("a disabled webhook is claimed for", "deliveries.py", 'if not webhook["enabled"]:', 'if webhook["deleted_at"]:', CLAIMS),
+    Mutant("a webhook whose work is not due counts as waiting", "deliveries.py", ") <= :now\n         LIMIT", ") > 0 AND :now > 0\n         LIMIT", CLAIMS),
+    Mutant("the search for waiting webhooks starts over", "deliveries.py", "WHERE d.status = 'pending' AND d.webhook_id > :after\n", "WHERE d.status = 'pending' AND :after >= 0\n", CLAIMS),
     # Closing and fencing.
     Mutant("a lost lease may write the outcome", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[\n', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[\n", DELIVERIES),
     Mutant("an outcome changes what is no longer being sent", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[\n', '           AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[\n', DELIVERIES),
     Mutant("an outcome closes the event's other deliveries", "deliveries.py", 'WHERE deliveries.event_id = r.event_id AND deliveries.webhook_id = r.webhook_id\n           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[\n', "WHERE deliveries.event_id = r.event_id\n           AND deliveries.status = 'sending' AND deliveries.lease_no = r.lease_no\n        \"\"\",\n        rows=[\n", DELIVERIES),
     Mutant("failures are not counted", "deliveries.py", "failures = deliveries.failures + r.failed", "failures = deliveries.failures", DELIVERIES),
     Mutant("a failure for a disabled webhook goes on", "deliveries.py", "w.id = r.webhook_id AND w.enabled = 0)\n                             THEN 'held'", "w.id = r.webhook_id AND w.enabled = 0)\n                             THEN 'pending'", DELIVERIES),
+    Mutant("a failure for a deleted webhook is held for ever", "deliveries.py", "w.id = r.webhook_id AND w.deleted_at IS NOT NULL)\n                             THEN 'cancelled'", "w.id = r.webhook_id AND w.deleted_at IS NOT NULL)\n                             THEN 'held'", DELIVERIES),
     Mutant("the truth that came late is not told", "deliveries.py", "          ended_at = excluded.ended_at, code = excluded.code,", "          ended_at = excluded.ended_at, code = attempts.code,", DELIVERIES),
     # Rescue, extend, release.
     Mutant("living leases are rescued", "deliveries.py", "WHERE d.status = 'sending' AND d.lease_until <= :leased_until", "WHERE d.status = 'sending' AND :leased_until > 0", DELIVERIES),
     Mutant("a rescue counts a failure", "deliveries.py", "due_at = :now, lease_until = 0, last_code = 'interrupted'", "due_at = :now, lease_until = 0, last_code = 'interrupted', failures = failures + 1", DELIVERIES),
     Mutant("a rescue leaves the old due moment", "deliveries.py", "due_at = :now, lease_until = 0, last_code = 'interrupted'", "lease_until = 0, last_code = 'interrupted'", DELIVERIES),
     Mutant("a rescued delivery of a disabled webhook goes on", "deliveries.py", "FROM switched_off o) THEN 'held' ELSE", "FROM switched_off o) THEN 'pending' ELSE", DELIVERIES),
+    Mutant("a rescued delivery of a deleted webhook is held for ever", "deliveries.py", "o.deleted_at IS NOT NULL)\n                             THEN 'cancelled'", "o.deleted_at IS NOT NULL)\n                             THEN 'held'", DELIVERIES),
     Mutant("a rescue takes any, not the longest overdue", "deliveries.py", "ORDER BY d.lease_until LIMIT :limit", "ORDER BY d.event_id LIMIT :limit", DELIVERIES),
-    Mutant("a lost lease can be extended", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, until)', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, until)", DELIVERIES),
-    Mutant("a lost lease can be given back", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, now)', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, now)", DELIVERIES),
+    Mutant("a lost lease can be extended", "deliveries.py", "           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        RETURNING", "           AND deliveries.status = 'sending'\n        RETURNING", DELIVERIES),
+    Mutant("a lost lease can be given back", "deliveries.py", '           AND deliveries.lease_until <> 0 AND deliveries.lease_no = r.lease_no\n        """,\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, due_at)', "           AND deliveries.status = 'sending'\n        \"\"\",\n        rows=[(lease.event_id, lease.webhook_id, lease.lease_no, due_at)", DELIVERIES),
     Mutant("a lease given back counts as an attempt", "deliveries.py", "attempts = deliveries.attempts - 1,", "attempts = deliveries.attempts,", DELIVERIES),
     Mutant("a lease given back has begun the retry day", "deliveries.py", "THEN deliveries.first_attempt_at END", "THEN deliveries.first_attempt_at ELSE deliveries.first_attempt_at END", DELIVERIES),
     # Events and the log.
-    Mutant("a repeated id is an error", "events.py", "        ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING\n", "", LOG),
-    Mutant("an event id that is taken goes unnoticed", "events.py", "ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING", "ON CONFLICT DO NOTHING", LOG),
-    Mutant("a publisher's id is looked up across goods owners", "events.py", "WHERE goods_owner_id = :goods_owner_id AND publisher_id = :publisher_id", "WHERE :goods_owner_id > 0 AND publisher_id = :publisher_id", LOG),
+    Mutant("a repeated id is an error", "events.py", "        ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING\n", "", EVENTS),
+    Mutant("an event id that is taken goes unnoticed", "events.py", "ON CONFLICT (goods_owner_id, publisher_id) WHERE publisher_id IS NOT NULL DO NOTHING", "ON CONFLICT DO NOTHING", EVENTS),
+    Mutant("a publisher's id is looked up across goods owners", "events.py", "WHERE goods_owner_id = :goods_owner_id AND publisher_id = :publisher_id", "WHERE :goods_owner_id > 0 AND publisher_id = :publisher_id", EVENTS),
     Mutant("goods owner 14 sees those of 114", "events.py", '"," + ",".join(map(str, sorted(goods_owners))) + ","', '"1" + ",1".join(map(str, sorted(goods_owners))) + ",1"', LOG),
     Mutant("no goods owner means all of them", "events.py", "return None if goods_owners is None else", "return None if not goods_owners else", LOG),
     Mutant("a page of events repeats its last", "events.py", "WHERE e.id < :before", "WHERE e.id <= :before", LOG),
@@ -109,30 +111,30 @@ MUTANTS = (
     Mutant("what is held for a deleted webhook is not found", "backlog.py", "CASE WHEN w.enabled = 1 OR w.deleted_at IS NOT NULL", "CASE WHEN w.enabled = 1", BACKLOG),
     Mutant("what waits for a disabled webhook is not found", "backlog.py", "OR CASE WHEN w.enabled = 0", "OR CASE WHEN w.enabled = 2", BACKLOG),
     # Webhooks, counters, nodes.
-    Mutant("a changed webhook keeps its old goods owners", "webhooks.py", 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = :id", id=values["id"])', 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = -:id", id=values["id"])', LOG),
-    Mutant("a change of a webhook has no number", "webhooks.py", "version = excluded.version, changed_no = excluded.changed_no,", "version = excluded.version,", LOG),
-    Mutant("the version of a moment is the newest", "webhooks.py", "x.webhook_id = w.id AND x.since <= :moment", "x.webhook_id = w.id AND :moment > 0", LOG),
-    Mutant("a goods owner sees automation webhooks that serve others", "webhooks.py", "(w.all_goods_owners = 0 AND NOT EXISTS (", "(w.all_goods_owners = 0 AND EXISTS (", LOG),
-    Mutant("a change of webhooks wakes nobody", "webhooks.py", "    tx.wake(TOPIC)\n\n\ndef find", "\n\ndef find", TRANSACTIONS),
+    Mutant("a changed webhook keeps its old goods owners", "webhooks.py", 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = :id", id=values["id"])', 'tx.run("DELETE FROM webhook_goods_owners WHERE webhook_id = -:id", id=values["id"])', WEBHOOKS),
+    Mutant("a change of a webhook has no number", "webhooks.py", "version = excluded.version, changed_no = excluded.changed_no,", "version = excluded.version,", WEBHOOKS),
+    Mutant("the version of a moment is the newest", "webhooks.py", "x.webhook_id = w.id AND x.since <= :moment", "x.webhook_id = w.id AND :moment > 0", WEBHOOKS),
+    Mutant("a goods owner sees automation webhooks that serve others", "webhooks.py", "(w.all_goods_owners = 0 AND NOT EXISTS (", "(w.all_goods_owners = 0 AND EXISTS (", WEBHOOKS),
+    Mutant("a change of webhooks wakes nobody", "webhooks.py", "    tx.wake(TOPIC)\n\n\ndef find", "\n\ndef find", WAKES),
     Mutant("a pinned counter may change (PostgreSQL)", "counters.py", " /*pg FOR SHARE OF c */", "", TRANSACTIONS),
-    Mutant("two nodes take one number (PostgreSQL)", "people.py", "WHERE name = :name /*pg FOR UPDATE */", "WHERE name = :name", LOG),
+    Mutant("two nodes take one number (PostgreSQL)", "people.py", "WHERE name = :name /*pg FOR UPDATE */", "WHERE name = :name", NODES),
     # The databases.
     Mutant("a failing write is half kept (SQLite)", "sqlite.py", 'connection.execute("ROLLBACK" if alone else "ROLLBACK TO job")', "pass", TRANSACTIONS),
-    Mutant("a failing write wakes listeners (SQLite)", "sqlite.py", "                    transaction.woken = woken\n", "", TRANSACTIONS),
+    Mutant("a failing write wakes listeners (SQLite)", "sqlite.py", "                    transaction.woken = woken\n", "", WAKES),
     Mutant("each write has a commit of its own (SQLite)", "sqlite.py", "while len(batch) < WRITES_A_COMMIT:", "while len(batch) < 1:", TRANSACTIONS),
     Mutant("a read may write (SQLite)", "sqlite.py", 'connection.execute("PRAGMA query_only = ON")', "pass", TRANSACTIONS),
     Mutant("a row may point nowhere (SQLite)", "sqlite.py", 'connection.execute("PRAGMA foreign_keys = ON")', "pass", TRANSACTIONS),
-    Mutant("other processes are not heard (SQLite)", "sqlite.py", "if version != self._data_version:", "if version < self._data_version:", TRANSACTIONS),
+    Mutant("other processes are not heard (SQLite)", "sqlite.py", "if version != self._data_version:", "if version < self._data_version:", WAKES),
     Mutant("empty rows count (SQLite)", "sqlite.py", " WHERE column1 IS NOT NULL)", ")", TRANSACTIONS),
     Mutant("rows beyond the first statement are lost (SQLite)", "sqlite.py", "range(0, len(rows), STATEMENT_ROWS[-1])", "range(0, min(1, len(rows)), STATEMENT_ROWS[-1])", TRANSACTIONS),
     Mutant("a read may write (PostgreSQL)", "postgres.py", 'connection.execute("SET TRANSACTION READ ONLY")', "pass", TRANSACTIONS),
     Mutant("a per cent sign is a parameter (PostgreSQL)", "postgres.py", '.replace("%", "%%")', "", LOG),
     Mutant("PostgreSQL's clauses stay comments (PostgreSQL)", "postgres.py", 'ONLY_POSTGRES.sub(r"\\1", sql)', "sql", TRANSACTIONS),
-    Mutant("nobody listens (PostgreSQL)", "postgres.py", "self._wake(notice.payload)", "pass", TRANSACTIONS),
+    Mutant("nobody listens (PostgreSQL)", "postgres.py", "self._wake(notice.payload)", "pass", WAKES),
     # Migrations.
-    Mutant("a newer schema is taken", "migrate.py", "if found > known:", "if found > known + 10_000:", SCHEMA),
-    Mutant("a step is applied twice", "migrate.py", '(newest["number"] or 0) >= number', '(newest["number"] or 0) > number', SCHEMA),
-    Mutant("two nodes migrate at once (PostgreSQL)", "migrate.py", '        tx.run("SELECT pg_advisory_xact_lock(727001)")\n    newest', "        pass\n    newest", SCHEMA),
+    Mutant("a newer schema is taken", "migrate.py", "if applied > known:", "if applied > known + 10_000:", SCHEMA),
+    Mutant("a step is applied twice", "migrate.py", "if _newest_applied(tx) >= number:", "if _newest_applied(tx) > number:", SCHEMA),
+    Mutant("two nodes migrate at once (PostgreSQL)", "migrate.py", '        tx.run("SELECT pg_advisory_xact_lock(727001)")\n    if _newest', "        pass\n    if _newest", SCHEMA),
 )  # fmt: skip
 
 
