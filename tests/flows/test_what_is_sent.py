@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 import standardwebhooks.webhooks as independent
 
 from dockbell.actions.publish import judge
-from dockbell.clock import HOUR, SECOND, to_datetime
+from dockbell.clock import HOUR, SECOND, to_datetime, to_text
 from dockbell.domain.delivery import Answered, Unanswered
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.request import OutgoingRequest
+from dockbell.errors import InvalidInput
 from dockbell.store.database import Database
 from dockbell.testing.clock import START, ManualClock
 from tests.flows.test_retries import headers_of
@@ -175,6 +177,26 @@ async def test_a_rotation_without_overlap_ends_the_old_secret_at_once(database: 
         [request] = node.sender.requests
         assert is_signed(verify, new, request)
         assert not is_signed(verify, str(made.signing_secret), request)
+
+
+async def test_a_rotation_never_ends_a_secret_that_was_to_sign_along(database: Database, tmp_path: Path, verify: Any):
+    clock = ManualClock()
+    async with a_node(database, tmp_path, clock=clock) as node:
+        made = node.make_webhook()
+        webhook = made.webhook["id"]
+        known = [str(made.signing_secret), await rotate(node, webhook), await rotate(node, webhook)]
+        with pytest.raises(InvalidInput, match=re.escape(to_text(clock.now() + 24 * HOUR))):
+            await rotate(node, webhook)
+        await node.publish()
+        await node.rest()
+        [request] = node.sender.requests
+        assert [is_signed(verify, secret, request) for secret in known] == [True, True, True]
+        leaked = await rotate(node, webhook, overlap_h=0)
+        await node.publish()
+        await node.rest()
+        assert [is_signed(verify, secret, node.sender.requests[-1]) for secret in [*known, leaked]] == [False] * 3 + [
+            True
+        ]
 
 
 # Secrets that come back.

@@ -23,6 +23,7 @@ from dockbell.store.vault import Vault
 
 OVERLAP = 24 * HOUR
 MOST_OVERLAP_H = 7 * 24
+MOST_OLD_SECRETS = 2
 MOST_OF_AN_OWNER = 100
 CLEARED = "The URL's host changed, so the credentials were cleared. Enter them again, then enable the webhook."
 
@@ -161,7 +162,11 @@ class Webhooks:
             for entry in secrets["signing"]
             if (entry.get("until") or until) > now and until > now
         ]
-        secrets["signing"] = [{"secret": fresh}, *old[:2]]
+        if len(old) > MOST_OLD_SECRETS:  # a receiver may know none but the oldest, which was promised to sign along
+            end = to_text(old[-1]["until"])
+            text = f"{len(old) - 1} old secrets sign along, one until {end}. Wait for it, or end all of them by an overlap of 0."
+            raise InvalidInput([Problem("overlapInHours", "old_secrets", text)])
+        secrets["signing"] = [{"secret": fresh}, *old]
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, secrets,
             created_at=row["created_at"], disabled_reason=row["disabled_reason"], now=now,
