@@ -99,6 +99,27 @@ def test_ticked_deliveries_alone_are_meant(store):
     assert '"count": 2' in row["after"]
 
 
+def test_tests_are_sent_again_only_where_they_are_ticked(store):
+    write(store, lambda tx: tx.run("UPDATE events SET test_of = 1 WHERE id = 3"))
+    write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'delivered', ended_at = 1, last_code = 'delivered'"))
+    assert read(store, lambda tx: log.count(tx, ADMIN, run="resend")) == 28
+    run = write(store, lambda tx: bulk.begin(tx, ADMIN, "resend", now=NOW))
+    assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
+    assert by_status(store) == {"pending": 28, "delivered": 2}
+    ticked = write(store, lambda tx: bulk.begin(tx, ADMIN, "resend", now=NOW, ticked=["3-1"]))
+    assert not write(store, lambda tx: bulk.next_batch(tx, ticked["id"], now=NOW))
+    assert by_status(store) == {"pending": 29, "delivered": 1}
+
+
+def test_what_cannot_be_cancelled_any_more_is_not_counted(store):
+    write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'delivered', ended_at = 1 WHERE webhook_id = 1"))
+    assert read(store, lambda tx: log.count(tx, ADMIN, run="cancel")) == 5
+    run = write(store, lambda tx: bulk.begin(tx, ADMIN, "cancel", now=NOW))
+    assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
+    ended = read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))
+    assert (ended["changed"], ended["leftOut"]) == (5, 0)
+
+
 def test_counts_are_exact_up_to_the_limit(store):
     assert read(store, lambda tx: log.count(tx, ADMIN)) == 30
     assert read(store, lambda tx: log.count(tx, ADMIN, webhook_id=2)) == 5
@@ -203,7 +224,7 @@ def test_the_operators_deliveries_are_left_out_and_cannot_be_ticked(store):
     for webhook in (3, 4, 5):
         put_deliveries(store, webhook, range(1, 5))
     assert read(store, lambda tx: log.count(tx, OF_TEA)) == 42
-    assert read(store, lambda tx: log.count(tx, OF_TEA, to_change=True)) == 30
+    assert read(store, lambda tx: log.count(tx, OF_TEA, run="resend")) == 30
     for webhook in (3, 4, 5):
         for chosen in ({"ticked": ["1-1", f"2-{webhook}"]}, {"webhook_id": webhook}):
             with pytest.raises(NotAllowed) as refused:

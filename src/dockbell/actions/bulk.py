@@ -53,7 +53,9 @@ def begin(
     ticked: Sequence[str] | None = None,
     **filters: Any,
 ) -> dict[str, Any]:
-    """A run over the deliveries of `ticked`, or over all that fit the filters of `deliveries.page`.
+    """A run over the deliveries of `ticked`, or over all that fit the filters of `deliveries.page` and can be changed.
+
+    Tests are sent again only where they are ticked.
 
     Once a run of this actor has the `number`, it is the answer, and no other begins.
 
@@ -65,7 +67,7 @@ def begin(
     if _NUMBER.fullmatch(number) is None:
         raise InvalidInput([Problem("run", "run", "Begin from the page that says how many deliveries it would be.")])
     chosen, before = deliveries.search_of(actor, **filters)
-    chosen["own_of"] = deliveries.own_of(actor)
+    chosen |= {"own_of": deliveries.own_of(actor), "run": do}
     # Not what the clock says: after it was set back, ids go on from where they were.
     before = min(before, (events.newest_id(tx) + 1, 0))
     shown: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}

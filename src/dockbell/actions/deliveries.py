@@ -85,15 +85,15 @@ def search_of(
     return filters, (NEWEST, 0) if until is None else (first_id_at(until + 1000), 0)
 
 
-def count(tx: Transaction, actor: Actor, *, most: int = MOST_COUNTED, to_change: bool = False, **filters: Any) -> int:
+def count(tx: Transaction, actor: Actor, *, most: int = MOST_COUNTED, run: str | None = None, **filters: Any) -> int:
     """How many deliveries fit the filters of `page`; one more than `most` stands for all beyond.
 
-    With `to_change` only those that the actor may resend or cancel.
+    With `run` only those that a bulk run of this actor would resend or cancel.
     """
     actor.need("read")
     wanted, before = search_of(actor, **filters)
-    if to_change:
-        wanted["own_of"] = own_of(actor)
+    if run is not None:
+        wanted |= {"own_of": own_of(actor), "run": run}
     return delivery_log.count(tx, **wanted, before=before, most=most + 1)
 
 

@@ -49,6 +49,8 @@ class Search:
     from_id: int = 0
     own_of: Iterable[int] | None = None
     """Only of regular webhooks that serve nobody but these goods owners."""
+    run: str | None = None
+    """Only what a bulk run changes: `resend` or `cancel`."""
 
 
 CLASSES: Mapping[str, Callable[[str], bool]] = {
@@ -75,9 +77,12 @@ _MOST_ARMS = 32
 def _arms(tx: Transaction, search: Search) -> list[Search]:
     """The search as searches that each walk one index, newest first, and stop where the page is full.
 
-    A class of codes is several codes, an event type has several webhooks, and a user may see several goods owners: no
+    What can be cancelled has two statuses, a class of codes is several codes, an event type has several webhooks, and a user may see several goods owners: no
     index has those in the order of time, so that one statement would have to read and sort all there are.
     """
+    if search.run == "cancel":
+        waiting = [status for status in ("pending", "held") if search.status in (None, status)]
+        return [arm for status in waiting for arm in _arms(tx, replace(search, run=None, status=status))]
     arms = [search]
     if search.code is not None and search.code in CLASSES:
         fits = CLASSES[search.code]
@@ -172,6 +177,10 @@ def conditions(search: Search, before: tuple[int, int]) -> tuple[str, str, dict[
         add("d.last_code = 'delivered'")
     elif search.code is not None:
         add("d.last_code <> 'delivered' AND d.last_code = :code", code=search.code)
+    if (
+        search.run == "resend"
+    ):  # a test was a question of its moment: who recovers what was missed does not want it again
+        add("e.test_of IS NULL")
     if search.event_type is not None:
         add("e.event_type = :event_type", event_type=search.event_type)
     if search.about is not None:

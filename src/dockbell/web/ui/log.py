@@ -68,11 +68,11 @@ async def confirm_many(visit: Visit) -> Response:
     if not everything and not ids:
         return await _list(visit, problems=(Problem("", "nothing_selected", "Tick at least one first."),))
     filters = await _filters(visit, visit.form)
-    count = len(set(ids))
+    count, do = len(set(ids)), visit.form.text("do")
     if everything:
-        count = await visit.parts.database.read(lambda tx: deliveries.count(tx, visit.actor, to_change=True, **filters))
+        count = await visit.parts.database.read(lambda tx: deliveries.count(tx, visit.actor, run=do, **filters))
     return visit.page(
-        "bulk_confirm.html", do=visit.form.text("do"), ids=[] if everything else ids, everything=everything,
+        "bulk_confirm.html", do=do, ids=[] if everything else ids, everything=everything,
         filters=asked, count=count, most=deliveries.MOST_COUNTED, run=bulk.new_number(),
     )  # fmt: skip
 
