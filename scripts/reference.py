@@ -468,8 +468,8 @@ def _retry_policies() -> str:
   that attempts take.
 - After {slow} a `Retry-After` of the receiver makes the wait longer, at most {_words(LONGEST_RETRY_AFTER)}.
 - 410 fails the delivery at once and disables the webhook.
-- An attempt that was not sent is not tried again, but for an address that may not be reached (`egress_denied_address`): the name
-  may lead elsewhere soon, or an administrator opens the address.
+- An address that may not be reached and a URL that is not allowed any more are tried again like a receiver that does not answer:
+  the name may lead elsewhere soon, or somebody mends URL or settings. For a goods owner whom the webhook does not serve any more nothing is tried again.
 - An interrupted attempt is made again at once and counts as no failure.
 - A test event is never tried again.
 """

@@ -175,14 +175,14 @@ async def test_410_from_where_a_webhook_pointed_before_leaves_it_on(database: Da
 
 
 async def test_what_was_never_sent_is_not_tried_again(database: Database, tmp_path: Path):
-    """The target is refused by our own rules: trying again would only repeat that."""
-    async with a_node(database, tmp_path, script=[NotSent("url_refused", "https is required")]) as node:
+    """Nobody mends this by waiting, and it must not go out late when the goods owner comes back for another reason."""
+    async with a_node(database, tmp_path, script=[NotSent("goods_owner_removed", "of another")]) as node:
         webhook = node.make_webhook().webhook["id"]
         event = (await node.publish()).event_id
         await node.rest()
         shown = await node.delivery(event, webhook)
-        assert (shown["status"], shown["lastCode"], shown["attempts"]) == ("failed", "url_refused", 1)
-        assert shown["attemptList"][0]["detail"] == "https is required"
+        assert (shown["status"], shown["lastCode"], shown["attempts"]) == ("failed", "goods_owner_removed", 1)
+        assert shown["attemptList"][0]["detail"] == "of another"
         assert not await node.to_next_attempt()
 
 

@@ -134,7 +134,7 @@ async def test_what_finds_no_room_in_memory_is_delivered_all_the_same_and_in_ord
         assert len(node.sender.requests) == 120
 
 
-async def test_a_webhook_whose_url_is_refused_by_todays_rules_fails_with_the_reason(database: Database, tmp_path: Path):
+async def test_what_was_for_a_url_that_todays_rules_refuse_goes_to_the_new_one(database: Database, tmp_path: Path):
     async with a_node(database, tmp_path) as node:
         webhook = node.make_webhook(targetUrl="http://127.0.0.1:8999/hook").webhook["id"]
         node.index._addresses = type(node.addresses)(allow_loopback=False)
@@ -142,9 +142,13 @@ async def test_a_webhook_whose_url_is_refused_by_todays_rules_fails_with_the_rea
         event = (await node.publish()).event_id
         await node.rest()
         shown = await node.delivery(event, webhook)
-        assert (shown["status"], shown["lastCode"]) == ("failed", "url_refused")
+        assert (shown["status"], shown["lastCode"]) == ("pending", "url_refused")
         assert shown["attemptList"][0]["detail"]
         assert node.sender.requests == []
+        await node.change_webhook(webhook, targetUrl="https://hooks.example.com/mended")
+        assert await node.to_next_attempt()
+        assert await node.status(event, webhook) == "delivered"
+        assert [request.url.text for request in node.sender.requests] == ["https://hooks.example.com/mended"]
 
 
 async def test_an_outcome_that_nobody_waits_for_is_dropped(database: Database, tmp_path: Path):

@@ -46,13 +46,14 @@ def test_what_was_not_sent_is_not_tried_again(reason: str, policy: RetryPolicy):
     assert decided(NotSent(reason), policy) == Done("failed")
 
 
+@pytest.mark.parametrize("reason", ["egress_denied_address", "url_refused"])
 @given(policy=policies, failures=st.integers(1, 50), age=st.integers(0, 9 * DAY), jitter=st.floats(0, 1))
 def test_a_denied_address_is_tried_again_as_one_that_does_not_answer_is(
-    policy: RetryPolicy, failures: int, age: int, jitter: float
+    reason: str, policy: RetryPolicy, failures: int, age: int, jitter: float
 ):
     denied, silent = (
         decided(outcome, policy, failures=failures, age=age, jitter=jitter)
-        for outcome in (NotSent("egress_denied_address"), Unanswered("connect_timeout"))
+        for outcome in (NotSent(reason), Unanswered("connect_timeout"))
     )
     assert denied == silent
 

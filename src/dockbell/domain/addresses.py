@@ -236,7 +236,7 @@ class AddressPolicy:
         if row.kind == "private":
             if self._is_opened(parsed, port, goods_owners):
                 return None
-            return f"{_reason(parsed, row)} and no rule in egress.allow opens port {port} there {_for(goods_owners)}"
+            return f"{_reason(parsed, row)} that no rule in egress.allow opens; {_to_open(parsed, port, goods_owners)}"
         return _reason(parsed, row)
 
     def _is_opened(self, address: Address, port: int, goods_owners: frozenset[int] | None) -> bool:
@@ -245,12 +245,11 @@ class AddressPolicy:
         return None in covered or (bool(goods_owners) and covered.issuperset(goods_owners or ()))
 
 
-def _for(goods_owners: frozenset[int] | None) -> str:
-    if not goods_owners:
-        return "for all goods owners"
-    shown = ", ".join(str(owner) for owner in sorted(goods_owners)[:5])
-    more = f" and {len(goods_owners) - 5} more" if len(goods_owners) > 5 else ""
-    return f"for goods owner{'s' if len(goods_owners) > 1 else ''} {shown}{more}"
+def _to_open(address: Address, port: int, goods_owners: frozenset[int] | None) -> str:
+    rule = f"{min(goods_owners) if goods_owners else '*'} {address}/{address.max_prefixlen}:{port}"
+    if goods_owners and len(goods_owners) > 1:
+        return f'the operator can add "{rule}", and one for each of its {len(goods_owners)} goods owners'
+    return f'the operator can add "{rule}"'
 
 
 _RULE = re.compile(

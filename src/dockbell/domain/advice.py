@@ -13,7 +13,10 @@ _OF_CODE: Mapping[str, str] = {
         "The target URL leads to an address that this installation does not send to. Use a public address, or ask the "
         "administrator for a rule in egress.allow."
     ),
-    "url_refused": "The target URL is not allowed any more. Edit the webhook and enter an allowed URL.",
+    "url_refused": (
+        "The target URL is not allowed any more. Edit the webhook and enter an allowed URL, or ask the operator whether a rule "
+        "in egress.allow was lost. What is still tried again goes to the new URL."
+    ),
     "goods_owner_removed": (
         "The goods owner was taken off the webhook, so nothing of theirs is sent to it. Add them again, or make another "
         "webhook for them."

@@ -101,8 +101,8 @@ def decide(
         case NotSent(reason="internal_error") | Unanswered(reason="internal_error"):
             # Ours, whatever the policy; but what fails here each time is parked, for all to see.
             return TryAgain(now + AFTER_INTERNAL_ERROR) if failures < INTERNAL_ERRORS else Done("failed")
-        case NotSent(reason="egress_denied_address"):
-            asked = 0  # the name may lead elsewhere soon, or an administrator opens the address
+        case NotSent(reason="egress_denied_address" | "url_refused"):
+            asked = 0  # the name may lead elsewhere soon; somebody mends the URL or opens the address
         case NotSent():
             return Done("failed")
         case Unanswered(reason=reason) if reason in NO_FAILURE:

@@ -180,6 +180,13 @@ def _is_quad_or_name(host: str, policy: AddressPolicy, field: str) -> bool:
         return False
     reserved = _NEVER_NAMES if policy.private_names else _NEVER_NAMES + _PRIVATE_NAMES
     ending = next((name for name in reserved if host == name or host.endswith("." + name)), None)
+    if ending in _PRIVATE_NAMES:
+        _refuse(
+            field,
+            "url_host_reserved",
+            f"The URL has the host {host[:80]!r}; names ending in {ending} do not exist on the public network. "
+            "The operator can allow those of your own network: egress.private_names.",
+        )
     if ending is not None:
         _refuse(
             field,
@@ -190,7 +197,8 @@ def _is_quad_or_name(host: str, policy: AddressPolicy, field: str) -> bool:
         _refuse(
             field,
             "url_host_single_label",
-            f"The URL has the host {host[:80]!r}; write the full name, such as {host[:63]}.example.com.",
+            f"The URL has the host {host[:80]!r}; write the full name, such as {host[:63]}.example.com. "
+            "The operator can allow names of your own network: egress.private_names.",
         )
     return False
 
