@@ -441,6 +441,17 @@ async def test_s5_the_audit_trail_tells_that_something_was_erased_and_not_what(s
     assert MARK not in str(rows)
 
 
+@pytest.mark.parametrize("about", ["", " "])
+async def test_a_key_that_says_nothing_erases_nothing_of_the_goods_owner(
+    store: Database, ids: EventIds, about: str
+) -> None:
+    """A script whose variable is empty means one object, and would erase them all."""
+    kept = an_old_delivery(store, ids, at=NOW - DAY, object_key="order/50163")
+    with pytest.raises(InvalidInput):
+        await erase(store, TEA, about)
+    assert with_payload(store) == {kept}
+
+
 async def test_s5_only_administrators_of_everything_erase(store: Database) -> None:
     for actor in (
         Actor("key/1", "x", frozenset({"manage"}), None),

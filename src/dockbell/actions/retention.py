@@ -172,8 +172,11 @@ async def erase(
     That there were events, and what came of them, stays in the log. What waits is cancelled.
     """
     actor.need_everyone()
-    if goods_owner_id is None and not (about or "").strip():
+    if goods_owner_id is None and about is None:
         raise InvalidInput([Problem("", "required", "Say whose payloads: goodsOwnerId, key, or both.")])
+    if about is not None and not about.strip():  # a script's empty variable must not mean all of the goods owner's
+        text = "The key is empty. Write one such as order/50163; leave it out to mean all of the goods owner's."
+        raise InvalidInput([Problem("key", "required", text)])
     subject = {"goods_owner_id": goods_owner_id, "about": sought(about)}
     await database.write(lambda tx: _begin(tx, actor, goods_owner_id, about, clock.now()))
     erased, after, began = Erased(), 0, clock.monotonic()
