@@ -13,7 +13,7 @@ from dockbell.actions import deliveries as log
 from dockbell.clock import HOUR
 from dockbell.domain.delivery import Answered
 from dockbell.domain.permissions import Actor
-from dockbell.errors import NotAllowed, NotFound
+from dockbell.errors import InvalidInput, NotAllowed, NotFound
 from dockbell.testing.clock import ManualClock
 from tests.support.browser_like import Browser, a_browser
 from tests.support.node import a_node
@@ -79,6 +79,16 @@ def test_a_run_finds_the_deliveries_of_an_object(store, about):
     run = write(store, lambda tx: bulk.begin(tx, ADMIN, "cancel", now=NOW, about=text))
     assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
     assert by_status(store) == {"cancelled": 1, "pending": 29}
+
+
+@pytest.mark.parametrize("about", ["", " "])
+def test_an_object_that_says_nothing_means_no_delivery_and_not_every_one(store, about):
+    """A script whose variable is empty means one object, and would send everything again."""
+    for do in ("resend", "cancel"):
+        with pytest.raises(InvalidInput):
+            write(store, lambda tx, do=do: bulk.begin(tx, ADMIN, do, now=NOW, about=about))
+    with pytest.raises(InvalidInput):
+        read(store, lambda tx: log.page(tx, ADMIN, about=about))
 
 
 def test_a_run_never_touches_another_goods_owners_deliveries(store):

@@ -147,8 +147,11 @@ def _searched_code(text: str) -> str:
 
 def sought(about: str | None) -> Sought | None:
     """`order 12345` or `order/12345` or `12345`, as what the store looks for; also literally, as a key may have blanks."""
-    if about is None or not about.strip():
+    if about is None:
         return None
+    if not about.strip():  # a script's empty variable must not mean everything there is
+        text = "The object is empty. Write one such as order/50163, or leave it out."
+        raise InvalidInput([Problem("object", "required", text)])
     text = about.strip().replace("\x00", "")
     found = _OBJECT.fullmatch(text)
     return Sought(text) if found is None else Sought(text, found[1], found[2].strip())
