@@ -185,6 +185,29 @@ def test_statuses_reached_agree_with_a_naive_evaluation(
 
 
 @pytest.mark.parametrize(
+    ("data", "attributes"),
+    [
+        ({"orderStatus": {"number": 450.0}}, {"statusFrom": 400}),
+        ({}, {"statusFrom": 400, "statusTo": 450.0}),
+        ({}, {"statusFrom": 400.0, "statusTo": 450}),
+    ],
+)
+def test_a_status_that_is_written_with_a_point_is_the_same_number(data: dict[str, Any], attributes: dict[str, Any]):
+    """450.0 is an integer in JSON, so schemas take it, and decimals are written so by many programs."""
+    wanted = Filter(statuses=(StatusChange(450, 400),))
+    assert wanted.objection(Facts(data, attributes)) is None
+    other = Filter(statuses=(StatusChange(300),)).objection(Facts(data, attributes))
+    assert other == "filter “status 300 reached” met 400 to 450"
+
+
+@pytest.mark.parametrize("status", [True, "450", 450.5, None, float("inf")])
+def test_what_is_no_whole_number_is_no_status(status: object):
+    wanted = Filter(statuses=(StatusChange(450), StatusChange(1)))
+    for facts in (Facts({"orderStatus": {"number": status}}, {}), Facts({}, {"statusTo": status})):
+        assert wanted.objection(facts) == "filter “status 450 reached or status 1 reached” met unknown to unknown"
+
+
+@pytest.mark.parametrize(
     ("filter_", "attributes", "words"),
     [
         (Filter(transporters=("DHL", "UPS")), {"transporter": "X"}, "filter “transporter is one of DHL, UPS” met X"),

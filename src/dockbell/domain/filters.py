@@ -112,17 +112,18 @@ class Facts:
 
     def status_to(self) -> int | None:
         """The status reached: the publisher's `statusTo`, else the status number that the payload carries."""
-        given = self.attributes.get("statusTo")
-        if isinstance(given, int):
+        given = _whole(self.attributes.get("statusTo"))
+        if given is not None:
             return given
         for name, value in self.data.items():
-            if name.endswith("Status") and isinstance(value, Mapping) and isinstance(value.get("number"), int):
-                return int(value["number"])
+            if name.endswith("Status") and isinstance(value, Mapping):
+                number = _whole(value.get("number"))
+                if number is not None:
+                    return number
         return None
 
     def status_from(self) -> int | None:
-        given = self.attributes.get("statusFrom")
-        return given if isinstance(given, int) else None
+        return _whole(self.attributes.get("statusFrom"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,12 @@ def _shown(value: Any) -> str:
 def _keyed(value: Any) -> tuple[bool, Any]:
     """What is the same to JSON has the same key: true is not 1, "1" is not 1, but 1.0 is 1."""
     return isinstance(value, bool), value
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, also one written 450.0, which is an integer in JSON: schemas take it for one."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if is_whole or (isinstance(value, float) and value.is_integer()) else None
 
 
 def _comparable(found: Found, wanted: Any) -> tuple[Any, Any] | None:
