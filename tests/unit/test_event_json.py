@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dockbell.domain import event_json
-from dockbell.domain.event_json import DEEPEST, LARGEST_EVENT_BYTES, MOST_EVENTS, read_envelope, split_events
+from dockbell.domain.event_json import (
+    DEEPEST,
+    LARGEST_EVENT_BYTES,
+    MOST_EVENTS,
+    read_envelope,
+    read_json,
+    split_events,
+)
+from dockbell.domain.filters import Condition, Facts
 from dockbell.errors import DockbellError, InvalidInput, Malformed, TooLarge
 
 GOOD = b'{"type":"order.picked","goodsOwnerId":114,"data":{"orderId":1}}'
@@ -191,6 +199,15 @@ def test_numbers_keep_their_digits():
     raw = GOOD.replace(b":1}", b':12345678901234567890.123,"n": 1E2}')
     envelope, _ = read_envelope(raw)
     assert bytes(envelope.data) == b'{"orderId":12345678901234567890.123,"n": 1E2}'
+
+
+@pytest.mark.parametrize("number", ["1829384756123456789", "-1829384756123456789", "1" * 21, "9" * 299])
+def test_a_long_whole_number_is_the_same_in_an_event_and_in_what_is_compared_with_it(number: str):
+    """A filter on an id of nineteen digits held what is nearest to it among doubles, and never met it."""
+    _, data = read_envelope(GOOD.replace(b":1}", f":{number}}}".encode()))
+    compared = read_json(f'{{"value":{number}}}'.encode())["value"]
+    assert (data["orderId"], compared) == (int(number), int(number))
+    assert Condition("data.orderId", "is", compared).agrees(Facts(data, {}))
 
 
 def test_a_body_is_one_event_or_an_array_of_them():

@@ -154,7 +154,8 @@ def _json_value(raw: bytes) -> Any:
         return dict(members)
 
     def number(text: str) -> Any:
-        value = float(text) if len(text) > 18 or not text.lstrip("-").isdigit() else int(text)
+        # Exact, as the quick reading has it: ids have nineteen digits, and what is compared with them must be the same.
+        value = int(text) if len(text) <= MOST_DIGITS and text.lstrip("-").isdigit() else float(text)
         if value in (float("inf"), float("-inf")):
             shown = text if len(text) <= 40 else f"{text[:37]}..."
             problems.append(Problem("", "body_number", f"The number {shown} is larger than a double can hold."))
