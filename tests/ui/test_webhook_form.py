@@ -322,6 +322,20 @@ async def test_the_preview_says_which_of_the_last_events_would_have_matched_and_
     assert "met Schenker" in text
 
 
+async def test_the_preview_judges_no_event_whose_payload_was_erased(tmp_path, database):
+    """Nothing is left that its filter could meet, so every condition on it would seem not to fit."""
+    async with a_server(database, tmp_path) as server:
+        for key in ("order/1", "order/2"):
+            await server.publish(type="order.picked", key=key, data=PICKED, attributes={"transporter": "DHL"})
+        assert (await server.admin.post("/api/v1/erasures", {"key": "order/1"})).document["events"] == 1
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        await browser.submit(
+            "/administration/webhooks/preview", typed(eventType="order.picked", conditionValue=["1", ""])
+        )
+        assert "1 of the last 1" in browser.words
+
+
 class Sluggish(SystemClock):
     """Each look at it takes a third of a second."""
 

@@ -427,6 +427,17 @@ async def test_a_test_shows_request_response_and_times(tmp_path, database):
         assert (await browser.submit(f"{LIST}/{made['id']}/test", {"event": of_2032})).status == 404
 
 
+async def test_an_event_whose_payload_was_erased_is_not_offered_for_a_test(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(eventType="test.anything")
+        erased, whole = [(await server.publish(key=f"thing/{n}"))["eventId"] for n in (1, 2)]
+        assert (await server.admin.post("/api/v1/erasures", {"key": "thing/1"})).document["events"] == 1
+        browser = admin(server)
+        await browser.get(f"{LIST}/{made['id']}/test")
+        assert f'value="{whole}"' in browser.text
+        assert f'value="{erased}"' not in browser.text
+
+
 async def test_a_tests_page_shows_no_other_webhooks_delivery(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         one, two = [await server.make_webhook(eventType="test.anything") for _ in range(2)]

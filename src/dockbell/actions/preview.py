@@ -57,7 +57,7 @@ def last_events(
     for row in stored.page(tx, goods_owners=owners, event_type=event_type, before=NEWEST, limit=LOOKED_AT):
         if clock.monotonic() >= until:
             break
-        if row["test_of"] is None:
+        if row["test_of"] is None and row["erased_at"] is None:  # nothing is left of an erased one to judge by
             facts = Facts(json.loads(row["data"]), json.loads(row["attributes"]))
             looked.append(Looked(events.view(row), wanted.objection(facts)))
     return looked

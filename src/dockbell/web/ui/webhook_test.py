@@ -81,7 +81,8 @@ def _last_events(tx: Transaction, actor: Actor, webhook: dict[str, Any]) -> list
     owners = webhook["goodsOwnerIds"]
     only_owner = owners[0] if owners is not None and len(owners) == 1 else None
     found = events.page(tx, actor, event_type=webhook["eventType"], goods_owner_id=only_owner, limit=LOOKED_AT)
-    return [one for one in found if not one["test"] and (owners is None or one["goodsOwnerId"] in owners)][:OFFERED]
+    whole = [one for one in found if not one["test"] and one["erasedAt"] is None]
+    return [one for one in whole if owners is None or one["goodsOwnerId"] in owners][:OFFERED]
 
 
 async def _result(visit: Visit, delivery_id: str) -> Response:
