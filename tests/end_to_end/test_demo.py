@@ -18,6 +18,23 @@ def test_the_demo_picks_delivers_logs_and_fetches_an_order(tmp_path: Path) -> No
     assert "Picked, delivered, logged and fetched." in ended.stdout
 
 
+def test_a_demo_in_the_folder_of_an_earlier_one_says_that_the_order_was_picked_then(tmp_path: Path) -> None:
+    again = ("demo", "--once", "--port", "0", "--folder", str(tmp_path))
+    assert run(tmp_path, *again).returncode == 0
+    ended = run(tmp_path, *again)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False), ended.stderr
+    assert "Order 12345 was picked when the demo ran in this folder before." in ended.stdout
+    with Program(tmp_path, "demo", "--port", "0", "--folder", str(tmp_path)) as program:
+        until(lambda: "What next?" in program.output, "it stays up with what there is")
+        [url, key] = [
+            re.findall(each, program.output)[0] for each in (r"(http://\S+)/api/v1/deliveries ", r"KEY=(\S+)")
+        ]
+        client = Client(url, key)
+        assert len(client.get("/api/v1/webhooks")["items"]) == 2
+        client.close()
+        program.stop()
+
+
 def test_a_demo_whose_receiver_fails_shows_the_retry_and_claims_nothing(tmp_path: Path) -> None:
     ended = run(tmp_path, "demo", "--once", "--answer", "500", "--port", "0", "--folder", str(tmp_path))
     assert ended.returncode != 0
