@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from dockbell.actions import webhook_list
 from dockbell.clock import HOUR
 from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.permissions import SYSTEM
@@ -104,6 +105,15 @@ async def test_a_filter_that_means_nothing_is_refused_in_words(tmp_path, databas
             assert (await browser.get(f"{LOG}?{query}")).status == 422, query
             assert words in browser.text, query
         assert (await server.admin.get("/api/v1/deliveries?code=foo")).code == "outcome"
+
+
+async def test_a_webhook_is_found_by_its_name_however_many_there_are(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(webhook_list, "MOST_WEBHOOKS", 2)
+    async with a_server(database, tmp_path) as server:
+        for name in ("One", "Two", "Three"):
+            await server.make_webhook(name=name)
+        browser = a_browser(server.app, server.parts)
+        assert (await browser.get(f"{LOG}?webhookId=three")).status == 200
 
 
 async def test_the_largest_number_is_one_and_the_next_is_none(tmp_path, database):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dockbell.actions import webhook_file
+from dockbell.actions import webhook_file, webhook_list
 from dockbell.clock import HOUR
 from dockbell.domain.event_json import LARGEST_ID
 from dockbell.store import breakers, deliveries
@@ -165,6 +165,21 @@ async def test_a_list_of_many_is_parted_into_pages(tmp_path, database):
             assert "51 to 51 of 51" in browser.words
             assert 'rel="prev"' in browser.text
             assert 'rel="next"' not in browser.text
+
+
+async def test_a_list_that_does_not_look_through_all_says_so(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(webhook_list, "MOST_WEBHOOKS", 2)
+    left_out = (
+        "Only the oldest 2 webhooks are looked through. Choose event type, goods owner and kind to see the others."
+    )
+    async with a_server(database, tmp_path) as server:
+        for n, owner in enumerate((TEA, TEA, FJORD)):
+            await server.make_webhook(name=f"W{n}", goodsOwnerIds=[owner])
+        browser = admin(server)
+        for query, is_told in (("", True), ("?search=W2", True), (f"?goodsOwner={FJORD}", False)):
+            await browser.get(LIST + query)
+            assert (left_out in browser.words) is is_told, query
+        assert "W2" in browser.words
 
 
 async def test_nobody_reads_of_another_goods_owners_webhooks(tmp_path, database):

@@ -46,11 +46,11 @@ def page(
     descending: bool = False,
     start: int = 0,
     limit: int = 50,
-) -> tuple[list[dict[str, Any]], int, int]:
-    """Part of what was found, where it starts, and how many were found.
+) -> tuple[list[dict[str, Any]], int, int, bool]:
+    """Part of what was found, where it starts, how many were found, and whether there were too many to look through all.
 
     Beyond the last page it is the last one: webhooks may have gone since somebody looked. `search` looks at name,
-    number, host and path.
+    number, host and path of the first MOST_WEBHOOKS that agree with event type, goods owner and kind.
     """
     actor.need("read")
     rows = webhooks.page(
@@ -59,8 +59,9 @@ def page(
         event_type=event_type,
         goods_owner_id=goods_owner_id,
         kind=kind,
-        limit=MOST_WEBHOOKS,
+        limit=MOST_WEBHOOKS + 1,
     )
+    too_many, rows = len(rows) > MOST_WEBHOOKS, rows[:MOST_WEBHOOKS]
     ids = [row["id"] for row in rows]
     counts = delivery_log.counts(tx, ids)
     figures = statistics.of_webhooks(tx, ids, now=now)
@@ -74,7 +75,7 @@ def page(
     found.sort(key=_ORDERS.get(order, _ORDERS["name"]), reverse=descending)
     last_page = max(0, len(found) - 1) // limit * limit
     start = min(start, last_page)
-    return found[start : start + limit], start, len(found)
+    return found[start : start + limit], start, len(found), too_many
 
 
 def one(tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, now: Moment) -> dict[str, Any]:
@@ -95,8 +96,12 @@ def one(tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, now:
 def named(tx: Transaction, actor: Actor, name: str) -> list[int]:
     """Those of the actor's webhooks with this name, whatever its case."""
     actor.need("read")
-    rows = webhooks.page(tx, goods_owners=actor.goods_owners, limit=MOST_WEBHOOKS)
-    return [row["id"] for row in rows if row["name"].casefold() == name.casefold()]
+    found: list[int] = []
+    after = 0
+    while rows := webhooks.page(tx, goods_owners=actor.goods_owners, after=after, limit=MOST_WEBHOOKS):
+        found += [row["id"] for row in rows if row["name"].casefold() == name.casefold()]
+        after = rows[-1]["id"]
+    return found
 
 
 def state_of(enabled: bool, figures: Statistics, held: int) -> str:

@@ -118,7 +118,7 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
     order = asked.text("sort").lstrip("-")
     descending = asked.text("sort").startswith("-")
     await statistics.roll_up(visit.parts.database, now=now, portions=WAITED_FOR)
-    found, start, total = await visit.parts.database.read(
+    found, start, total, too_many = await visit.parts.database.read(
         lambda tx: webhook_list.page(
             tx,
             visit.actor,
@@ -142,6 +142,7 @@ async def _list(visit: Visit, *, problems: list[Problem] | None = None) -> Respo
         problems=problems or (),
         webhooks=[{**one, "bars": sparkline(one["statistics"]), "share": percent(one["statistics"])} for one in found],
         total=total,
+        looked_through=webhook_list.MOST_WEBHOOKS if too_many else None,
         filters=filters,
         is_filtered=any(filters.values()),
         sorted_by=asked.text("sort"),
