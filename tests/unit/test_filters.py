@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockbell.domain.catalog import EventType, load_catalog
 from dockbell.domain.filters import OPERATORS, Condition, Facts, Filter, Operator, StatusChange
 
 NAMES = ("a", "b", "code")
@@ -198,6 +199,19 @@ def test_a_status_that_is_written_with_a_point_is_the_same_number(data: dict[str
     assert wanted.objection(Facts(data, attributes)) is None
     other = Filter(statuses=(StatusChange(300),)).objection(Facts(data, attributes))
     assert other == "filter “status 300 reached” met 400 to 450"
+
+
+@pytest.mark.parametrize(
+    "event_type", [each for each in load_catalog() if "status" in each.settings], ids=lambda it: it.key
+)
+def test_a_status_that_a_publisher_adds_to_the_data_is_not_taken_for_the_objects_own(event_type: EventType):
+    """Payloads grow by adding, and what is added may stand first."""
+    own = {name: value for name, value in event_type.example.items() if name.endswith("Status")}
+    if not own:
+        return  # its status comes with the attributes alone
+    data = {"paymentStatus": {"number": 7}, **event_type.example}
+    assert event_type.problems_with(data) == []
+    assert Facts(data, {}).status_to() == next(iter(own.values()))["number"]
 
 
 @pytest.mark.parametrize("status", [True, "450", 450.5, None, float("inf")])

@@ -25,6 +25,8 @@ IN_WORDS: Mapping[Operator, str] = {
     "exists": "exists",
 }
 MET_SHOWN = 10
+STATUSES = ("orderStatus", "purchaseOrderStatus", "productionOrderStatus")
+"""Where the built-in types have their object's status: before any other that a publisher added to the data."""
 
 
 class Found:
@@ -115,7 +117,8 @@ class Facts:
         given = _whole(self.attributes.get("statusTo"))
         if given is not None:
             return given
-        for name, value in self.data.items():
+        for name in (*STATUSES, *self.data):
+            value = self.data.get(name)
             if name.endswith("Status") and isinstance(value, Mapping):
                 number = _whole(value.get("number"))
                 if number is not None:
