@@ -104,6 +104,15 @@ def test_the_example_in_javascript_refuses_an_old_request():
     assert not javascript_verify()(SECRET, signed(KEY, age_s=400), BODY)
 
 
+@pytest.mark.parametrize("verify", ["python", "javascript"], indirect=True)
+def test_an_example_refuses_what_has_no_signature_at_all(verify: Verify):
+    """Whoever finds the address asks it something: that must be no error of the receiver's."""
+    for name in signed(KEY):
+        assert not verify(SECRET, {other: value for other, value in signed(KEY).items() if other != name}, BODY)
+    for timestamp in ("", "abc", "9" * 5_000):
+        assert not verify(SECRET, {**signed(KEY), "webhook-timestamp": timestamp}, BODY)
+
+
 def a_warehouse(file: Path) -> None:
     store = Store(Settings(database=str(file)))
 

@@ -177,6 +177,11 @@ async def test_a_delivery_tells_its_attempts_and_is_resent_and_cancelled(tmp_pat
         assert (await browser.submit(f"{LOG}/{one}/cancel")).status == 200
         assert "cancelled" in browser.words
         assert (await browser.submit(f"{LOG}/{one}/resend")).status == 200
+        assert "Sent again" in browser.words
+        await server.admin.patch(f"/api/v1/webhooks/{webhook['id']}", {"enabled": False})
+        await browser.get(f"{LOG}/{one}")
+        await browser.submit(f"{LOG}/{one}/resend")
+        assert "this is sent again once you enable it" in browser.words
         told = {row["action"] for row in await database.read(lambda tx: tx.all("SELECT action FROM audit"))}
         assert {"delivery.cancelled", "delivery.resent"} <= told
 

@@ -69,7 +69,9 @@ class Actor:
 
 def no_such_goods_owner(goods_owner_id: int) -> NotFound:
     return NotFound(
-        f"There is no goods owner {goods_owner_id}.", code="goods_owner", hint="GET /api/v1/goodsOwners lists them."
+        f"There is no goods owner {goods_owner_id}.",
+        code="goods_owner",
+        hint="Or none that this key or user is for. GET /api/v1/goodsOwners lists them to whoever may read.",
     )
 
 

@@ -113,8 +113,8 @@ async def payload(visit: Visit) -> Response:
 @routes.post("/administration/deliveries/{id}/resend", need="manage")
 async def resend(visit: Visit) -> Response:
     now, number = visit.parts.clock.now(), visit.path["id"]
-    await visit.parts.database.write(lambda tx: deliveries.resend(tx, visit.actor, number, now=now))
-    return visit.go(f"{HOME}/{number}", notice="resent")
+    resent = await visit.parts.database.write(lambda tx: deliveries.resend(tx, visit.actor, number, now=now))
+    return visit.go(f"{HOME}/{number}", notice="resent-held" if resent["status"] == "held" else "resent")
 
 
 @routes.post("/administration/deliveries/{id}/cancel", need="manage")
