@@ -202,3 +202,15 @@ def _reload_until(page: Page, text: str) -> None:
         page.wait_for_timeout(100)
         page.reload()
     raise AssertionError(f"{page.url} never said {text!r}")
+
+
+def test_times_are_entered_and_shown_in_the_viewers_zone(site: Site, visit: Any) -> None:
+    page = visit("administrator", timezone_id="America/New_York")
+    for place in (LOG, "/administration/events"):
+        page.goto(f"{place}?from=2026-01-15T17:00")
+        entered = page.get_by_label("From", exact=True)
+        expect(entered).to_have_value("2026-01-15T12:00")
+        entered.fill("2026-01-15T13:30")
+        entered.press("Enter")
+        page.wait_for_url(re.compile(r"from=2026-01-15T18%3A30"))
+        expect(entered).to_have_value("2026-01-15T13:30")

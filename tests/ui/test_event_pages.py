@@ -41,6 +41,21 @@ async def test_an_order_is_found_by_its_number_with_what_each_webhook_did_about_
             assert "99999" not in browser.words
 
 
+async def test_where_an_event_fired_stands_first_and_many_of_other_goods_owners_are_folded(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(name="Only DHL", filters={"transporters": ["DHL"]})
+        for number in range(6):
+            await server.make_webhook(name=f"Fjord {number}", goodsOwnerIds=[FJORD])
+        await server.make_webhook(name="ERP")
+        event = await picked(server, "12345", attributes={"transporter": "PostNord"})
+        browser = admin(server)
+        await browser.get(f"{LIST}/{event}")
+        told, _, folded = browser.text.partition("<details>")
+        assert re.findall(r'href="/administration/webhooks/\d+">([^<]+)<', told) == ["ERP", "Only DHL"]
+        assert folded.startswith("<summary>For other goods owners: 6</summary>")
+        assert re.findall(r'href="/administration/webhooks/\d+">([^<]+)<', folded) == [f"Fjord {n}" for n in range(6)]
+
+
 async def test_an_events_page_shows_the_data_as_published_and_each_webhooks_reason(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         await server.make_webhook(name="Off", enabled=False)

@@ -54,17 +54,3 @@ if (button) {
   });
   if (location.hash === "#follow") button.click();
 }
-
-// Times are entered in the viewer's zone and asked for in UTC.
-const form = document.querySelector("form[data-zoned]");
-for (const input of form?.querySelectorAll('input[type="datetime-local"]') ?? []) {
-  const label = form.querySelector(`label[for="${input.id}"]`);
-  label.textContent = label.textContent.replace(" (UTC)", "");
-  const given = new Date(`${input.getAttribute("value")}Z`);
-  if (!Number.isNaN(given.getTime())) {
-    input.value = new Date(given - given.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
-  }
-  form.addEventListener("formdata", (event) => {
-    if (input.value) event.formData.set(input.name, new Date(input.value).toISOString().slice(0, 16));
-  });
-}

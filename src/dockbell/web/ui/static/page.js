@@ -13,6 +13,21 @@ export function localTimes(root) {
   }
 }
 
+/** Times are entered in the viewer's zone too, and sent in UTC. */
+function localInputs() {
+  for (const input of document.querySelectorAll('form[data-zoned] input[type="datetime-local"]')) {
+    const label = input.form.querySelector(`label[for="${input.id}"]`);
+    label.textContent = label.textContent.replace(" (UTC)", "");
+    const given = new Date(`${input.getAttribute("value")}Z`);
+    if (!Number.isNaN(given.getTime())) {
+      input.value = new Date(given - given.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+    }
+    input.form.addEventListener("formdata", (event) => {
+      if (input.value) event.formData.set(input.name, new Date(input.value).toISOString().slice(0, 16));
+    });
+  }
+}
+
 function countDown() {
   for (const time of document.querySelectorAll("time[data-countdown]")) {
     const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
@@ -71,6 +86,7 @@ document.addEventListener("click", (event) => {
 });
 
 localTimes(document);
+localInputs();
 copyButtons(document);
 document.querySelector("[data-focus]")?.focus();
 for (const here of document.querySelectorAll("nav [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "center" });
