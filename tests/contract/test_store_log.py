@@ -223,7 +223,6 @@ OBJECTS = {
         ("customer 18", {22}),
         ("customer/18", set()),
         ("' OR 1=1 --", set()),
-        ("", set(OBJECTS)),
         (None, set(OBJECTS)),
     ],
 )
