@@ -109,6 +109,20 @@ def test_ticked_deliveries_alone_are_meant(store):
     assert '"count": 2' in row["after"]
 
 
+async def test_the_page_says_that_tests_are_left_out_of_all_that_fit(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(eventType="test.anything")
+        event = await server.publish()
+        browser = a_browser(server.app, server.parts)
+        await browser.get(LOG)
+        await browser.submit(f"{LOG}/selected", {"which": "all", "do": "resend"})
+        assert "So are tests." in browser.words
+        await browser.get(LOG)
+        await browser.submit(f"{LOG}/selected", {"delivery": f"{event['eventId']}-1", "do": "resend"})
+        assert "Deliveries under way are left out." in browser.words
+        assert "So are tests." not in browser.words
+
+
 def test_tests_are_sent_again_only_where_they_are_ticked(store):
     write(store, lambda tx: tx.run("UPDATE events SET test_of = 1 WHERE id = 3"))
     write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'delivered', ended_at = 1, last_code = 'delivered'"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +250,9 @@ async def running(node: Node, outbox_url: str) -> AsyncIterator[Drain]:
 
 @pytest.mark.slow
 async def test_a_commit_wakes_a_drain_at_rest(database: Database, outbox_url: str, wms: Wms, tmp_path: Path):
+    def come(node: Node, count: int) -> Callable[[], bool]:
+        return lambda: len(stored_events(node)) == count
+
     async with a_node(database, tmp_path, clock=SystemClock()) as node:
         async for _ in running(node, outbox_url):
             began = 0.0
@@ -257,7 +260,7 @@ async def test_a_commit_wakes_a_drain_at_rest(database: Database, outbox_url: st
                 publish(wms, **an_order(number))
                 wms.commit()
                 began = node.clock.monotonic()
-                await node.until(lambda number=number: len(stored_events(node)) == number)  # type: ignore[misc]
+                await node.until(come(node, number))
             assert node.clock.monotonic() - began < actions.LOOK_S / 2
 
 

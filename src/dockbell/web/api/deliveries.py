@@ -131,7 +131,7 @@ _MANY = (
 @router.post(
     "/deliveries/resend",
     summary="Send many deliveries again",
-    description=_MANY.format(left_out="what is under way, and what the caller may not resend, is left out"),
+    description=_MANY.format(left_out="tests, what is under way and what the caller may not resend are left out"),
     dependencies=ALONE,
     openapi_extra=takes(DeliveriesFilter),
     status_code=202,
