@@ -63,6 +63,8 @@ def as_written() -> tuple[dict[str, list[tuple[str, str, bool]]], set[str]]:
             elif words[:2] == ["DROP", "TABLE"]:
                 del tables[words[2].rstrip(";")]
                 names -= {name for name, table in places.items() if table == words[2].rstrip(";")}
+            elif words[:2] == ["ALTER", "TABLE"] and words[3:5] == ["RENAME", "TO"]:
+                tables[words[5].rstrip(";")] = tables.pop(words[2])
             elif words[:2] == ["ALTER", "TABLE"]:
                 tables[words[2]] += _columns_of(f"(\n{statement.partition(' ADD COLUMN ')[2].rstrip(';')}\n)")
             elif words[:2] == ["DROP", "INDEX"]:

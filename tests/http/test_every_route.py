@@ -36,6 +36,8 @@ MAY = {
     "post /api/v1/deliveries/{id}/cancel": "a m M",
     "post /api/v1/deliveries/resend": "a m M x",
     "post /api/v1/deliveries/cancel": "a m M x",
+    "get /api/v1/webhooks/{id}/missed": "a m M",
+    "post /api/v1/webhooks/{id}/sendMissed": "a m M",
     "get /api/v1/bulkRuns/{id}": "a",  # and whoever began it
     "get /api/v1/eventTypes": "a m r p M R P x",
     "post /api/v1/eventTypes": "a",
@@ -79,6 +81,7 @@ def body_for(route: str) -> Any:
         "post /api/v1/erasures": {"key": "thing/404"},
         "post /api/v1/deliveries/resend": {"status": "failed"},
         "post /api/v1/deliveries/cancel": {"status": "failed"},
+        "post /api/v1/webhooks/{id}/sendMissed": {"from": "2020-01-01T00:00:00Z"},
     }.get(route)
 
 
@@ -102,6 +105,8 @@ async def target_for(server: Server, route: str) -> str:
     delivery = f"{event['eventId']}-{webhook['id']}"
     if path.endswith("/attempts") and "{id}" not in path:
         return f"{path}?deliveryId={delivery}"
+    if path.endswith("/missed"):
+        return f"{path.replace('{id}', str(webhook['id']))}?from=2020-01-01T00:00:00Z"
     which = webhook["id"] if "webhooks" in path else event["eventId"] if "events" in path else delivery
     return path.replace("{id}", str(which))
 
@@ -203,7 +208,7 @@ async def test_every_route_with_a_body_takes_only_plain_json_objects(tmp_path, d
                     assert code in (None, reply.code)
                 reply = await server.admin.ask(method.upper(), target, b"x", headers=[("content-encoding", "gzip")])
                 assert (reply.status, reply.code) == (415, "content_encoding")
-        assert checked == 11
+        assert checked == 12
 
 
 async def test_everything_wrong_with_a_request_is_said_at_once(tmp_path, database):

@@ -1,4 +1,4 @@
-"""Resend or cancel many deliveries: chosen once, then done in batches, each delivery at most once.
+"""Resend or cancel many deliveries, or send what a webhook missed: chosen once, then done in batches, each at most once.
 
 A run is a row that says what was chosen and how far it is; a batch is one transaction that holds that row. Whoever
 does a batch leases the run for a while, so that nodes do not do each other's work; when a lease ends before the run
@@ -11,12 +11,13 @@ import json
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
-from dockbell.actions import audit, deliveries
+from dockbell.actions import audit, deliveries, missed
+from dockbell.actions.webhooks import managed
 from dockbell.clock import SECOND, Clock, Moment, to_text
 from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem
@@ -29,7 +30,8 @@ MOST_TICKED = 1_000
 LEASE = 30 * SECOND
 _NUMBER = re.compile(r"[0-9a-f]{16}")
 TAKEN_UP_AT_ONCE = 4
-_DONE = {"resend": "deliveries.resent", "cancel": "deliveries.cancelled"}
+_DONE = {"resend": "deliveries.resent", "cancel": "deliveries.cancelled", "send-missed": "deliveries.missed_sent"}
+_OF_DELIVERIES = ("resend", "cancel")
 log = structlog.get_logger()
 
 
@@ -39,8 +41,18 @@ def new_number() -> str:
 
 
 def need_known(do: str) -> None:
-    if do not in _DONE:
+    if do not in _OF_DELIVERIES:
         raise InvalidInput([Problem("do", "do", f"There is no action {do[:40]!r}. Actions: resend, cancel.")])
+
+
+class _Done(NamedTuple):
+    """What came of a batch."""
+
+    changed: int
+    left_out: int
+    position: tuple[int, int]
+    """Where the next one goes on."""
+    ended: bool
 
 
 def begin(
@@ -63,9 +75,6 @@ def begin(
     """
     actor.need("manage")
     need_known(do)
-    number = new_number() if number is None else number
-    if _NUMBER.fullmatch(number) is None:
-        raise InvalidInput([Problem("run", "run", "Begin from the page that says how many deliveries it would be.")])
     chosen, before = deliveries.search_of(actor, **filters)
     chosen |= {"own_of": deliveries.own_of(actor), "run": do}
     # Not what the clock says: after it was set back, ids go on from where they were.
@@ -83,6 +92,54 @@ def begin(
         if filters.get("webhook_id") is not None:
             deliveries.need_own(tx, actor, [filters["webhook_id"]])
         count = delivery_log.count(tx, **chosen, before=before, most=deliveries.MOST_COUNTED + 1)
+    after = {"filter": shown, "count": count if count <= deliveries.MOST_COUNTED else "more than 10,000"}
+    return _begin(tx, actor, do, chosen, before, after, number=number, now=now)
+
+
+def begin_missed(
+    tx: Transaction,
+    actor: Actor,
+    webhook_id: int,
+    *,
+    since: Moment | None,
+    until: Moment | None,
+    now: Moment,
+    number: str | None = None,
+) -> dict[str, Any]:
+    """A run over what the webhook missed between two moments, as `missed` has it; `number` as for `begin`.
+
+    Raises NotFound or NotAllowed if the webhook is not this actor's to manage.
+    """
+    managed(tx, actor, webhook_id)
+    first, before = missed.choose(since, until)
+    chosen = {
+        "webhook": webhook_id,
+        "before": missed.newest_known(tx, before),
+        "goodsOwners": deliveries.own_of(actor),
+    }
+    after = {
+        "webhookId": webhook_id,
+        "from": None if since is None else to_text(since),
+        "to": to_text(now if until is None else until),
+    }
+    return _begin(tx, actor, "send-missed", chosen, (first, 0), after, number=number, now=now)
+
+
+def _begin(
+    tx: Transaction,
+    actor: Actor,
+    do: str,
+    chosen: dict[str, Any],
+    position: tuple[int, int],
+    noted: dict[str, Any],
+    *,
+    number: str | None,
+    now: Moment,
+) -> dict[str, Any]:
+    """The run with this number: made, or found if its actor began it before."""
+    number = new_number() if number is None else number
+    if _NUMBER.fullmatch(number) is None:
+        raise InvalidInput([Problem("run", "run", "Begin from the page that says how many deliveries it would be.")])
     is_new = tx.run(
         """
         INSERT INTO bulk_runs (id, action, actor, actor_label, actor_address, goods_owners, chosen, position_event,
@@ -97,21 +154,17 @@ def begin(
         actor_address=actor.address,
         goods_owners=json.dumps(deliveries.own_of(actor)),
         chosen=json.dumps(chosen, default=msgspec.to_builtins),
-        event=before[0],
-        webhook=before[1],
+        event=position[0],
+        webhook=position[1],
         until=now + LEASE,
         now=now,
     )
     row = _find(tx, number)
     assert row is not None
-    if not is_new:
-        if (row["actor"], row["action"]) != (actor.id, do):
-            raise Conflict("This form was used for something else already.", hint="Choose the deliveries again.")
-        return _view(row)
-    audit.note(
-        tx, actor, _DONE[do], f"bulk-run/{number}", now=now, goods_owners=actor.goods_owners,
-        after={"filter": shown, "count": count if count <= deliveries.MOST_COUNTED else "more than 10,000"},
-    )  # fmt: skip
+    if is_new:
+        audit.note(tx, actor, _DONE[do], f"bulk-run/{number}", now=now, goods_owners=actor.goods_owners, after=noted)
+    elif (row["actor"], row["action"]) != (actor.id, do):
+        raise Conflict("This form was used for something else already.", hint="Choose the deliveries again.")
     return _view(row)
 
 
@@ -145,6 +198,29 @@ def next_batch(tx: Transaction, number: str, *, now: Moment, holder: str = "", b
         return False
     if run["lease_holder"] not in ("", holder) and run["lease_until"] > now:
         return False
+    done = _send_missed(tx, run, now) if run["action"] == "send-missed" else _change(tx, run, now, batch)
+    tx.run(
+        """
+        UPDATE bulk_runs SET position_event = :event, position_webhook = :webhook, changed = changed + :changed,
+               left_out = left_out + :left_out, lease_holder = :holder, lease_until = :until, ended_at = :ended_at
+         WHERE id = :id
+        """,
+        id=number,
+        event=done.position[0],
+        webhook=done.position[1],
+        changed=done.changed,
+        left_out=done.left_out,
+        holder=holder,
+        until=now + LEASE,
+        ended_at=now if done.ended else None,
+    )
+    if done.ended:
+        _note_end(tx, run, changed=run["changed"] + done.changed, left_out=run["left_out"] + done.left_out, now=now)
+    return not done.ended
+
+
+def _change(tx: Transaction, run: Row, now: Moment, batch: int) -> _Done:
+    """Resend or cancel the next of the deliveries, the newest first."""
     position = (run["position_event"], run["position_webhook"])
     chosen = json.loads(run["chosen"])
     if "keys" in chosen:
@@ -156,26 +232,12 @@ def next_batch(tx: Transaction, number: str, *, now: Moment, holder: str = "", b
         keys = [(row["event_id"], row["webhook_id"]) for row in found]
     many = delivery_log.resend_many if run["action"] == "resend" else delivery_log.cancel_many
     changed = many(tx, keys, now=now) if keys else 0
-    ended = len(keys) < batch
-    last = keys[-1] if keys else position
-    tx.run(
-        """
-        UPDATE bulk_runs SET position_event = :event, position_webhook = :webhook, changed = changed + :changed,
-               left_out = left_out + :left_out, lease_holder = :holder, lease_until = :until, ended_at = :ended_at
-         WHERE id = :id
-        """,
-        id=number,
-        event=last[0],
-        webhook=last[1],
-        changed=changed,
-        left_out=len(keys) - changed,
-        holder=holder,
-        until=now + LEASE,
-        ended_at=now if ended else None,
-    )
-    if ended:
-        _note_end(tx, run, changed=run["changed"] + changed, left_out=run["left_out"] + len(keys) - changed, now=now)
-    return not ended
+    return _Done(changed, len(keys) - changed, keys[-1] if keys else position, len(keys) < batch)
+
+
+def _send_missed(tx: Transaction, run: Row, now: Moment) -> _Done:
+    sent, left_out, last = missed.send_some(tx, json.loads(run["chosen"]), run["position_event"], now=now)
+    return _Done(sent, left_out, (run["position_event"] if last is None else last, 0), last is None)
 
 
 def _note_end(tx: Transaction, run: Row, *, changed: int, left_out: int, now: Moment) -> None:

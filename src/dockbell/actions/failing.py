@@ -69,7 +69,7 @@ def letter(tx: Transaction, row: Row, stage: Stage, *, disable_after_days: float
         ),
         "disabled": (
             f"Dockbell: webhook “{name}” was disabled",
-            f"That lasted for {disable_after_days:g} days, so it was disabled. What waits is held until somebody enables it; new events are not.",
+            f"That lasted for {disable_after_days:g} days, so it was disabled. What waits is held until somebody enables it; what happens until then can be sent afterwards: Send what it missed, on its page.",
         ),
     }[stage]
     count = failing.failed_since(tx, row["webhook_id"], row["failing_since"])

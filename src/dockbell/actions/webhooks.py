@@ -87,7 +87,7 @@ class Webhooks:
         When the URL's scheme, host or port changes, credentials that are not entered again are cleared and
         the webhook is disabled: whoever can move a webhook must not harvest its secrets.
         """
-        row = self._own(tx, actor, webhook_id, for_update=True)
+        row = managed(tx, actor, webhook_id, for_update=True)
         if expected_version not in (None, row["version"]):
             raise Conflict(
                 "Somebody changed this webhook meanwhile. Look at it again; saving now replaces their change."
@@ -127,7 +127,7 @@ class Webhooks:
 
     def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
         """Delete the webhook and cancel what waits for it; how many deliveries that were."""
-        row = self._own(tx, actor, webhook_id, for_update=True)
+        row = managed(tx, actor, webhook_id, for_update=True)
         settings = {**json.loads(row["settings"]), "enabled": False}
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, {"signing": []},
@@ -142,7 +142,7 @@ class Webhooks:
         self, tx: Transaction, actor: Actor, webhook_id: int, *, overlap_h: float | None, own: str | None, now: Moment
     ) -> Saved:
         """A new signing secret; the old one signs along for `overlap_h` hours (24 unless said)."""
-        row = self._own(tx, actor, webhook_id, for_update=True)
+        row = managed(tx, actor, webhook_id, for_update=True)
         problems = Problems()
         if overlap_h is not None and not 0 <= overlap_h <= MOST_OVERLAP_H:
             text = f"The overlap must be from 0 to {MOST_OVERLAP_H} hours."
@@ -176,7 +176,7 @@ class Webhooks:
 
     def switch(self, tx: Transaction, actor: Actor, webhook_id: int, *, enabled: bool, now: Moment) -> bool:
         """Enable or disable; False if it was so already. Disabling always works, whatever else is wrong with it."""
-        row = self._own(tx, actor, webhook_id, for_update=True)
+        row = managed(tx, actor, webhook_id, for_update=True)
         if bool(row["enabled"]) == enabled:
             return False
         if enabled:
@@ -211,12 +211,12 @@ class Webhooks:
 
     def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         actor.need("read")
-        shown = self.view(self._visible(tx, actor, webhook_id))
+        shown = self.view(_visible(tx, actor, webhook_id))
         return {**shown, "heldBack": held_back.of_webhook(tx, webhook_id)}
 
     def get_to_manage(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         """For who may manage it too: an automation webhook is shown to whom it serves, and is the operator's."""
-        self._own(tx, actor, webhook_id, for_update=False)
+        managed(tx, actor, webhook_id)
         return self.get(tx, actor, webhook_id)
 
     def page(
@@ -339,26 +339,29 @@ class Webhooks:
         about = f"webhook/{webhook_id}"
         audit.note(tx, actor, noted, about, now=now, goods_owners=owners, before=seen_before, after=after)
 
-    def _visible(self, tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
-        """The webhook, if all its goods owners are the actor's; else it does not exist for them."""
-        row = webhooks.find(tx, webhook_id, for_update=for_update)
-        if row is None or row["deleted_at"] is not None or not may_see(actor, json.loads(row["settings"])):
-            raise _no_such_webhook(webhook_id)
-        return row
-
-    def _own(self, tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool) -> Row:
-        actor.need("manage")
-        row = self._visible(tx, actor, webhook_id, for_update=for_update)
-        if row["kind"] == "automation":
-            actor.need_everyone()
-        return row
-
     def _secrets_of(self, row: Row) -> dict[str, Any]:
         opened: dict[str, Any] = json.loads(self._vault.open(row["secrets"], place=f"webhooks/{row['id']}/secrets"))
         return opened
 
     def _set(self, secret: str) -> dict[str, Any]:
         return {"set": True, "fingerprint": self._vault.fingerprint(secret)}
+
+
+def managed(tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
+    """The webhook's row, for who may manage it; raises NotFound or NotAllowed."""
+    actor.need("manage")
+    row = _visible(tx, actor, webhook_id, for_update=for_update)
+    if row["kind"] == "automation":
+        actor.need_everyone()
+    return row
+
+
+def _visible(tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
+    """The webhook, if all its goods owners are the actor's; else it does not exist for them."""
+    row = webhooks.find(tx, webhook_id, for_update=for_update)
+    if row is None or row["deleted_at"] is not None or not may_see(actor, json.loads(row["settings"])):
+        raise _no_such_webhook(webhook_id)
+    return row
 
 
 def may_see(actor: Actor, settings: Mapping[str, Any]) -> bool:

@@ -234,7 +234,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
             "webhook_disabled",
             "risk",
             f"Webhook {webhook_id}, {name}, is disabled: {why}",
-            "Mend the reason and enable it: what was held is delivered then. What happens until then is not sent.",
+            "Mend the reason and enable it: what was held is delivered then. What happens until then is missed, and can be sent then from its page: Send what it missed.",
         )
 
 

@@ -41,6 +41,8 @@ def ended(tx: Transaction, *, after: int, before_id: int, ended_before: Moment, 
 
 def _at_rest(tx: Transaction, ids: Sequence[int], ended_before: Moment, *, hold: bool = False) -> list[int]:
     """Those without a delivery that is live or ended later; with `hold` nobody can change their deliveries meanwhile."""
+    if hold:  # the events first, so that what a webhook missed is not sent to it meanwhile
+        hold_events(tx, ids)
     live = {
         row["event_id"]
         for row in tx.all(
@@ -57,6 +59,14 @@ _DELIVERIES = """
     FROM :rows(event_id BIGINT) r JOIN deliveries d ON d.event_id = r.event_id
 """
 _DELIVERIES_HELD = _DELIVERIES + " ORDER BY d.event_id, d.webhook_id /*pg FOR UPDATE OF d */"
+
+
+def hold_events(tx: Transaction, ids: Sequence[int]) -> None:
+    """Nobody makes a delivery of these events before the transaction ends."""
+    tx.all(
+        "SELECT e.id FROM :rows(event_id BIGINT) r JOIN events e ON e.id = r.event_id ORDER BY e.id /*pg FOR UPDATE OF e */",
+        rows=[(event_id,) for event_id in ids],
+    )
 
 
 def delete(tx: Transaction, ids: Sequence[int]) -> None:

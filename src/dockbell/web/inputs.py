@@ -50,6 +50,13 @@ class TestOrder(Input):
     goods_owner_id: Id | None = Field(default=None, description="Whose goods the test is about.")
 
 
+class MissedRange(Input):
+    """Of what a webhook missed, what was accepted from one moment to another."""
+
+    since: StrictStr = Field(alias="from", description="RFC 3339 with zone.")
+    until: StrictStr | None = Field(default=None, alias="to", description="RFC 3339 with zone; left out, until now.")
+
+
 class GoodsOwnerInput(Input):
     name: StrictStr = Field(description="1 to 200 printable characters; stands in each payload.")
 
@@ -122,6 +129,11 @@ class DeliveriesFilter(Input):
     )
     since: StrictStr | None = Field(default=None, alias="from", description="RFC 3339 with zone.")
     until: StrictStr | None = Field(default=None, alias="to", description="RFC 3339 with zone.")
+
+
+class MissedQuery(Input):
+    since: str = Field(alias="from", description="RFC 3339 with zone.")
+    until: str | None = Field(default=None, alias="to", description="RFC 3339 with zone; left out, until now.")
 
 
 class AttemptsQuery(Input):

@@ -14,6 +14,7 @@ from dockbell.web.inputs import (
     ErasureInput,
     EventTypeInput,
     GoodsOwnerInput,
+    MissedRange,
     NewApiKey,
     Rotation,
     TestOrder,
@@ -22,7 +23,7 @@ from dockbell.web.inputs import (
 _REF = "#/components/schemas/{model}"
 _PARTLY = "WebhookChange"
 _MODELS: tuple[type[BaseModel], ...] = (
-    WebhookInput, NewApiKey, Rotation, TestOrder, GoodsOwnerInput, EventTypeInput, DeliveriesFilter, ErasureInput,
+    WebhookInput, NewApiKey, Rotation, TestOrder, GoodsOwnerInput, EventTypeInput, DeliveriesFilter, MissedRange, ErasureInput,
 )  # fmt: skip
 _ERRORS = {
     400: "The request cannot be read.",

@@ -178,7 +178,11 @@ async def _begin(parts: Parts, actor: Actor, do: str, request: Request) -> Answe
         deliveries.searched(wanted.status, wanted.code)
     problems.refuse()
     now = parts.clock.now()
-    run = await parts.database.write(lambda tx: bulk.begin(tx, actor, do, now=now, **filters))
+    return begun(parts, await parts.database.write(lambda tx: bulk.begin(tx, actor, do, now=now, **filters)))
+
+
+def begun(parts: Parts, run: dict[str, Any]) -> Answer:
+    """Let a run go on by itself; the answer to who began it."""
     bulk.go_on(parts.database, parts.clock, run["id"])
     return Answer(run, 202, [(b"location", b"/api/v1/bulkRuns/" + run["id"].encode())])
 

@@ -6,15 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from dockbell.actions import bulk, missed
 from dockbell.actions.test_event import send_test_event
 from dockbell.actions.webhook_input import WebhookInput
+from dockbell.domain.limits import parse_range
 from dockbell.errors import Problems
 from dockbell.web.actor import Acting, Here
 from dockbell.web.answers import Answer
-from dockbell.web.api.deliveries import shown
+from dockbell.web.api.deliveries import begun, shown
 from dockbell.web.body import document_of
 from dockbell.web.inputs import (
     IdInPath,
+    MissedQuery,
+    MissedRange,
     Rotation,
     TestOrder,
     WebhooksQuery,
@@ -170,6 +174,51 @@ async def test_event(parts: Here, actor: Acting, webhook_id: IdInPath, request: 
         goods_owner_id=wanted.goods_owner_id,
     )
     return Answer(shown(found))
+
+
+_MISSED = (
+    "Events of the webhook's type and goods owners that it wants as it is now and has no delivery for: it was disabled, "
+    "or its filter was another, or it was made later. Tests and erased events are none of them."
+)
+
+
+@router.get(
+    "/{id}/missed",
+    summary="Count what a webhook missed",
+    description=_MISSED + " `complete` is false when there was no time to look at all of them.",
+    responses=answers(200, "events and complete.", 401, 403, 404, 422),
+)
+async def count_missed(
+    parts: Here, actor: Acting, webhook_id: IdInPath, asked: Annotated[MissedQuery, Query()]
+) -> Answer:
+    number = _id(webhook_id)
+    since, until = parse_range(asked.since, asked.until)
+    found = await parts.database.read(
+        lambda tx: missed.count(tx, actor, number, since=since, until=until, clock=parts.clock)
+    )
+    return Answer({"events": found.events, "complete": found.all_of_them})
+
+
+@router.post(
+    "/{id}/sendMissed",
+    summary="Send what a webhook missed",
+    description=(
+        _MISSED
+        + " Each becomes a delivery, the oldest first; of a disabled webhook they are held. The run goes on in the "
+        "background, also after a restart; GET /api/v1/bulkRuns/{id} tells how far it is."
+    ),
+    dependencies=ALONE,
+    openapi_extra=takes(MissedRange),
+    status_code=202,
+    responses=answers(202, "The run that was begun.", 400, 401, 403, 404, 413, 415, 422),
+)
+async def send_missed(parts: Here, actor: Acting, webhook_id: IdInPath, request: Request) -> Answer:
+    number = _id(webhook_id)
+    wanted = read_model(MissedRange, await document_of(request.scope, request.receive))
+    since, until = parse_range(wanted.since, wanted.until)
+    now = parts.clock.now()
+    run = await parts.database.write(lambda tx: bulk.begin_missed(tx, actor, number, since=since, until=until, now=now))
+    return begun(parts, run)
 
 
 def _id(text: str) -> int:

@@ -12,8 +12,7 @@ from dockbell.domain.limits import parse_moment
 from dockbell.domain.permissions import IN_WORDS
 from dockbell.errors import InvalidInput, Problems
 from dockbell.web.inputs import id_in_query
-from dockbell.web.ui.events import zoned
-from dockbell.web.ui.visit import Routes, Visit
+from dockbell.web.ui.visit import Routes, Visit, zoned
 from dockbell.web.ui.webhook_form import visible_owners
 
 routes = Routes()

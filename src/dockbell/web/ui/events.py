@@ -9,7 +9,7 @@ from dockbell.domain.limits import parse_range
 from dockbell.errors import Problems
 from dockbell.store.database import Transaction
 from dockbell.web.inputs import id_in_path, id_in_query
-from dockbell.web.ui.visit import Routes, Visit
+from dockbell.web.ui.visit import Routes, Visit, zoned
 from dockbell.web.ui.webhook_form import visible_owners
 
 routes = Routes()
@@ -97,10 +97,3 @@ def _filters(shown: dict[str, str]) -> dict[str, Any]:
         "since": since,
         "until": until,
     }
-
-
-def zoned(text: str) -> str | None:
-    """A time of a form, which has no zone, in UTC; the page's script writes the viewer's time so."""
-    if not text:
-        return None
-    return f"{text}:00Z" if len(text) == len("2026-02-03T12:07") else f"{text}Z" if "Z" not in text else text

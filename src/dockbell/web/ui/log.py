@@ -17,7 +17,7 @@ from dockbell.web.inputs import id_in_path, number_in
 from dockbell.web.ui.drawings import timing_bars
 from dockbell.web.ui.log_files import as_curl, attachment, csv_lines, json_lines
 from dockbell.web.ui.render import PAGE_HEADERS, with_query
-from dockbell.web.ui.visit import Fields, Routes, Visit
+from dockbell.web.ui.visit import Fields, Routes, Visit, zoned
 
 routes = Routes()
 HOME = "/administration/deliveries"
@@ -25,7 +25,6 @@ A_PAGE = 50
 A_PORTION = 1_000
 MOST_EXPORTED = 100_000
 FILTERS = ("status", "code", "eventType", "webhookId", "goodsOwnerId", "about", "from", "to")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
 _CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,16})")
 
 
@@ -186,16 +185,10 @@ async def _filters(visit: Visit, asked: Fields, webhook_id: int | None = None) -
             problems.append(Problem(name, "type", f"{text[:40]!r} is not a number."))
         return found
 
-    def time(name: str) -> str | None:
-        text = asked.text(name)
-        if _TIME.fullmatch(text):  # a plain date-time input is in UTC; with JavaScript it comes with Z
-            return text + ("Z" if len(text) > 16 else ":00Z")
-        return text or None
-
     with problems.gather():
         status, code = deliveries.searched(asked.text("status") or None, asked.text("code") or None)
     with problems.gather():
-        since, until = parse_range(time("from"), time("to"))
+        since, until = parse_range(zoned(asked.text("from")), zoned(asked.text("to")))
     owner = number("goodsOwnerId")
     problems.refuse()
     return {

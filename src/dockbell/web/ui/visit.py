@@ -5,6 +5,7 @@ something carries the session's token back, and comes from a page of ours.
 """
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,6 +25,16 @@ from dockbell.web.ui import render
 from dockbell.web.ui.texts import translator
 
 MOST_FIELDS = 5_000
+
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
+
+
+def zoned(text: str) -> str | None:
+    """A time of a form, which has no zone, in UTC; the page's script writes the viewer's time so. Other text stays."""
+    if _TIME.fullmatch(text):
+        return text + ("Z" if len(text) > len("2026-02-03T12:07") else ":00Z")
+    return text or None
 
 
 class Fields(Mapping[str, str]):

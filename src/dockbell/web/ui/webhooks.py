@@ -10,7 +10,7 @@ from dockbell.domain.event_json import read_json
 from dockbell.errors import Conflict, DockbellError, InvalidInput, Problem
 from dockbell.store.database import Transaction
 from dockbell.web.inputs import id_in_path
-from dockbell.web.ui import webhook_page, webhook_test
+from dockbell.web.ui import webhook_missed, webhook_page, webhook_test
 from dockbell.web.ui.drawings import percent, sparkline
 from dockbell.web.ui.render import PAGE_HEADERS, with_query
 from dockbell.web.ui.visit import Routes, Visit
@@ -167,3 +167,4 @@ def _page_at(visit: Visit, start: int) -> str:
 # Last, so that a word such as `export` is not taken for a webhook's number.
 routes.extend(webhook_page.routes)
 routes.extend(webhook_test.routes)
+routes.extend(webhook_missed.routes)

@@ -1,0 +1,330 @@
+"""What a webhook missed: counted, sent once and in order, and nothing that was not missed, or is not this actor's."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from dockbell.actions import bulk, missed
+from dockbell.actions import retention as erasing
+from dockbell.clock import DAY, HOUR, Clock, to_text
+from dockbell.domain.ids import first_id_at
+from dockbell.domain.permissions import Actor
+from dockbell.errors import InvalidInput
+from dockbell.store import deliveries, events, retention
+from dockbell.testing.clock import ManualClock
+from tests.support.parts import Server, a_server
+from tests.support.rows import (
+    FJORD,
+    NOW,
+    TEA,
+    an_event_row,
+    put_goods_owners,
+    put_webhook,
+    read,
+    rows_of,
+    write,
+)
+
+ADMIN = Actor("user/1", "Admin", frozenset({"admin"}), None, "user")
+PATIENCE_S = 30.0
+BEGINNING = "2020-01-01T00:00:00Z"
+
+
+def settings(**fields: Any) -> str:
+    return json.dumps({"eventType": "order.picked", "goodsOwnerIds": [TEA], "filters": {}, **fields})
+
+
+@pytest.fixture
+def store(database):
+    put_goods_owners(database)
+    put_webhook(database, 1, settings=settings())
+    return database
+
+
+def put_events(database, ids, **fields):
+    write(database, lambda tx: events.insert(tx, [an_event_row(each, **fields) for each in ids]))
+
+
+def run_to_its_end(database, run: str) -> None:
+    while write(database, lambda tx: bulk.next_batch(tx, run, now=NOW)):
+        pass
+
+
+def begin(database, *, since=NOW - DAY, until=None, actor=ADMIN):
+    return write(database, lambda tx: bulk.begin_missed(tx, actor, 1, since=since, until=until, now=NOW))
+
+
+def made(database) -> list[tuple[int, str]]:
+    found = rows_of(database, "SELECT event_id, status FROM deliveries WHERE webhook_id = 1 ORDER BY event_id")
+    return [(row["event_id"], row["status"]) for row in found]
+
+
+async def missed_by(server: Server, webhook: Any, **more: Any) -> Any:
+    return (await server.admin.get(f"/api/v1/webhooks/{webhook['id']}/missed?from={BEGINNING}", **more)).document
+
+
+async def send_missed(server: Server, webhook: Any, **fields: Any) -> Any:
+    """Begin a run over the API and do it here."""
+    reply = await server.admin.post(f"/api/v1/webhooks/{webhook['id']}/sendMissed", {"from": BEGINNING, **fields})
+    assert reply.status == 202, reply.document
+    parts = server.parts
+    while await parts.database.write(lambda tx: bulk.next_batch(tx, reply.document["id"], now=parts.clock.now())):
+        pass
+    return (await server.admin.get(f"/api/v1/bulkRuns/{reply.document['id']}")).document
+
+
+async def deliveries_of(server: Server, webhook: Any) -> Any:
+    return (await server.admin.get(f"/api/v1/deliveries?webhookId={webhook['id']}")).document["items"]
+
+
+async def test_what_came_while_it_was_disabled_is_sent_and_nothing_twice(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything")
+        one = f"/api/v1/webhooks/{webhook['id']}"
+        told = await server.publish()
+        await server.admin.patch(one, {"enabled": False})
+        lost = [await server.publish() for _ in range(3)]
+        assert [each["deliveries"] for each in lost] == [0, 0, 0]
+        assert await missed_by(server, webhook) == {"events": 3, "complete": True}
+        await server.admin.patch(one, {"enabled": True})
+        run = await send_missed(server, webhook)
+        assert (run["action"], run["state"], run["changed"], run["leftOut"]) == ("send-missed", "done", 3, 0)
+        found = await deliveries_of(server, webhook)
+        assert [each["eventId"] for each in found] == [each["eventId"] for each in [*lost[::-1], told]]
+        assert {each["status"] for each in found} == {"pending"}
+        assert await missed_by(server, webhook) == {"events": 0, "complete": True}
+        again = await send_missed(server, webhook)
+        assert (again["changed"], again["leftOut"]) == (0, 0)
+        assert len(await deliveries_of(server, webhook)) == 4
+
+
+async def test_it_is_judged_by_the_webhook_as_it_is_now(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        condition = {"field": "data.a", "operator": "is", "value": 2}
+        webhook = await server.make_webhook(eventType="test.anything", filters={"conditions": [condition]})
+        for number in (1, 2, 3):
+            await server.publish(data={"a": number})
+        mended = {"conditions": [{**condition, "operator": "greater", "value": 1}]}
+        await server.admin.patch(f"/api/v1/webhooks/{webhook['id']}", {"filters": mended})
+        assert await missed_by(server, webhook) == {"events": 1, "complete": True}
+        run = await send_missed(server, webhook)
+        assert (run["changed"], run["leftOut"]) == (1, 1)
+        newest, _ = await deliveries_of(server, webhook)
+        event = (await server.admin.get(f"/api/v1/events/{newest['eventId']}")).document
+        assert event["data"] == {"a": 3}
+
+
+async def test_a_webhook_made_later_can_be_sent_what_was_before_it(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        event = await server.publish()
+        webhook = await server.make_webhook(eventType="test.anything")
+        assert (await send_missed(server, webhook))["changed"] == 1
+        [delivery] = await deliveries_of(server, webhook)
+        assert delivery["eventId"] == event["eventId"]
+
+
+async def test_tests_and_other_types_and_other_goods_owners_were_not_missed(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        other = await server.make_webhook(eventType="test.anything", name="Other")
+        await server.admin.post(f"/api/v1/webhooks/{other['id']}/testEvent")
+        await server.publish(goodsOwnerId=FJORD)
+        webhook = await server.make_webhook(eventType="test.anything")
+        assert await missed_by(server, webhook) == {"events": 0, "complete": True}
+        assert (await send_missed(server, webhook))["changed"] == 0
+        assert await deliveries_of(server, webhook) == []
+
+
+async def test_of_a_disabled_webhook_it_is_held_until_it_is_enabled(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything", enabled=False)
+        await server.publish()
+        assert (await send_missed(server, webhook))["changed"] == 1
+        [held] = await deliveries_of(server, webhook)
+        assert held["status"] == "held"
+        await server.admin.patch(f"/api/v1/webhooks/{webhook['id']}", {"enabled": True})
+        [released] = await deliveries_of(server, webhook)
+        assert released["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({}, "required", "from"),
+        ({"from": "yesterday"}, "moment", "from"),
+        ({"from": BEGINNING, "to": "2019-01-01T00:00:00Z"}, "moment_order", "from"),
+        ({"from": BEGINNING, "status": "failed"}, "unknown_field", "status"),
+    ],
+)
+async def test_a_range_that_is_none_is_refused(tmp_path, database, body, code, field):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook()
+        reply = await server.admin.post(f"/api/v1/webhooks/{webhook['id']}/sendMissed", body)
+        assert reply.status == 422
+        [problem] = reply.document["problems"]
+        assert (problem["field"], problem["code"]) == (field, code), problem
+        assert rows_of(database, "SELECT id FROM bulk_runs") == []
+
+
+async def test_a_goods_owners_key_sends_its_own_webhooks_what_they_missed_and_no_others(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        own = await server.make_webhook(eventType="test.anything")
+        operators = await server.make_webhook(eventType="test.anything", kind="automation", goodsOwnerIds=[TEA])
+        shared = await server.make_webhook(eventType="test.anything", kind="automation", goodsOwnerIds=[TEA, FJORD])
+        theirs = await server.make_webhook(eventType="test.anything", goodsOwnerIds=[FJORD])
+        key = server.as_key(["manage"], [TEA])
+        statuses = [
+            (await key.post(f"/api/v1/webhooks/{each['id']}/sendMissed", {"from": BEGINNING})).status
+            for each in (own, operators, shared, theirs)
+        ]
+        assert statuses == [202, 403, 404, 404]
+        counted = [
+            (await key.get(f"/api/v1/webhooks/{each['id']}/missed?from={BEGINNING}")).status
+            for each in (own, operators, shared, theirs)
+        ]
+        assert counted == [200, 403, 404, 404]
+
+
+def test_a_run_sends_nothing_of_goods_owners_that_were_not_its_actors(store):
+    """The webhook may be given to more goods owners while the run of one of them goes on."""
+    of_tea = Actor("user/2", "Tea", frozenset({"manage"}), frozenset({TEA}), "user")
+    base = first_id_at(NOW - HOUR)
+    put_events(store, [base + 1])
+    put_events(store, [base + 2], goods_owner_id=FJORD)
+    run = begin(store, actor=of_tea)
+    put_webhook(store, 1, goods_owners=None, settings=settings(goodsOwnerIds=None))
+    run_to_its_end(store, run["id"])
+    assert made(store) == [(base + 1, "pending")]
+
+
+def test_a_run_goes_on_in_batches_the_oldest_first_and_ends_where_it_began(store, monkeypatch):
+    monkeypatch.setattr(missed, "WALKED_AT_ONCE", 7)
+    monkeypatch.setattr(missed, "JUDGED_AT_ONCE", 3)
+    ids = [first_id_at(NOW - HOUR) + each for each in range(40)]
+    put_events(store, ids)
+    write(store, lambda tx: deliveries.insert(tx, [(each, 1, TEA, NOW) for each in ids[5:15]]))
+    run = begin(store)
+    put_events(store, [ids[-1] + 10])  # accepted after the run began
+    seen = []
+    while write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW)):
+        now_made = {event for event, _ in made(store)} - set(ids[5:15])
+        assert now_made == set(sorted(set(ids) - set(ids[5:15]))[: len(now_made)]), "out of order"
+        seen.append(len(now_made))
+    assert len(seen) >= 10
+    assert [event for event, _ in made(store)] == ids
+    ended = read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))
+    assert (ended["state"], ended["changed"], ended["leftOut"]) == ("done", 30, 0)
+
+
+def test_only_what_is_between_the_moments_is_sent(store):
+    ids = [first_id_at(NOW - hours * HOUR) for hours in (5, 4, 3, 2)]
+    put_events(store, ids)
+    run = begin(store, since=NOW - 4 * HOUR, until=NOW - 3 * HOUR)
+    run_to_its_end(store, run["id"])
+    assert [event for event, _ in made(store)] == ids[1:3]
+
+
+def test_a_webhook_that_is_deleted_meanwhile_ends_the_run(store):
+    put_events(store, [first_id_at(NOW - HOUR)])
+    run = begin(store)
+    put_webhook(store, 1, settings=settings(), enabled=0, deleted_at=NOW)
+    assert not write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
+    assert made(store) == []
+
+
+def test_the_audit_trail_tells_who_sent_what(store):
+    put_events(store, [first_id_at(NOW - HOUR)])
+    run = begin(store)
+    run_to_its_end(store, run["id"])
+    began, ended = rows_of(store, "SELECT action, actor, after FROM audit ORDER BY id")
+    assert (began["action"], ended["action"]) == ("deliveries.missed_sent", "deliveries.missed_sent.ended")
+    assert json.loads(began["after"]) == {"webhookId": 1, "from": to_text(NOW - DAY), "to": to_text(NOW)}
+    assert json.loads(ended["after"]) == {"changed": 1, "leftOut": 0}
+
+
+def test_what_cannot_be_counted_in_time_is_said_to_be_more(store, monkeypatch):
+    class Slow(ManualClock):
+        """Each look at it takes 0.4 s."""
+
+        def monotonic(self) -> float:
+            self.advance(400_000)
+            return super().monotonic()
+
+    monkeypatch.setattr(missed, "WALKED_AT_ONCE", 5)
+    put_events(store, [first_id_at(NOW - HOUR) + each for each in range(40)])
+
+    def counted(clock: Clock) -> Any:
+        return read(store, lambda tx: missed.count(tx, ADMIN, 1, since=NOW - DAY, until=None, clock=clock))
+
+    assert counted(ManualClock(NOW)) == missed.Counted(40, all_of_them=True)
+    in_time = counted(Slow(NOW))
+    assert 0 < in_time.events < 40
+    assert not in_time.all_of_them
+
+
+def test_when_it_was_disabled_last_is_known_also_once_it_is_enabled_again(store):
+    assert read(store, lambda tx: missed.off_since(tx, 1)) is None
+    for moment, enabled in ((1, 1), (2, 0), (3, 1), (4, 0), (5, 0), (6, 1), (7, 1)):
+        write(
+            store,
+            lambda tx, m=moment, e=enabled: tx.run(
+                """
+                INSERT INTO webhook_versions (webhook_id, version, since, actor, enabled, deleted, settings)
+                VALUES (1, :version, :since, 'system', :enabled, 0, '{}')
+                """,
+                version=m + 1,
+                since=NOW + m,
+                enabled=e,
+            ),
+        )
+    assert read(store, lambda tx: missed.off_since(tx, 1)) == NOW + 4
+
+
+def test_without_a_beginning_nothing_is_meant(store):
+    with pytest.raises(InvalidInput):
+        begin(store, since=None)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer
+@pytest.mark.parametrize("how", ["erase", "delete"])
+def test_what_is_missed_is_neither_erased_nor_deleted_while_it_is_sent(store, open_again, how):
+    """Nor is it sent when it went first: an erased payload must not go out, nor a delivery be left without its event."""
+    old = first_id_at(NOW - 40 * DAY)
+    put_events(store, [old], accepted_at=NOW - 40 * DAY)
+    run = begin(store, since=NOW - 50 * DAY)
+    another = open_again()
+    sent, go_on, never = threading.Event(), threading.Event(), threading.Event()
+
+    def send_slowly(tx):
+        bulk.next_batch(tx, run["id"], now=NOW)
+        sent.set()
+        assert go_on.wait(PATIENCE_S)
+
+    def one_waits():
+        waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(rows_of(store, waiting))
+
+    def remove(tx):
+        if how == "erase":
+            return erasing._erase_batch(tx, {"goods_owner_id": TEA, "about": None}, 0, NOW)
+        chosen = retention.ended(
+            tx, after=0, before_id=first_id_at(NOW - DAY), ended_before=NOW - DAY, limit=10, whole=False
+        )
+        return retention.delete(tx, chosen.ids)
+
+    sending = store.submit_write(send_slowly)
+    assert sent.wait(PATIENCE_S)
+    removing = another.submit_write(remove)
+    while not one_waits():
+        assert not removing.done()
+        never.wait(0.01)
+    go_on.set()
+    sending.result(PATIENCE_S)
+    removing.result(PATIENCE_S)
+    [event] = rows_of(store, "SELECT erased_at FROM events")
+    if how == "erase":
+        assert event["erased_at"] is not None
+        assert made(store) == [(old, "cancelled")]
+    else:
+        assert made(store) == [(old, "pending")]
