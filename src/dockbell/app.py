@@ -26,6 +26,7 @@ from dockbell.actions.outbox import Drain
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.rates import Rates
+from dockbell.actions.refusals import Refusals
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SystemClock
 from dockbell.delivery.postman import Postman
@@ -228,6 +229,7 @@ class App:
             doorkeeper=Doorkeeper(store.database),
             clock=store.clock,
             system=settings.system,
+            refusals=Refusals(store.database, store.index, store.clock, store.publisher.new_id),
             secure=settings.server.behind_proxy,
             warehouse=settings.warehouse.enabled,
             ended=lambda: self._ended,
@@ -304,6 +306,7 @@ class App:
         for task in self._aside:
             task.cancel()
         await self.sender.close()
+        await self.parts.refusals.end()
         self.journal.stop()
         if (await asyncio.wait({self._journal_task}, timeout=JOURNAL_END_S))[1]:
             log.error("journal.cut_short", hint="The store is away: what was under way will show as interrupted.")

@@ -76,6 +76,13 @@ def _as_told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return (*problems[:MOST_PROBLEMS], Problem("", "more_problems", text))
 
 
+def in_lines(refused: DockbellError) -> str:
+    """All that is wrong with an event, a line each: for who reads it later and has not got the answer."""
+    problems = refused.problems if isinstance(refused, InvalidInput) else ()
+    listed = [f"{problem.field or 'event'}: {problem.message} [{problem.code}]" for problem in problems]
+    return "\n".join(listed or [f"{refused.message} [{refused.code}]"])
+
+
 class Problems(list[Problem]):
     """Gathers what several parsers refuse, so that a caller hears of all of it at once and not of one after another."""
 

@@ -46,6 +46,7 @@ NAMES = {
     "store.not_read": "SQLite's file could not be looked at for what others wrote; looked at again soon.",
     "store.listen_broken": "The line on which PostgreSQL tells of changes broke; it is opened again.",
     "store.not_durable": "PostgreSQL is set to lose commits in a power cut.",
+    "refusals.not_written": "Why some publishers were refused could not be stored, so no page tells it; they were told.",
     "retention.done": "What ended long enough ago was deleted, or its payload erased.",
     "retention.log_not_emptied": "Somebody reads the database, so SQLite's log keeps what was deleted or erased until that is over.",
     "retention.failed": "Old deliveries could not be deleted now; tried again in a minute.",

@@ -28,6 +28,7 @@ MAY = {
     "post /api/v1/events": "a p P",
     "get /api/v1/events/{id}": "a r R",
     "get /api/v1/events/{id}/why": "a r R",
+    "get /api/v1/refusals": "a r R x",
     "get /api/v1/deliveries": "a r R x",
     "get /api/v1/deliveries/{id}": "a r R",
     "get /api/v1/deliveries/{id}/attempts": "a r R",
@@ -279,7 +280,9 @@ class Broken:
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/webhooks"), ("POST", "/api/v1/events"), ("GET", "/x/y")])
 async def test_a_bug_is_logged_whole_and_told_to_nobody(capsys, method, path):
     broken: Any = Broken()
-    app = build_app(Parts(broken, broken, broken, broken, broken, broken, broken, "demo"), mounts=[("/x", broken)])
+    app = build_app(
+        Parts(broken, broken, broken, broken, broken, broken, broken, "demo", broken), mounts=[("/x", broken)]
+    )
     reply = await Api(app, "any").ask(method, path, {})
     assert (reply.status, reply.code, is_problem(reply)) == (500, "internal_error", True)
     assert b"secret detail" not in reply.body
@@ -295,7 +298,7 @@ async def test_mounted_applications_answer_for_their_prefix_alone():
 
     nothing: Any = Broken()
     app = build_app(
-        Parts(nothing, nothing, nothing, nothing, nothing, nothing, nothing, "demo"),
+        Parts(nothing, nothing, nothing, nothing, nothing, nothing, nothing, "demo", nothing),
         mounts=[("/api/v1/orders", mounted)],
     )
     for path, status in (("/api/v1/orders", 299), ("/api/v1/orders/1", 299), ("/api/v1/ordersx", 404)):

@@ -214,6 +214,18 @@ async def test_a_mistake_of_ours_at_the_door_is_left_to_the_application(database
         assert (answer[:12], door.asked) == (b"HTTP/1.1 202", ["/api/v1/events"])
 
 
+async def test_what_is_refused_after_the_commit_is_kept_for_who_looks_for_it(database, tmp_path):
+    async with a_server(database, tmp_path) as server, a_front(server) as door:
+        one, other = (json.dumps(an_event(id="erp-1", data={"a": each})).encode() for each in (1, 2))
+        await door.ask(a_request(server, body=one))
+        [refused] = await door.ask(a_request(server, body=other))
+        assert refused.startswith(b"HTTP/1.1 409 ")
+        assert door.asked == []
+        await server.parts.refusals.end()
+        [found] = (await server.admin.get("/api/v1/refusals")).document["items"]
+        assert (found["code"], found["publisherId"]) == ("event_id_reused", "erp-1")
+
+
 async def test_a_body_may_come_in_pieces(database, tmp_path):
     async with a_server(database, tmp_path) as server, a_front(server) as door:
         raw = a_request(server)

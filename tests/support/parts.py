@@ -11,6 +11,7 @@ from dockbell.actions.commit import Job
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Publisher
+from dockbell.actions.refusals import Refusals
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import SECOND, Moment, SystemClock
 from dockbell.domain.addresses import AddressPolicy
@@ -105,11 +106,13 @@ async def a_server(database: Database, folder: Path) -> AsyncIterator[Server]:
     dispatcher.journal = journal
     await index.refresh(database)
     running = asyncio.create_task(journal.run())
-    server = Server(Parts(database, index, journal, publisher, webhooks, Doorkeeper(database), clock, "demo"))
+    refusals = Refusals(database, index, clock, publisher.new_id)
+    server = Server(Parts(database, index, journal, publisher, webhooks, Doorkeeper(database), clock, "demo", refusals))
     assert (await server.admin.post("/api/v1/eventTypes", ANYTHING)).status == 201
     try:
         yield server
     finally:
+        await refusals.end()
         journal.stop()
         await running
 

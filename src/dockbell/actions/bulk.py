@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from dockbell.actions import audit, deliveries, missed
-from dockbell.actions.webhooks import managed
+from dockbell.actions.webhook_access import managed
 from dockbell.clock import SECOND, Clock, Moment, to_text
 from dockbell.domain.permissions import Actor
 from dockbell.errors import Conflict, InvalidInput, NotFound, Problem

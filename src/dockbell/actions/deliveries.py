@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from dockbell.actions import audit, held_back
-from dockbell.actions.webhooks import may_see
+from dockbell.actions.webhook_access import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain import advice
 from dockbell.domain.ids import first_id_at

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dockbell.actions.deliveries import NEWEST, sought
-from dockbell.actions.webhooks import may_see
+from dockbell.actions.webhook_access import may_see
 from dockbell.clock import Moment, to_text
 from dockbell.domain.filters import Facts
 from dockbell.domain.ids import first_id_at

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dockbell.actions.deliveries import NEWEST
-from dockbell.actions.webhooks import managed
+from dockbell.actions.webhook_access import managed
 from dockbell.clock import Clock, Moment
 from dockbell.domain.filters import Facts, Filter
 from dockbell.domain.ids import first_id_at

@@ -22,7 +22,7 @@ from dockbell.clock import Clock, to_text
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES
 from dockbell.domain.permissions import SYSTEM
-from dockbell.errors import DockbellError, InvalidInput, StoreRefused, TooLarge, Unavailable
+from dockbell.errors import DockbellError, StoreRefused, TooLarge, Unavailable, in_lines
 from dockbell.store import events, outbox
 from dockbell.store.database import Database, Row, Transaction
 
@@ -106,7 +106,7 @@ class Drain:
         verdicts = self._verdicts(rows)
         accepted = [row["number"] for row, one in zip(rows, verdicts, strict=True) if isinstance(one, Accepted)]
         refused = [
-            (row["number"], _reason(one))
+            (row["number"], in_lines(one))
             for row, one in zip(rows, verdicts, strict=True)
             if not isinstance(one, Accepted)
         ]
@@ -167,12 +167,6 @@ def _judged(row: Row, state: State) -> NewEvent | DockbellError:
         log.exception("outbox.not_judged", number=row["number"])
         return DockbellError(f"Dockbell could not judge this event: {type(bug).__name__}: {bug}")
     return new if new.occurred_at is not None else replace(new, occurred_at=row["published_at"])
-
-
-def _reason(refused: DockbellError) -> str:
-    problems = refused.problems if isinstance(refused, InvalidInput) else ()
-    listed = [f"{problem.field or 'event'}: {problem.message} [{problem.code}]" for problem in problems]
-    return "\n".join(listed or [f"{refused.message} [{refused.code}]"])
 
 
 def retry(tx: Transaction) -> int:

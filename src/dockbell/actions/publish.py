@@ -77,9 +77,13 @@ class Publisher:
             tx.wake(backlog.TOPIC)
         return Accepted(row.id, len(wanted))
 
-    def row(self, event: NewEvent, *, now: Moment, test_of: int | None = None) -> events.EventRow:
+    def new_id(self, now: Moment) -> int:
+        """An id that no event has, in the order of time."""
         with self._one_at_a_time:
-            event_id = self._event_ids.next(now)
+            return self._event_ids.next(now)
+
+    def row(self, event: NewEvent, *, now: Moment, test_of: int | None = None) -> events.EventRow:
+        event_id = self.new_id(now)
         occurred_at = now if event.occurred_at is None else event.occurred_at
         return events.EventRow(
             id=event_id,

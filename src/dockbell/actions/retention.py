@@ -16,7 +16,7 @@ from dockbell.clock import DAY, SECOND, Clock, Moment
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor, no_such_goods_owner
 from dockbell.errors import InvalidInput, Problem
-from dockbell.store import people, retention, webhook_hours
+from dockbell.store import people, refusals, retention, webhook_hours
 from dockbell.store.database import Database, Transaction
 
 log = structlog.get_logger()
@@ -201,6 +201,7 @@ def _begin(tx: Transaction, actor: Actor, goods_owner_id: int | None, about: str
     """Written down before anything goes, so that a crash on the way hides nothing."""
     if goods_owner_id is not None and people.goods_owner(tx, goods_owner_id) is None:
         raise no_such_goods_owner(goods_owner_id)
+    refusals.erase(tx, goods_owner_id)
     _note(tx, actor, "erasure.began", goods_owner_id, about, now)
 
 

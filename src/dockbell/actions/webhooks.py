@@ -9,6 +9,7 @@ from typing import Any
 
 from dockbell.actions import audit, held_back
 from dockbell.actions.index import Index, State
+from dockbell.actions.webhook_access import managed, visible
 from dockbell.actions.webhook_credentials import is_moved, needs_credentials, uses, without_credentials, without_dropped
 from dockbell.actions.webhook_input import checked_settings
 from dockbell.clock import HOUR, Moment, to_text
@@ -16,7 +17,7 @@ from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.permissions import Actor
 from dockbell.domain.target_url import parse_target_url, warnings_for
-from dockbell.errors import Conflict, InvalidInput, NotFound, Problem, Problems
+from dockbell.errors import Conflict, InvalidInput, Problem, Problems
 from dockbell.store import backlog, counters, delivery_log, failing, webhooks
 from dockbell.store.database import Row, Transaction
 from dockbell.store.vault import Vault
@@ -211,7 +212,7 @@ class Webhooks:
 
     def get(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
         actor.need("read")
-        shown = self.view(_visible(tx, actor, webhook_id))
+        shown = self.view(visible(tx, actor, webhook_id))
         return {**shown, "heldBack": held_back.of_webhook(tx, webhook_id)}
 
     def get_to_manage(self, tx: Transaction, actor: Actor, webhook_id: int) -> dict[str, Any]:
@@ -347,30 +348,6 @@ class Webhooks:
         return {"set": True, "fingerprint": self._vault.fingerprint(secret)}
 
 
-def managed(tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
-    """The webhook's row, for who may manage it; raises NotFound or NotAllowed."""
-    actor.need("manage")
-    row = _visible(tx, actor, webhook_id, for_update=for_update)
-    if row["kind"] == "automation":
-        actor.need_everyone()
-    return row
-
-
-def _visible(tx: Transaction, actor: Actor, webhook_id: int, *, for_update: bool = False) -> Row:
-    """The webhook, if all its goods owners are the actor's; else it does not exist for them."""
-    row = webhooks.find(tx, webhook_id, for_update=for_update)
-    if row is None or row["deleted_at"] is not None or not may_see(actor, json.loads(row["settings"])):
-        raise _no_such_webhook(webhook_id)
-    return row
-
-
-def may_see(actor: Actor, settings: Mapping[str, Any]) -> bool:
-    owners = settings["goodsOwnerIds"]
-    if actor.goods_owners is None:
-        return True
-    return owners is not None and actor.goods_owners.issuperset(owners)
-
-
 def _kind_of_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if {**before, "enabled": None} != {**after, "enabled": None}:
         return "webhook.changed"
@@ -385,10 +362,6 @@ def _end_for_removed(tx: Transaction, actor: Actor, webhook_id: int, *, now: Mom
             tx, actor, "deliveries.cancelled", f"webhook/{webhook_id}", now=now, goods_owners=[owner],
             after={"reason": "goods_owner_removed", "goodsOwnerId": owner, "count": count},
         )  # fmt: skip
-
-
-def _no_such_webhook(webhook_id: int) -> NotFound:
-    return NotFound(f"There is no webhook {webhook_id}.", hint="GET /api/v1/webhooks lists yours.")
 
 
 def _must_find(tx: Transaction, webhook_id: int) -> Row:

@@ -44,3 +44,8 @@ class EventIds:
 def first_id_at(moment: Moment) -> int:
     """The smallest id an event accepted at `moment` can have; a page "from 12:00 on" is a range of ids."""
     return max(0, moment // 1000 - FIRST_MS) << (NODE_BITS + COUNTER_BITS)
+
+
+def moment_of(some_id: int) -> Moment:
+    """When an id was made, to the millisecond."""
+    return ((some_id >> (NODE_BITS + COUNTER_BITS)) + FIRST_MS) * 1000

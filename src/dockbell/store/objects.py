@@ -22,6 +22,14 @@ class Sought:
     kind: str | None = None
     number: str = ""
 
+    def names(self, key: str | None, number: str | None) -> bool:
+        """Whether it is the object with this key and number; as `event_ids`, for what is in memory."""
+        if self.text in (key, number):
+            return True
+        if self.kind is None or key is None:
+            return False
+        return key == f"{self.kind}/{self.number}" or (number == self.number and key.startswith(f"{self.kind}/"))
+
     def event_ids(self) -> tuple[str, dict[str, Any]]:
         """A SELECT of the ids of its events, and the parameters. The statement is made of constants of this file."""
         if self.kind is None:

@@ -104,6 +104,10 @@ class EventsQuery(PageQuery):
     sort: str | None = Field(default=None, description="-id: newest first.")
 
 
+class RefusalsQuery(PageQuery):
+    about: str | None = Field(default=None, alias="object", description="order 12345, order/50163, or a number.")
+
+
 _CODE = (
     "How the last attempt ended. A class: 2xx (delivered), 3xx, 4xx, 5xx, none (no response came); "
     "or a code: delivered, timeout, http_500 ..."

@@ -10,6 +10,7 @@ from dockbell.actions.journal import Journal
 from dockbell.actions.pace import Pace
 from dockbell.actions.publish import Publisher
 from dockbell.actions.rates import Rates
+from dockbell.actions.refusals import Refusals
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, SystemClock
 from dockbell.domain.findings import Installation
@@ -27,6 +28,8 @@ class Parts:
     doorkeeper: Doorkeeper
     clock: Clock
     system: str
+    refusals: Refusals
+    """What publishers were refused here."""
     secure: bool = False
     """Browsers reach us over TLS, so cookies may insist on it."""
     warehouse: bool = False

@@ -74,7 +74,7 @@ def publish_at_once(
     try:
         new = judge(body, actor, parts.index.state)
         need_room(parts, actor, new)
-        parts.journal.submit([new], lambda told: answer(*_in_http(told)))
+        parts.journal.submit([new], lambda told: answer(*_in_http(_noted(parts, actor, body, told))))
     except DockbellError:
         return False
     return True
@@ -92,8 +92,15 @@ _LOOKED_AT = frozenset(
 )
 
 
-def _in_http(told: Told) -> tuple[int, bytes, bytes]:
+def _noted(parts: Parts, actor: Actor, body: bytes, told: Told) -> Verdict:
+    """The verdict on the one event, which is kept for who looks for it if it was refused."""
     verdict = told if isinstance(told, DockbellError) else told[0]
+    if isinstance(verdict, DockbellError):
+        parts.refusals.note(actor, verdict, body)
+    return verdict
+
+
+def _in_http(verdict: Verdict) -> tuple[int, bytes, bytes]:
     if isinstance(verdict, Accepted):
         body = _accepted(verdict)
         return 202, _lines_of_202(len(body)), body
@@ -122,7 +129,31 @@ async def publish(parts: Parts, scope: Scope, receive: Receive, send: Send) -> N
 
 async def _answer(parts: Parts, scope: Scope, receive: Receive, send: Send) -> None:
     actor = await actor_of(parts, scope)
-    actor.need("publish")
+    raw = b""
+    try:
+        actor.need("publish")
+        idempotency_key, announced = _read_head(scope)
+        raw = await read_body(receive, announced, arrays=True)
+        items, is_array = split_events(raw)
+        if is_array:
+            if idempotency_key is not None:
+                text = "Idempotency-Key is for a single event; give each event of an array its own id."
+                raise _bad_key(text)
+            await _publish_many(parts, actor, items, send)
+            return
+        new = judge(items[0], actor, parts.index.state, idempotency_key=idempotency_key)
+        need_room(parts, actor, new)
+        [verdict] = await parts.journal.accept([new])
+        if not isinstance(verdict, Accepted):
+            raise verdict
+    except DockbellError as refused:
+        parts.refusals.note(actor, refused, raw)
+        raise
+    await send_bytes(send, 202, _accepted(verdict))
+
+
+def _read_head(scope: Scope) -> tuple[str | None, int | None]:
+    """The Idempotency-Key and the announced length, where there are."""
     if scope["query_string"]:
         raise InvalidInput([Problem("", "unknown_parameter", "This route has no query parameters.")])
     types, codings, keys, announced = [], [], [], None
@@ -136,21 +167,7 @@ async def _answer(parts: Parts, scope: Scope, receive: Receive, send: Send) -> N
         elif name == b"content-encoding":
             codings.append(value)
     need_json(types, codings)
-    idempotency_key = _idempotency_key(keys) if keys else None
-    body = await read_body(receive, announced, arrays=True)
-    items, is_array = split_events(body)
-    if is_array:
-        if idempotency_key is not None:
-            text = "Idempotency-Key is for a single event; give each event of an array its own id."
-            raise _bad_key(text)
-        await _publish_many(parts, actor, items, send)
-        return
-    new = judge(items[0], actor, parts.index.state, idempotency_key=idempotency_key)
-    need_room(parts, actor, new)
-    [verdict] = await parts.journal.accept([new])
-    if not isinstance(verdict, Accepted):
-        raise verdict
-    await send_bytes(send, 202, _accepted(verdict))
+    return _idempotency_key(keys) if keys else None, announced
 
 
 def _idempotency_key(values: list[bytes]) -> str:
@@ -184,7 +201,11 @@ async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Se
             await _Turn()
     sound = [one for one in judged if isinstance(one, NewEvent)]
     verdicts = iter(await parts.journal.accept(sound) if sound else ())
-    results = [_result(next(verdicts) if isinstance(one, NewEvent) else one) for one in judged]
+    told = [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
+    for item, verdict in zip(items, told, strict=True):
+        if isinstance(verdict, DockbellError):
+            parts.refusals.note(actor, verdict, item)
+    results = [_result(verdict) for verdict in told]
     refused = sum(result["status"] != 202 for result in results)
     repeated = sum(result.get("repeated", False) for result in results)
     document = {

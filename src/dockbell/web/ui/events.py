@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dockbell.actions import deliveries, events
+from dockbell.actions import deliveries, events, refusals
 from dockbell.domain.limits import parse_range
 from dockbell.errors import Problems
 from dockbell.store.database import Transaction
@@ -35,12 +35,15 @@ async def the_list(visit: Visit) -> Response:
         return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some]
 
     found = [] if problems else await visit.parts.database.read(read)
+    about = filters["about"] if not problems else None
+    refused = await _refused(visit, about) if about is not None else []
     more = found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None
     return visit.page(
         "events.html",
         status=422 if problems else 200,
         problems=problems,
         events=found[:A_PAGE],
+        refused=refused,
         filters=shown,
         is_filtered=any(shown.values()),
         types=[(each.key, each.name) for each in visit.parts.index.state.catalog],
@@ -49,6 +52,12 @@ async def the_list(visit: Visit) -> Response:
         older=more,
         first=bool(visit.query.text("before")),
     )
+
+
+@routes.get(LIST + "/refused", need="read")
+async def refused_events(visit: Visit) -> Response:
+    about = visit.query.text("about")
+    return visit.page("refusals.html", refused=await _refused(visit, about or None), about=about, most=A_PAGE)
 
 
 @routes.get(LIST + "/{id}", need="read")
@@ -68,6 +77,13 @@ async def one(visit: Visit) -> Response:
         raw=bytes(event["data"]).decode(),
         type_name=event["type"] if event_type is None else event_type.name,
         owner_name=state.goods_owners.get(event["goodsOwnerId"], ""),
+    )
+
+
+async def _refused(visit: Visit, about: str | None) -> list[dict[str, Any]]:
+    now = visit.parts.clock.now()
+    return await visit.parts.database.read(
+        lambda tx: refusals.page(tx, visit.actor, about=about, limit=A_PAGE, now=now)
     )
 
 
