@@ -62,13 +62,26 @@ class Model:
     now: int = START
     hooks: dict[int, Hook] = field(default_factory=dict)
     duties: dict[tuple[int, int], Duty] = field(default_factory=dict)
+    events: list[tuple[int, int]] = field(default_factory=list)
+    """Each with its goods owner."""
 
     def wanting(self, owner: int) -> list[int]:
         return [w for w, hook in self.hooks.items() if hook.owner == owner and hook.enabled and not hook.deleted]
 
     def publish(self, event: int, owner: int) -> None:
+        self.accept(event, owner)
+        self.settle()
+
+    def accept(self, event: int, owner: int) -> None:
+        self.events.append((event, owner))
         for webhook in self.wanting(owner):
             self.duties[event, webhook] = Duty(due=self.now)
+
+    def send_missed(self, webhook: int) -> None:
+        hook = self.hooks[webhook]
+        for event, owner in self.events:
+            if owner == hook.owner and (event, webhook) not in self.duties:
+                self.duties[event, webhook] = Duty("pending" if hook.enabled else "held", due=self.now)
         self.settle()
 
     def settle(self) -> None:
@@ -196,6 +209,13 @@ class Machine(RuleBasedStateMachine):
         self.model.settle()
         self._agree()
 
+    @rule(choose=st.integers(0, 999))
+    def send_missed(self, choose: int) -> None:
+        webhook, _ = self._hook(choose)
+        self._do(self.node.send_missed(webhook))
+        self.model.send_missed(webhook)
+        self._agree()
+
     @precondition(lambda self: self.model.duties)
     @rule(choose=st.integers(0, 999))
     def cancel(self, choose: int) -> None:
@@ -218,8 +238,7 @@ class Machine(RuleBasedStateMachine):
             self._database.close()
             self._database = open_database(self._address)
         self._start()
-        for webhook in wanting:
-            self.model.duties[accepted.event_id, webhook] = Duty(due=self.model.now)
+        self.model.accept(accepted.event_id, owner)
         self.model.crash([(accepted.event_id, webhook) for webhook in wanting])
         self._agree()
 

@@ -36,7 +36,7 @@ STEPS_A_WALK = 100
 
 @scenario(
     "T24",
-    "a random walk of publishing, failing, switching, moving, deleting, resending and crashing, beside a model",
+    "a random walk of publishing, failing, switching, moving, deleting, resending, sending what was missed and crashing, beside a model",
     holds="after each step the log is what the model says",
     short=True,
 )

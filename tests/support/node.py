@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from dockbell.actions import deliveries, events
+from dockbell.actions import bulk, deliveries, events
 from dockbell.actions.index import Index
 from dockbell.actions.journal import Journal
 from dockbell.actions.publish import Accepted, Publisher, judge
@@ -120,6 +120,15 @@ class Node:
         return await self.database.write(
             lambda tx: deliveries.cancel(tx, SYSTEM, delivery_id(event_id, webhook_id), now=now)
         )
+
+    async def send_missed(self, webhook_id: int) -> None:
+        """All that the webhook missed, ever."""
+        now = self.clock.now()
+        run = await self.database.write(
+            lambda tx: bulk.begin_missed(tx, SYSTEM, webhook_id, since=0, until=None, now=now)
+        )
+        while await self.database.write(lambda tx: bulk.next_batch(tx, run["id"], now=now)):
+            pass
 
     async def why(self, event_id: int, actor: Actor = SYSTEM) -> dict[int, str]:
         """The reason told for each webhook."""
