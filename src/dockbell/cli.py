@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dockbell import __version__, log, operate, settings
+from dockbell import __version__, log, operate, outbox_commands, settings
 from dockbell.clock import SystemClock
 from dockbell.database_address import shown
 from dockbell.domain.event_json import LARGEST_ID
@@ -33,7 +33,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Dockbell: the webhook system of a warehouse management system.",
 )
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="keys")
@@ -41,8 +40,7 @@ warehouse = typer.Typer(no_args_is_help=True, help="The reference warehouse.")
 app.add_typer(warehouse, name="warehouse")
 users = typer.Typer(no_args_is_help=True, help="Links for people who sign in.")
 app.add_typer(users, name="users")
-outbox = typer.Typer(no_args_is_help=True, help="Install and look into the outbox of a warehouse system (outbox.dsn).")
-app.add_typer(outbox, name="outbox")
+app.add_typer(outbox_commands.app, name="outbox")
 app.add_typer(operate.app)
 # What people typed is shown as it is: neither [brackets] nor :names: of emoji mean anything.
 console = Console(soft_wrap=True, markup=False, emoji=False)
@@ -189,6 +187,22 @@ def inspect(
     asyncio.run(a_server(receiver, "127.0.0.1", port).serve())
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and end.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Dockbell: the webhook system of a warehouse management system."""
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -282,62 +296,6 @@ def user_link(
 def _at_our_address(path: str) -> str:
     """Which port or proxy leads here, only the operator knows."""
     return f"{settings.read_settings().server.base_url or ''}{path}"
-
-
-@outbox.command("install")
-def install_outbox(
-    only_print: Annotated[bool, typer.Option("--print", help="Print the SQL instead of running it.")] = False,
-) -> None:
-    """Make the table dockbell_outbox and the function dockbell_publish; nothing is changed where they are."""
-    from dockbell.store.outbox import install, schema
-
-    if only_print:
-        print(schema(), end="")
-        return
-    _in_outbox(install)
-    console.print("The outbox is installed: SELECT dockbell_publish(event).")
-
-
-@outbox.command("status")
-def outbox_status() -> None:
-    """Show how much waits in the outbox, and what was refused and set aside with the reason."""
-    from dockbell.actions.outbox import status
-
-    told = _in_outbox(status)
-    since = f", the oldest since {told['oldest']}" if told["oldest"] else ""
-    console.print(f"Waiting: {told['waiting']}{since}.")
-    console.print(f"Refused and set aside: {told['refused']}.")
-    if told["refused"]:
-        table = Table("number", "refused at", "reason", "event")
-        for row in told["newest_refused"]:
-            table.add_row(*(str(row[name]) for name in ("number", "refusedAt", "reason", "event")))
-        console.print(table)
-        console.print("Once the reason is mended: `dockbell outbox retry`.")
-
-
-@outbox.command("retry")
-def retry_outbox() -> None:
-    """Let everything that was set aside wait again; a running node takes it up at once."""
-    from dockbell.actions.outbox import retry
-
-    console.print(f"Waiting again: {_in_outbox(retry)}.")
-
-
-def _in_outbox(work: Any) -> Any:
-    """Run one transaction in the outbox's database."""
-    from dockbell.store.outbox import open_outbox
-
-    log.set_up(level="error")
-    address = settings.read_settings().outbox.address()
-    if address is None:
-        raise ConfigError(
-            "There is no outbox: outbox.dsn is not set.", hint="Set DOCKBELL_OUTBOX__DSN_FILE or DOCKBELL_OUTBOX__DSN."
-        )
-    opened = open_outbox(address)
-    try:
-        return opened.submit_write(work).result()
-    finally:
-        opened.close()
 
 
 @warehouse.command()

@@ -74,8 +74,9 @@ def test_migrate_and_check_say_that_an_installation_is_sound(tmp_path: Path, dat
     assert "schema up to date" in checked.stdout
 
 
-def test_the_version_is_printed(tmp_path: Path) -> None:
-    assert run(tmp_path, "version").stdout == f"Dockbell {__version__}\n"
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_the_version_is_printed(tmp_path: Path, asked: str) -> None:
+    assert run(tmp_path, asked).stdout == f"Dockbell {__version__}\n"
 
 
 def test_inspect_prints_what_arrives(tmp_path: Path) -> None:
