@@ -3,6 +3,7 @@
 A route nobody thought of here is an error: the walks over all pages cannot forget one.
 """
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from dockbell.actions import sessions
 from dockbell.clock import HOUR
 from dockbell.store import users
+from dockbell.testing.client import ApiError
 from dockbell.warehouse import pages as warehouse_pages
 from dockbell.web.server import PAGES
 from dockbell.web.ui.visit import Route
@@ -88,6 +90,8 @@ def one_of_everything(site: Site) -> dict[str, Any]:
     delivery = site.attempted(webhook["id"], 2)
     site.inspector.answer = 200
     site.api.put("/api/v1/eventTypes/gate.opened", OWN_TYPE)
+    with contextlib.suppress(ApiError):
+        site.api.post("/api/v1/events", {"type": "order.pickt", "goodsOwnerId": TEA, "number": "12345", "data": {}})
     [key, *_] = site.api.get("/api/v1/apiKeys")["items"]
     run = "0123456789abcdef"
     site.write(
