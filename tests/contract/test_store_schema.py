@@ -164,3 +164,44 @@ def test_the_table_of_deliveries_is_vacuumed_long_before_a_fifth_of_it_is_dead(d
         pytest.skip("SQLite leaves no dead rows")
     [row] = rows_of(database, "SELECT reloptions AS said FROM pg_class WHERE oid = 'deliveries'::regclass")
     assert set(row["said"]) == {"autovacuum_vacuum_scale_factor=0.02", "autovacuum_vacuum_threshold=20000"}
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer
+def test_what_an_older_node_does_to_a_run_while_the_table_is_made_anew_is_kept(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+):
+    """Nodes are upgraded one after the other: a batch that was forgotten would be resent."""
+    older, newer, looking = open_again(), open_again(), open_again()
+    everything = steps()
+    monkeypatch.setattr(migrations, "steps", lambda: [step for step in everything if step[0] < 16])
+    migrate(older, now=1)
+    monkeypatch.undo()
+    write(
+        older,
+        lambda tx: tx.run(
+            """
+            INSERT INTO bulk_runs (id, action, actor, actor_label, chosen, position_event, position_webhook, started_at)
+            VALUES ('run', 'resend', 'user/1', 'Admin', '{}', 900, 1, 1)
+            """
+        ),
+    )
+    done, commit, never = threading.Event(), threading.Event(), threading.Event()
+
+    def a_batch(tx: Transaction) -> None:
+        tx.run("UPDATE bulk_runs SET position_event = 700, changed = 200 WHERE id = 'run'")
+        done.set()
+        assert commit.wait(30)
+
+    batch = older.submit_write(a_batch)
+    assert done.wait(30)
+    migrating = threading.Thread(target=migrate, args=(newer,), kwargs={"now": 2})
+    migrating.start()
+    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while not rows_of(looking, waiting):
+        assert migrating.is_alive()
+        never.wait(0.01)
+    commit.set()
+    batch.result(30)
+    migrating.join(30)
+    [run] = rows_of(newer, "SELECT position_event, changed FROM bulk_runs")
+    assert dict(run) == {"position_event": 700, "changed": 200}

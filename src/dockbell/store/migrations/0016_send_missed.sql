@@ -1,5 +1,7 @@
 -- A third thing that is done to many: what a webhook missed is sent to it. SQLite cannot change a check, so the table,
--- which is small, is made anew.
+-- which is small, is made anew. Nodes of the version before may be in the middle of a batch: it is waited for, so that what it did
+-- is copied too, and not done again.
+/*pg LOCK TABLE bulk_runs IN ACCESS EXCLUSIVE MODE */;
 CREATE TABLE bulk_runs_now (
   id TEXT PRIMARY KEY,
   action TEXT NOT NULL CHECK (action IN ('resend', 'cancel', 'send-missed')),
