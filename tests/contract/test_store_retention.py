@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import apsw
+import msgspec
 import pytest
 
 from dockbell.actions import bulk
@@ -430,6 +431,54 @@ async def test_s5_an_outcome_that_comes_after_the_erasure_brings_nothing_back(st
     close(store, late)
     assert [row["code"] for row in rows_of(store, "SELECT * FROM attempts ORDER BY attempt_no")] == ["delivered"] * 2
     assert MARK not in str(rows_of(store, "SELECT * FROM attempts"))
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer
+def test_outcomes_and_an_erasure_that_meet_do_not_wait_for_each_other(
+    store: Database, open_again: Callable[[], Database]
+) -> None:
+    """Publishers wait for the commit that has the outcomes: the second after which PostgreSQL ends a deadlock is theirs."""
+    put_deliveries(store, 1, [10, 11])
+    leases = claim(store, 1)
+    late = a_closing(msgspec.structs.replace(leases[1], lease_no=99))
+    another, looking = open_again(), open_again()
+    ended, go_on, never = threading.Event(), threading.Event(), threading.Event()
+    tries = {"closing": 0, "erasing": 0}
+
+    class Slowly:
+        """Has the delivery, and looks at the events once the erasure waits for that."""
+
+        def __init__(self, tx: Transaction) -> None:
+            self._tx = tx
+
+        def all(self, sql: str, /, **more: Any) -> Any:
+            if "FOR SHARE OF e" in sql:
+                ended.set()
+                assert go_on.wait(PATIENCE_S)
+            return self._tx.all(sql, **more)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._tx, name)
+
+    def close_slowly(tx: Transaction) -> None:
+        tries["closing"] += 1
+        assert deliveries.close(cast(Transaction, Slowly(tx)), [a_closing(leases[0]), late]) == 1
+
+    def erase_now(tx: Transaction) -> acting.Erased:
+        tries["erasing"] += 1
+        return acting._erase_batch(tx, {"goods_owner_id": TEA, "about": None}, 0, NOW)[1]
+
+    closing = store.submit_write(close_slowly)
+    assert ended.wait(PATIENCE_S)
+    erasing = another.submit_write(erase_now)
+    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while not rows_of(looking, waiting):
+        assert not erasing.done()
+        never.wait(0.01)
+    go_on.set()
+    closing.result(PATIENCE_S)
+    assert erasing.result(PATIENCE_S).events == 1
+    assert tries == {"closing": 1, "erasing": 1}
 
 
 async def test_s5_the_audit_trail_tells_that_something_was_erased_and_not_what(store: Database, ids: EventIds) -> None:

@@ -207,8 +207,9 @@ def _begin(tx: Transaction, actor: Actor, goods_owner_id: int | None, about: str
 
 def _erase_batch(tx: Transaction, subject: dict[str, Any], after: int, now: Moment) -> tuple[retention.Chosen, Erased]:
     chosen = retention.of_subject(tx, **subject, after=after, limit=A_BATCH)
-    retention.hold_events(tx, chosen.ids)
     busy = retention.under_way(tx, chosen.ids)
+    retention.hold_events(tx, chosen.ids)
+    busy |= retention.under_way(tx, chosen.ids)  # what a webhook missed may have been sent to it until then
     ids = [event_id for event_id in chosen.ids if event_id not in busy]
     cancelled = retention.end_waiting(tx, ids, now=now)
     retention.erase(tx, ids, now=now)

@@ -35,14 +35,14 @@ def ended(tx: Transaction, *, after: int, before_id: int, ended_before: Moment, 
     )
     ids = [int(row["id"]) for row in rows if not whole or row["erased_at"] is None]
     # Looked at twice: who only looks waits for nobody, and what is left over, nobody but a person who resends will touch.
-    at_rest = _at_rest(tx, ids, ended_before)
-    return Chosen(_at_rest(tx, at_rest, ended_before, hold=True), int(rows[-1]["id"]) if len(rows) == limit else None)
+    at_rest = _at_rest(tx, _at_rest(tx, ids, ended_before), ended_before, hold=True)
+    hold_events(tx, at_rest)
+    # And once more: what a webhook missed may have been sent to it until its event was held.
+    return Chosen(_at_rest(tx, at_rest, ended_before), int(rows[-1]["id"]) if len(rows) == limit else None)
 
 
 def _at_rest(tx: Transaction, ids: Sequence[int], ended_before: Moment, *, hold: bool = False) -> list[int]:
     """Those without a delivery that is live or ended later; with `hold` nobody can change their deliveries meanwhile."""
-    if hold:  # the events first, so that what a webhook missed is not sent to it meanwhile
-        hold_events(tx, ids)
     live = {
         row["event_id"]
         for row in tx.all(
@@ -62,7 +62,10 @@ _DELIVERIES_HELD = _DELIVERIES + " ORDER BY d.event_id, d.webhook_id /*pg FOR UP
 
 
 def hold_events(tx: Transaction, ids: Sequence[int]) -> None:
-    """Nobody makes a delivery of these events before the transaction ends."""
+    """Nobody makes a delivery of these events before the transaction ends.
+
+    After their deliveries, as whoever writes outcomes does: two that held them the other way round would wait for each other.
+    """
     tx.all(
         "SELECT e.id FROM :rows(event_id BIGINT) r JOIN events e ON e.id = r.event_id ORDER BY e.id /*pg FOR UPDATE OF e */",
         rows=[(event_id,) for event_id in ids],
