@@ -20,10 +20,13 @@ from tests.support.rows import (
     NOW,
     TEA,
     an_event_row,
+    claim,
+    put_deliveries,
     put_goods_owners,
     put_webhook,
     read,
     rows_of,
+    save_webhook,
     write,
 )
 
@@ -328,3 +331,39 @@ def test_what_is_missed_is_neither_erased_nor_deleted_while_it_is_sent(store, op
         assert made(store) == [(old, "cancelled")]
     else:
         assert made(store) == [(old, "pending")]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer
+def test_while_events_are_judged_the_webhook_is_sent_to_and_can_be_switched_off(store, open_again):
+    """A batch follows the next: a webhook that each held from its beginning would hardly be sent anything meanwhile."""
+    base = first_id_at(NOW - HOUR)
+    put_events(store, [base + 1, base + 2])
+    run = begin(store)
+    put_deliveries(store, 1, [base + 100])
+    judging, go_on = threading.Event(), threading.Event()
+
+    class Slowly:
+        def __init__(self, tx):
+            self._tx = tx
+
+        def all(self, sql, /, **more):
+            found = self._tx.all(sql, **more)
+            if "e.attributes" in sql:
+                judging.set()
+                assert go_on.wait(PATIENCE_S)
+            return found
+
+        def __getattr__(self, name):
+            return getattr(self._tx, name)
+
+    another = open_again()
+    sending = another.submit_write(lambda tx: bulk.next_batch(Slowly(tx), run["id"], now=NOW))
+    assert judging.wait(PATIENCE_S)
+    assert [lease.event_id for lease in claim(store, 1)] == [base + 100]
+    store.submit_write(lambda tx: save_webhook(tx, 1, settings=settings(), enabled=0)).result(PATIENCE_S)
+    go_on.set()
+    assert sending.result(PATIENCE_S), "what was judged by another version is judged again"
+    run_to_its_end(store, run["id"])
+    assert made(store) == [(base + 1, "held"), (base + 2, "held"), (base + 100, "sending")]
+    ended = read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))
+    assert (ended["changed"], ended["leftOut"]) == (2, 0)
