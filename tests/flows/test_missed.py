@@ -220,6 +220,19 @@ def test_a_run_goes_on_in_batches_the_oldest_first_and_ends_where_it_began(store
     assert (ended["state"], ended["changed"], ended["leftOut"]) == ("done", 30, 0)
 
 
+def test_of_large_events_a_batch_judges_few(store):
+    """On SQLite all publishers wait for it."""
+    ids = [first_id_at(NOW - HOUR) + each for each in range(9)]
+    put_events(store, ids, data=json.dumps({"text": "x" * 260_000}))
+    run = begin(store)
+    write(store, lambda tx: bulk.next_batch(tx, run["id"], now=NOW))
+    assert made(store) == [(each, "pending") for each in ids[:4]]
+    run_to_its_end(store, run["id"])
+    assert made(store) == [(each, "pending") for each in ids]
+    ended = read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))
+    assert (ended["changed"], ended["leftOut"]) == (9, 0)
+
+
 def test_only_what_is_between_the_moments_is_sent(store):
     ids = [first_id_at(NOW - hours * HOUR) for hours in (5, 4, 3, 2)]
     put_events(store, ids)

@@ -22,6 +22,8 @@ from dockbell.store.database import Row, Transaction
 
 WALKED_AT_ONCE = 400
 JUDGED_AT_ONCE = 100
+BYTES_AT_ONCE = 1 << 20
+"""On SQLite all publishers wait while a batch is judged, and a filter may ask for every element of a large event."""
 LONGEST_S = 1.0
 MOST_VERSIONS = 100
 
@@ -140,11 +142,17 @@ def _judge(tx: Transaction, wanting: _Wanting, *, after: int, before: int, hold:
     """Walk on until enough was judged, or walked."""
     walked = missed.walk(tx, wanting.webhook_id, wanting.event_type, after=after, before=before, limit=WALKED_AT_ONCE)
     owners = wanting.goods_owners
-    ids = [row["id"] for row in walked if row["missed"] and (owners is None or row["goods_owner_id"] in owners)]
     last = walked[-1]["id"] if len(walked) == WALKED_AT_ONCE else None
-    if len(ids) > JUDGED_AT_ONCE:
-        ids = ids[:JUDGED_AT_ONCE]
-        last = ids[-1]
+    ids: list[int] = []
+    size = 0
+    for row in walked:
+        if not row["missed"] or (owners is not None and row["goods_owner_id"] not in owners):
+            continue
+        size += row["bytes"]
+        if ids and (len(ids) == JUDGED_AT_ONCE or size > BYTES_AT_ONCE):
+            last = ids[-1]
+            break
+        ids.append(row["id"])
     judged = missed.to_judge(tx, ids, hold=hold) if ids else []
     wanted = [(row["id"], row["goods_owner_id"]) for row in judged if wanting.wants(row)]
     return Judged(wanted, len(judged) - len(wanted), last)

@@ -11,7 +11,7 @@ from dockbell.store.database import Row, Transaction
 
 
 def walk(tx: Transaction, webhook_id: int, event_type: str, *, after: int, before: int, limit: int) -> list[Row]:
-    """The next `limit` events of a type: id, goods owner, and whether it could be missed by the webhook.
+    """The next `limit` events of a type: id, goods owner, bytes, and whether it could be missed by the webhook.
 
     What has a delivery was not missed, whatever came of that; a test was a question of its moment; of what was erased
     nothing is left to send.
@@ -19,9 +19,9 @@ def walk(tx: Transaction, webhook_id: int, event_type: str, *, after: int, befor
     return tx.all(
         """
         WITH walked AS MATERIALIZED (
-          SELECT e.id, e.goods_owner_id, e.test_of, e.erased_at FROM events e
+          SELECT e.id, e.goods_owner_id, octet_length(e.data) AS bytes, e.test_of, e.erased_at FROM events e
            WHERE e.event_type = :event_type AND e.id > :after AND e.id < :before ORDER BY e.id LIMIT :limit)
-        SELECT w.id, w.goods_owner_id,
+        SELECT w.id, w.goods_owner_id, w.bytes,
                CASE WHEN w.test_of IS NULL AND w.erased_at IS NULL AND NOT EXISTS (
                          SELECT 1 FROM deliveries d WHERE d.event_id = w.id AND d.webhook_id = :webhook_id)
                     THEN 1 ELSE 0 END AS missed
