@@ -70,6 +70,16 @@ async def test_a_time_that_is_none_is_refused_beside_its_field(tmp_path, databas
         assert "Say since when" in browser.words
 
 
+async def test_a_form_without_a_number_is_refused_in_words(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser, page, _ = await a_webhook_that_was_disabled(server)
+        await browser.get(f"{page}/missed")
+        await browser.submit(f"{page}/missed", {**hidden_in(browser), "run": ""})
+        assert browser.last.status == 422
+        assert "Begin from the page that says how many deliveries it would be." in browser.words
+        assert rows_of(database, "SELECT id FROM bulk_runs") == []
+
+
 async def test_a_disabled_webhook_says_that_what_is_sent_now_is_held(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         browser, page, _ = await a_webhook_that_was_disabled(server)
