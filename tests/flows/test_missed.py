@@ -1,5 +1,6 @@
 """What a webhook missed: counted, sent once and in order, and nothing that was not missed, or is not this actor's."""
 
+import asyncio
 import json
 import threading
 from typing import Any
@@ -231,6 +232,33 @@ def test_of_large_events_a_batch_judges_few(store):
     assert made(store) == [(each, "pending") for each in ids]
     ended = read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))
     assert (ended["changed"], ended["leftOut"]) == (9, 0)
+
+
+async def test_runs_take_turns_so_that_who_begins_many_keeps_nobody_waiting(store, monkeypatch):
+    monkeypatch.setattr(missed, "WALKED_AT_ONCE", 2)
+    put_events(store, [first_id_at(NOW - HOUR) + each for each in range(8)])
+    runs = [begin(store)["id"] for _ in range(3)]
+
+    class Watched:
+        """Counts the batches that the others' writes are queued behind."""
+
+        at_once = most = batches = 0
+
+        async def write(self, work):
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            self.batches += 1
+            try:
+                return await store.write(work)
+            finally:
+                self.at_once -= 1
+
+    watched: Any = Watched()
+    for run in runs:
+        bulk.go_on(watched, ManualClock(NOW), run)
+    await asyncio.gather(*(task for (of, _), task in bulk._running.items() if of is watched))
+    assert (watched.most, watched.batches) == (1, 15)
+    assert {read(store, lambda tx, run=run: bulk.get(tx, ADMIN, run))["state"] for run in runs} == {"done"}
 
 
 def test_only_what_is_between_the_moments_is_sent(store):

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 import structlog
@@ -270,6 +271,8 @@ async def take_up(database: Database, clock: Clock) -> None:
 
 
 _running: dict[tuple[Database, str], asyncio.Task[None]] = {}
+_turns: WeakKeyDictionary[Database, asyncio.Lock] = WeakKeyDictionary()
+"""A run has its turn for one batch: publishers wait behind what is written, and anybody may begin as many runs as they like."""
 
 
 def go_on(database: Database, clock: Clock, number: str) -> None:
@@ -282,10 +285,12 @@ def go_on(database: Database, clock: Clock, number: str) -> None:
 
 async def _work(database: Database, clock: Clock, number: str) -> None:
     holder = secrets.token_hex(8)
+    turn = _turns.setdefault(database, asyncio.Lock())
     try:
         going_on = True
         while going_on:
-            going_on = await database.write(lambda tx: next_batch(tx, number, now=clock.now(), holder=holder))
+            async with turn:
+                going_on = await database.write(lambda tx: next_batch(tx, number, now=clock.now(), holder=holder))
     except Exception as error:  # noqa: BLE001 - nobody waits for this task
         log.warning("bulk.stopped", run=number, error=str(error), hint="A worker goes on with it in half a minute.")
 
