@@ -9,7 +9,7 @@ import pytest
 
 from dockbell.actions import bulk, missed
 from dockbell.actions import retention as erasing
-from dockbell.clock import DAY, HOUR, Clock, to_text
+from dockbell.clock import DAY, HOUR, SECOND, Clock, to_text
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.errors import InvalidInput
@@ -273,6 +273,9 @@ async def test_runs_take_turns_so_that_who_begins_many_keeps_nobody_waiting(stor
             finally:
                 self.at_once -= 1
 
+        async def read(self, work):
+            return await store.read(work)
+
     watched: Any = Watched()
     for run in runs:
         bulk.go_on(watched, ManualClock(NOW), run)
@@ -327,8 +330,9 @@ def test_what_cannot_be_counted_in_time_is_said_to_be_more(store, monkeypatch):
     assert not in_time.all_of_them
 
 
-def test_when_it_was_disabled_last_is_known_also_once_it_is_enabled_again(store):
-    assert read(store, lambda tx: missed.off_since(tx, 1)) is None
+def test_when_it_was_disabled_last_is_known_for_some_days_after_it_is_enabled_again(store):
+    assert read(store, lambda tx: missed.off_since(tx, 1, now=NOW)) is None
+    known = []
     for moment, enabled in ((1, 1), (2, 0), (3, 1), (4, 0), (5, 0), (6, 1), (7, 1)):
         write(
             store,
@@ -342,7 +346,49 @@ def test_when_it_was_disabled_last_is_known_also_once_it_is_enabled_again(store)
                 enabled=e,
             ),
         )
-    assert read(store, lambda tx: missed.off_since(tx, 1)) == NOW + 4
+        known.append(read(store, lambda tx: missed.off_since(tx, 1, now=NOW + DAY)))
+    assert known == [None, NOW + 2, NOW + 2, NOW + 4, NOW + 4, NOW + 4, NOW + 4]
+    assert read(store, lambda tx: missed.off_since(tx, 1, now=NOW + 8 * DAY)) is None
+
+
+async def test_a_run_pauses_while_much_waits_and_goes_on_as_it_is_sent(store, monkeypatch):
+    """All at once would fill the goods owner's queue, and its publishers would be refused because somebody clicked."""
+    monkeypatch.setattr(missed, "MOST_WAITING", 4)
+    monkeypatch.setattr(missed, "JUDGED_AT_ONCE", 2)
+    ids = [first_id_at(NOW - HOUR) + each for each in range(9)]
+    put_events(store, ids)
+    run, clock = begin(store), ManualClock(NOW)
+    bulk.go_on(store, clock, run["id"])
+
+    async def paused() -> list[int]:
+        for _ in range(1_000):
+            if clock.sleepers():
+                break
+            await store.read(lambda tx: tx.one("SELECT 1 AS one"))
+        return [event for event, status in made(store) if status == "pending"]
+
+    assert await paused() == ids[:4]
+    clock.advance(SECOND)
+    assert await paused() == ids[:4]
+    write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'delivered'"))
+    clock.advance(SECOND)
+    assert await paused() == ids[4:8]
+    write(store, lambda tx: tx.run("UPDATE deliveries SET status = 'delivered'"))
+    clock.advance(SECOND)
+    [task] = bulk._running.values()
+    await task
+    assert [event for event, _ in made(store)] == ids
+    assert read(store, lambda tx: bulk.get(tx, ADMIN, run["id"]))["state"] == "done"
+
+
+def test_what_is_held_makes_no_run_pause(store, monkeypatch):
+    monkeypatch.setattr(missed, "MOST_WAITING", 1)
+    put_webhook(store, 1, settings=settings(), enabled=0)
+    put_events(store, [first_id_at(NOW - HOUR) + each for each in range(3)])
+    run = begin(store)
+    run_to_its_end(store, run["id"])
+    assert not read(store, lambda tx: bulk._pauses(tx, run["id"]))
+    assert {status for _, status in made(store)} == {"held"}
 
 
 def test_without_a_beginning_nothing_is_meant(store):

@@ -31,6 +31,7 @@ MOST_TICKED = 1_000
 LEASE = 30 * SECOND
 _NUMBER = re.compile(r"[0-9a-f]{16}")
 TAKEN_UP_AT_ONCE = 4
+PAUSE_S = 1.0
 _DONE = {"resend": "deliveries.resent", "cancel": "deliveries.cancelled", "send-missed": "deliveries.missed_sent"}
 _OF_DELIVERIES = ("resend", "cancel")
 log = structlog.get_logger()
@@ -289,10 +290,18 @@ async def _work(database: Database, clock: Clock, number: str) -> None:
     try:
         going_on = True
         while going_on:
+            while await database.read(lambda tx: _pauses(tx, number)):
+                await clock.sleep(PAUSE_S)
             async with turn:
                 going_on = await database.write(lambda tx: next_batch(tx, number, now=clock.now(), holder=holder))
     except Exception as error:  # noqa: BLE001 - nobody waits for this task
         log.warning("bulk.stopped", run=number, error=str(error), hint="A worker goes on with it in half a minute.")
+
+
+def _pauses(tx: Transaction, number: str) -> bool:
+    """Whether the run has to wait until some of what it made was sent. Its lease may end meanwhile: any node goes on."""
+    run = _find(tx, number)
+    return run is not None and run["action"] == "send-missed" and missed.is_enough(tx, json.loads(run["chosen"]))
 
 
 def _find(tx: Transaction, number: str, lock: str = "") -> Row | None:

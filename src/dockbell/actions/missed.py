@@ -11,7 +11,7 @@ from typing import Any
 
 from dockbell.actions.deliveries import NEWEST
 from dockbell.actions.webhook_access import managed
-from dockbell.clock import Clock, Moment
+from dockbell.clock import DAY, Clock, Moment
 from dockbell.domain.filters import Facts, Filter
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
@@ -24,8 +24,11 @@ WALKED_AT_ONCE = 400
 JUDGED_AT_ONCE = 100
 BYTES_AT_ONCE = 1 << 20
 """On SQLite all publishers wait while a batch is judged, and a filter may ask for every element of a large event."""
+MOST_WAITING = 2_000
+"""A run pauses while so much waits for its webhook: with all of it there, its goods owner's publishers would be refused."""
 LONGEST_S = 1.0
 MOST_VERSIONS = 100
+LATELY = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +115,27 @@ def send_some(tx: Transaction, chosen: dict[str, Any], after: int, *, now: Momen
     return sent, part.unwanted + len(part.wanted) - sent, part.last
 
 
+def is_enough(tx: Transaction, chosen: dict[str, Any]) -> bool:
+    """Whether as much waits for the webhook of `chosen` as a run may make wait."""
+    return missed.waiting(tx, chosen["webhook"], most=MOST_WAITING) >= MOST_WAITING
+
+
 def newest_known(tx: Transaction, before: int) -> int:
     """The end of a run that begins now: what is accepted from now on is no part of it."""
     return min(before, events.newest_id(tx) + 1)
 
 
-def off_since(tx: Transaction, webhook_id: int) -> Moment | None:
-    """When the webhook was last disabled, whether it is now or was enabled again; None if it never was."""
-    since = None
+def off_since(tx: Transaction, webhook_id: int, *, now: Moment) -> Moment | None:
+    """Since when the webhook is disabled, or was until it was enabled again in the last days; else None."""
+    since = until = None
     for version in webhooks.versions(tx, webhook_id, limit=MOST_VERSIONS):
         if not version["enabled"]:
             since = version["since"]
         elif since is not None:
             break
-    return since
+        else:
+            until = version["since"]
+    return since if until is None or until > now - LATELY else None
 
 
 def _wanting(row: Row, only: frozenset[int] | None) -> _Wanting:

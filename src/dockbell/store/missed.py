@@ -51,6 +51,19 @@ def to_judge(tx: Transaction, ids: Iterable[int], *, hold: bool) -> list[Row]:
     )
 
 
+def waiting(tx: Transaction, webhook_id: int, *, most: int) -> int:
+    """How many deliveries wait to be sent to the webhook, counted up to `most`."""
+    row = tx.one(
+        """
+        SELECT count(*) AS n FROM (
+          SELECT 1 FROM deliveries d WHERE d.webhook_id = :webhook_id AND d.status = 'pending' LIMIT :most) found
+        """,
+        webhook_id=webhook_id,
+        most=most,
+    )
+    return 0 if row is None else int(row["n"])
+
+
 def send(tx: Transaction, webhook_id: int, events: Sequence[tuple[int, int]], *, status: str, now: Moment) -> int:
     """Make a delivery of each (event, goods owner) that has none yet; how many."""
     made = tx.run(

@@ -41,7 +41,7 @@ async def _page(visit: Visit, typed: dict[str, str], *, problems: tuple[Problem,
     now = parts.clock.now()
 
     def read(tx: Transaction) -> tuple[dict[str, Any], int | None]:
-        return parts.webhooks.get_to_manage(tx, visit.actor, number), missed.off_since(tx, number)
+        return parts.webhooks.get_to_manage(tx, visit.actor, number), missed.off_since(tx, number, now=now)
 
     webhook, disabled_at = await parts.database.read(read)
     guessed = None
