@@ -1,11 +1,12 @@
 """The page that sends a webhook what it missed: when it was disabled, how many there are, and then the run."""
 
+import html
 import re
 
 from dockbell.clock import to_text
 from tests.support.browser_like import a_browser
 from tests.support.parts import a_server
-from tests.support.rows import rows_of
+from tests.support.rows import FJORD, TEA, rows_of
 
 
 def hidden_in(browser):
@@ -46,6 +47,24 @@ async def test_after_enabling_the_page_leads_to_what_was_missed_and_sends_it(tmp
         await browser.get(f"{page}/missed")
         assert "It missed nothing in this time." in browser.words
         assert "Send them" not in browser.words
+
+
+async def test_an_event_that_a_disabled_webhook_missed_leads_to_sending_it(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await server.make_webhook(eventType="test.anything", enabled=False)
+        await server.make_webhook(
+            eventType="test.anything", enabled=False, kind="automation", goodsOwnerIds=[TEA, FJORD]
+        )
+        event = (await server.publish())["eventId"]
+        leads = {}
+        for role, owners in (("administrator", None), ("goods-owner", [TEA]), ("warehouse", None)):
+            browser = a_browser(server.app, server.parts, role, owners)
+            await browser.get(f"/administration/events/{event}")
+            leads[role] = [html.unescape(each) for each in re.findall(r'href="(\S+/missed\S*)"', browser.text)]
+        assert [len(leads[role]) for role in ("administrator", "goods-owner", "warehouse")] == [2, 1, 0]
+        browser = a_browser(server.app, server.parts)
+        await browser.get(leads["administrator"][0])
+        assert "Missed events: 1." in browser.words
 
 
 async def test_the_same_form_sent_twice_begins_one_run(tmp_path, database):

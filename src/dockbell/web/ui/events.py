@@ -5,12 +5,16 @@ from typing import Any
 from starlette.responses import Response
 
 from dockbell.actions import deliveries, events, refusals
+from dockbell.clock import MINUTE, to_text
+from dockbell.domain.ids import moment_of
 from dockbell.domain.limits import parse_range
 from dockbell.errors import Problems
 from dockbell.store.database import Transaction
 from dockbell.web.inputs import id_in_path, id_in_query
+from dockbell.web.ui.render import with_query
 from dockbell.web.ui.visit import Routes, Visit, zoned
 from dockbell.web.ui.webhook_form import visible_owners
+from dockbell.web.ui.webhook_page import may_change
 
 routes = Routes()
 LIST = "/administration/events"
@@ -88,14 +92,24 @@ async def _refused(visit: Visit, about: str | None) -> list[dict[str, Any]]:
 
 
 def told_of(tx: Transaction, visit: Visit, event_id: int) -> list[dict[str, Any]]:
-    """What became of the event at each webhook, with the delivery where there is one."""
+    """What became of the event at each webhook, with the delivery where there is one, or the page that sends it what it missed."""
     told = []
     for answer in events.why(tx, visit.actor, event_id):
         delivery = None
         if answer["fired"]:
             delivery = deliveries.get(tx, visit.actor, f"{event_id}-{answer['webhookId']}")
-        told.append({**answer, "delivery": delivery})
+        sends = answer["code"] == "disabled" and may_change(visit, answer)
+        told.append(
+            {**answer, "delivery": delivery, "missed": _missed_at(answer["webhookId"], event_id) if sends else None}
+        )
     return told
+
+
+def _missed_at(webhook_id: int, event_id: int) -> str:
+    """The page of what the webhook missed, with the minute of the event."""
+    accepted = moment_of(event_id)
+    minute = {"from": to_text(accepted)[:16], "to": to_text(accepted + MINUTE)[:16]}
+    return with_query(f"/administration/webhooks/{webhook_id}/missed", **minute)
 
 
 def _filters(shown: dict[str, str]) -> dict[str, Any]:
