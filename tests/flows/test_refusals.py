@@ -4,12 +4,13 @@ import pytest
 
 from dockbell.actions import refusals
 from dockbell.actions.retention import erase
-from dockbell.clock import DAY
+from dockbell.clock import DAY, SECOND
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import InvalidInput, Problem, StorageFull, TooMuch, Unavailable
 from dockbell.store import refusals as stored
 from dockbell.testing.clock import ManualClock
+from tests.support.asgi import Api
 from tests.support.parts import a_server, an_event
 from tests.support.rows import FJORD, NOW, TEA, put_goods_owners, read, rows_of, write
 
@@ -66,6 +67,24 @@ async def test_a_key_that_may_not_publish_is_found_too(tmp_path, database):
         assert (await server.as_key(["read"]).post("/api/v1/events", an_event())).status == 403
         [found] = await listed(server)
         assert found["code"] == "not_allowed"
+
+
+async def test_a_publisher_whose_key_ended_is_found_and_told_no_more_than_others(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        now = server.parts.clock.now()
+        expired = Api(server.app, server.make_key(["publish"], None, expires_at=now - SECOND))
+        held = server.make_key(["publish"], None)
+        revoked = Api(server.app, held)
+        await revoked.post("/api/v1/events", an_event())
+        await server.admin.delete(f"/api/v1/apiKeys/{held.split('_')[1]}")
+        unknown = Api(server.app, held[:-1] + ("a" if held[-1] != "a" else "b"))
+        answers = [(await key.post("/api/v1/events", an_event())).document for key in (expired, revoked, unknown)]
+        assert answers[0] == answers[1] == answers[2]
+        assert answers[0]["status"] == 401
+        of_revoked, of_expired = await listed(server)
+        assert of_revoked["detail"].startswith("The key was revoked at ")
+        assert of_expired["detail"].startswith("The key expired at ")
+        assert {of_revoked["code"], of_expired["code"]} == {"not_signed_in"}
 
 
 async def test_of_an_array_only_what_was_refused_is_kept(tmp_path, database):

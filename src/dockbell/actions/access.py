@@ -109,6 +109,16 @@ def list_keys(tx: Transaction, actor: Actor) -> list[dict[str, Any]]:
     ]
 
 
+class KeyEnded(NotSignedIn):
+    """A key that was right once. Its holder is told no more than others; `why` is for who may read about keys."""
+
+    def __init__(self, actor: Actor, why: str) -> None:
+        told = _not_signed_in()
+        super().__init__(told.message, hint=told.hint)
+        self.actor = actor
+        self.why = why
+
+
 class Doorkeeper:
     """Tells who is acting. Keys that were seen are remembered until any key changes."""
 
@@ -138,14 +148,12 @@ class Doorkeeper:
             remembered = self._known
             row = await self._database.read(lambda tx: people.key(tx, key.split("_")[1]))
             known = _actor_from(row, key)
-            if known is None:
-                raise _not_signed_in()
             if len(remembered) > 10_000:
                 remembered.clear()
             remembered[key] = known
         actor, expires_at = known
         if expires_at is not None and expires_at <= now:
-            raise _not_signed_in()
+            raise KeyEnded(actor, f"The key expired at {to_text(expires_at)}; make another for whoever uses it.")
         return actor
 
 
@@ -167,13 +175,16 @@ def _key_in(header: str) -> str | None:
     return value if _KEY.fullmatch(value) else None
 
 
-def _actor_from(row: Row | None, key: str) -> tuple[Actor, Moment | None] | None:
+def _actor_from(row: Row | None, key: str) -> tuple[Actor, Moment | None]:
     digest = row["digest"] if row is not None else ""
     fits = hmac.compare_digest(digest.encode(), _digest(key).encode())
-    if row is None or not fits or row["revoked_at"] is not None:
-        return None
+    if row is None or not fits:
+        raise _not_signed_in()
     owners = None if row["goods_owners"] is None else frozenset(json.loads(row["goods_owners"]))
-    return Actor(row["id"], row["label"], frozenset(json.loads(row["scopes"])), owners), row["expires_at"]
+    actor = Actor(row["id"], row["label"], frozenset(json.loads(row["scopes"])), owners)
+    if row["revoked_at"] is not None:
+        raise KeyEnded(actor, f"The key was revoked at {to_text(row['revoked_at'])}; make another for whoever uses it.")
+    return actor, row["expires_at"]
 
 
 def _digest(key: str) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from dockbell.actions.access import KeyEnded
 from dockbell.actions.commit import Told, Verdict
 from dockbell.actions.publish import Accepted, judge
 from dockbell.domain.event import NewEvent
 from dockbell.domain.event_json import split_events
 from dockbell.domain.permissions import Actor
-from dockbell.errors import DockbellError, InvalidInput, Problem
+from dockbell.errors import DockbellError, InvalidInput, NotSignedIn, Problem
 from dockbell.web.actor import actor_of
 from dockbell.web.answers import (
     PROBLEM_JSON,
@@ -128,7 +129,11 @@ async def publish(parts: Parts, scope: Scope, receive: Receive, send: Send) -> N
 
 
 async def _answer(parts: Parts, scope: Scope, receive: Receive, send: Send) -> None:
-    actor = await actor_of(parts, scope)
+    try:
+        actor = await actor_of(parts, scope)
+    except KeyEnded as ended:
+        parts.refusals.note(ended.actor, NotSignedIn(ended.why), b"")
+        raise
     raw = b""
     try:
         actor.need("publish")
