@@ -36,7 +36,28 @@ async def test_a_refused_event_is_found_by_its_object_with_all_that_was_wrong(tm
         for problem in reply.document["problems"]:
             assert f"{problem['field']}: {problem['message']} [{problem['code']}]" in found["detail"].split("\n")
         assert await listed(server, object="SO-1002") == []
-        assert await listed(server, object="order%20SO-1001") == [], "its id is not there, so it has no key"
+        assert await listed(server, object="order%20SO-1001") == [found], "its id is not there: the number is enough"
+        assert await listed(server, object="order%20SO-1002") == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "order.pickt", "data": {"orderId": 50163, "orderNumber": "12345"}},
+        {"type": "order.pickt", "data": {"orderNumber": 12345}},
+        {"type": "order.picked", "data": {"orderNumber": 12345}},
+        {"type": "order.picked", "number": 12345, "data": {}},
+        {"type": "no.such", "key": "order/50163", "number": 12345, "data": {}},
+        {"type": "no.such", "number": "12345", "data": {}},
+    ],
+)
+async def test_it_is_found_by_the_words_that_find_the_event_whatever_is_wrong_with_it(tmp_path, database, wrong):
+    """A misspelt type, a number in place of text, no id: what is wrong must not hide the event from who looks for it."""
+    async with a_server(database, tmp_path) as server:
+        assert (await server.admin.post("/api/v1/events", {"goodsOwnerId": TEA, **wrong})).status == 422
+        for words in ("order%2012345", "12345"):
+            assert [each["number"] for each in await listed(server, object=words)] == ["12345"], words
+        assert await listed(server, object="order%2012346") == []
 
 
 @pytest.mark.parametrize(

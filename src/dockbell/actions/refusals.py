@@ -18,12 +18,13 @@ from dockbell.actions.deliveries import NEWEST, sought
 from dockbell.actions.index import Index
 from dockbell.clock import DAY, Clock, Moment, to_text
 from dockbell.domain.event_json import LARGEST_EVENT_BYTES, LARGEST_ID
-from dockbell.domain.event_type import LONGEST_KEY, LONGEST_NUMBER
+from dockbell.domain.event_type import LONGEST_KEY, LONGEST_NUMBER, EventType
 from dockbell.domain.ids import first_id_at, moment_of
 from dockbell.domain.permissions import Actor
 from dockbell.errors import DockbellError, StorageFull, Unavailable, in_lines
 from dockbell.store import refusals
 from dockbell.store.database import Database, Row, Transaction
+from dockbell.store.objects import Sought
 from dockbell.store.refusals import RefusalRow
 
 WRITTEN_AFTER_S = 1.0
@@ -96,11 +97,11 @@ class Refusals:
         said = _said_in(raw)
         event_type = _text(said.get("type"), LONGEST_KEY)
         owner = said.get("goodsOwnerId")
-        key, number = said.get("key"), said.get("number")
-        known = self._index.state.catalog.get(event_type) if event_type is not None else None
+        key, number = _name(said.get("key")), _name(said.get("number"))
+        meant = self._type_meant(event_type)
         data = said.get("data")
-        if known is not None and isinstance(data, dict):
-            key, number = key or known.key_of(data), number or known.number_of(data)
+        if meant is not None and isinstance(data, dict):
+            key, number = key or meant.key_of(data), number or meant.number_of(data)
         return RefusalRow(
             id=self._new_id(self._clock.now()),
             actor=actor.id,
@@ -116,6 +117,13 @@ class Refusals:
             detail=_storable(in_lines(refused))[:LONGEST_DETAIL],
         )
 
+    def _type_meant(self, event_type: str | None) -> EventType | None:
+        """Where the data has its object: of a misspelt type, where the type that was probably meant has it."""
+        if event_type is None:
+            return None
+        catalog = self._index.state.catalog
+        return catalog.get(event_type) or catalog.get(catalog.did_you_mean(event_type) or "")
+
 
 def page(
     tx: Transaction, actor: Actor, *, about: str | None = None, before: int | None = None, limit: int = 50, now: Moment
@@ -127,11 +135,7 @@ def page(
     last, from_id = NEWEST if before is None else before, first_id_at(now - KEPT_FOR)
     while len(found) < limit:
         rows = refusals.page(tx, before=last, from_id=from_id, limit=A_LOOK)
-        found += [
-            _view(row)
-            for row in rows
-            if _is_for(actor, row) and (wanted is None or wanted.names(row["object_key"], row["object_number"]))
-        ]
+        found += [_view(row) for row in rows if _is_for(actor, row) and (wanted is None or _is_about(wanted, row))]
         if len(rows) < A_LOOK:
             break
         last = rows[-1]["id"]
@@ -142,6 +146,13 @@ def _is_for(actor: Actor, row: Row) -> bool:
     if actor.goods_owners is None:
         return True
     return row["goods_owners"] is not None and actor.goods_owners.issuperset(json.loads(row["goods_owners"]))
+
+
+def _is_about(wanted: Sought, row: Row) -> bool:
+    """As events are found. An event without its id has no key, and may be refused for just that: then its number is enough."""
+    if row["object_key"] is None and wanted.kind is not None and row["object_number"] == wanted.number:
+        return True
+    return wanted.names(row["object_key"], row["object_number"])
 
 
 def _view(row: Row) -> dict[str, Any]:
@@ -171,6 +182,11 @@ def _said_in(raw: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _name(value: object) -> str | None:
+    """An object's key or number as text, also where a number stands in its place: who looks for it writes the same."""
+    return str(value) if type(value) is int else value if isinstance(value, str) else None
 
 
 def _text(value: object, longest: int) -> str | None:
