@@ -1,5 +1,7 @@
 """Why an event was never accepted: kept for who looks for it, bounded, and shown to nobody it does not concern."""
 
+import asyncio
+
 import pytest
 
 from dockbell.actions import refusals
@@ -114,6 +116,29 @@ async def test_of_an_array_only_what_was_refused_is_kept(tmp_path, database):
         assert (await server.admin.post("/api/v1/events", events)).document["refused"] == 1
         [found] = await listed(server)
         assert (found["number"], found["code"]) == ("bad", "event_type")
+
+
+async def test_large_events_of_an_array_are_noted_one_at_a_time(tmp_path, database, monkeypatch):
+    """Each is read once more for what it says of itself: sixteen at once would hold up everybody for half a second."""
+    async with a_server(database, tmp_path) as server:
+        happened: list[str] = []
+        noted = server.parts.refusals.note
+
+        def note(actor, refused, raw):
+            if not happened:
+                asyncio.get_running_loop().call_soon(others)
+            happened.append("noted")
+            noted(actor, refused, raw)
+
+        def others():
+            happened.append("others")
+            if happened.count("noted") < 4:
+                asyncio.get_running_loop().call_soon(others)
+
+        monkeypatch.setattr(server.parts.refusals, "note", note)
+        large = [an_event(type="no.such", data={"a": "x" * 100_000}) for _ in range(4)]
+        assert (await server.admin.post("/api/v1/events", large)).document["refused"] == 4
+        assert happened == ["noted", "others"] * 4
 
 
 async def test_an_id_that_is_used_for_another_event_is_found(tmp_path, database):

@@ -35,16 +35,26 @@ from dockbell.web.hosts import is_called_by_name
 from dockbell.web.parts import Parts
 
 PATH = "/api/v1/events"
-JUDGED_AT_ONCE = 50
-JUDGED_AT_ONCE_BYTES = 64 * 1024
+READ_AT_ONCE = 50
+READ_AT_ONCE_BYTES = 64 * 1024
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
-class _Turn:
-    """Awaited, it lets others run: a thousand events in one request must not hold up everyone else's."""
+class _Turns:
+    """Awaited after each event of an array, it lets others run now and then: a thousand must not hold up everyone else's."""
+
+    def __init__(self) -> None:
+        self._events = self._bytes = 0
+
+    def after(self, item: bytes) -> "_Turns":
+        self._events += 1
+        self._bytes += len(item)
+        return self
 
     def __await__(self) -> Generator[None, None, None]:
-        yield
+        if self._events >= READ_AT_ONCE or self._bytes >= READ_AT_ONCE_BYTES:
+            self._events = self._bytes = 0
+            yield
 
 
 def publish_at_once(
@@ -190,7 +200,7 @@ async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Se
     parts.rates.need(actor.id, len(items))
     judged: list[NewEvent | DockbellError] = []
     state = parts.index.state
-    since_turn = since_turn_bytes = 0
+    turns = _Turns()
     for item in items:
         try:
             new = judge(item, actor, state)
@@ -199,17 +209,14 @@ async def _publish_many(parts: Parts, actor: Actor, items: list[bytes], send: Se
             judged.append(new)
         except DockbellError as error:
             judged.append(error)
-        since_turn += 1
-        since_turn_bytes += len(item)
-        if since_turn >= JUDGED_AT_ONCE or since_turn_bytes >= JUDGED_AT_ONCE_BYTES:
-            since_turn = since_turn_bytes = 0
-            await _Turn()
+        await turns.after(item)
     sound = [one for one in judged if isinstance(one, NewEvent)]
     verdicts = iter(await parts.journal.accept(sound) if sound else ())
     told = [next(verdicts) if isinstance(one, NewEvent) else one for one in judged]
     for item, verdict in zip(items, told, strict=True):
         if isinstance(verdict, DockbellError):
             parts.refusals.note(actor, verdict, item)
+            await turns.after(item)
     results = [_result(verdict) for verdict in told]
     refused = sum(result["status"] != 202 for result in results)
     repeated = sum(result.get("repeated", False) for result in results)
