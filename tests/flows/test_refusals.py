@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dockbell.actions import refusals
-from dockbell.actions.retention import erase
+from dockbell.actions.retention import Retention, erase
 from dockbell.clock import DAY, SECOND
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import SYSTEM, Actor
@@ -198,6 +198,18 @@ def test_what_is_older_than_a_week_goes_when_others_come(database):
     old, new = first_id_at(NOW - 8 * DAY), first_id_at(NOW)
     write(database, lambda tx: stored.insert(tx, [a_refusal(old)], kept=50, oldest_id=0))
     write(database, lambda tx: stored.insert(tx, [a_refusal(new)], kept=50, oldest_id=first_id_at(NOW - 7 * DAY)))
+    assert [row["id"] for row in rows_of(database, "SELECT id FROM refusals")] == [new]
+
+
+@pytest.mark.parametrize(
+    ("days", "payload_days", "kept_days"), [(30, None, 7), (0, None, 7), (30, 2, 2), (0, 2, 2), (3, 5, 3), (60, 30, 7)]
+)
+async def test_they_go_with_payloads_and_after_a_week_also_when_nobody_is_refused_any_more(
+    database, days, payload_days, kept_days
+):
+    old, new = first_id_at(NOW - kept_days * DAY) - 1, first_id_at(NOW - kept_days * DAY)
+    write(database, lambda tx: stored.insert(tx, [a_refusal(old), a_refusal(new)], kept=50, oldest_id=0))
+    await Retention(database, ManualClock(NOW), days=days, payload_days=payload_days).once()
     assert [row["id"] for row in rows_of(database, "SELECT id FROM refusals")] == [new]
 
 

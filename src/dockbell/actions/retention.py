@@ -12,6 +12,7 @@ import structlog
 
 from dockbell.actions import audit
 from dockbell.actions.deliveries import sought
+from dockbell.actions.refusals import KEPT_FOR
 from dockbell.clock import DAY, SECOND, Clock, Moment
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor, no_such_goods_owner
@@ -43,7 +44,8 @@ class _Walk:
 class Retention:
     """Deletes what ended more than `days` ago, and the payloads of what ended more than `payload_days` ago.
 
-    With the former go hours of the statistics that nobody reads any more.
+    With the former go hours of the statistics that nobody reads any more. Why publishers were refused goes as payloads do,
+    of which it may quote, and after `KEPT_FOR` in any case.
     """
 
     def __init__(self, database: Database, clock: Clock, *, days: int, payload_days: int | None = None) -> None:
@@ -51,6 +53,7 @@ class Retention:
         self._clock = clock
         self._days = days
         self._payload_days = payload_days if payload_days is not None and (not days or payload_days < days) else None
+        self._refusals_for = min([KEPT_FOR, *(each * DAY for each in (days, payload_days) if each)])
         self._deleting, self._erasing = _Walk(), _Walk()
         self._swept_at: Moment = 0
         self._not_before_s = 0.0
@@ -74,6 +77,7 @@ class Retention:
         touched = 0
         if self._clock.monotonic() < self._not_before_s:
             return 0
+        await self._forget_refusals()
         if self._days:
             await self._sweep()
             touched += await self._walk(self._deleting, self._days, whole=False)
@@ -84,6 +88,10 @@ class Retention:
         if touched or self._untidy:
             self._untidy = not await tidy(self._database, self._clock)
         return touched
+
+    async def _forget_refusals(self) -> None:
+        before_id = first_id_at(self._clock.now() - self._refusals_for)
+        self._untidy |= bool(await self._database.write(lambda tx: refusals.delete(tx, before_id=before_id)))
 
     async def _sweep(self) -> None:
         """Once a day: what grows beside the events and nobody reads any more."""

@@ -52,7 +52,12 @@ def insert(tx: Transaction, refusals: Sequence[RefusalRow], *, kept: int, oldest
             actor=actor,
             kept=kept,
         )
-    tx.run("DELETE FROM refusals WHERE id < :oldest_id", oldest_id=oldest_id)
+    delete(tx, before_id=oldest_id)
+
+
+def delete(tx: Transaction, *, before_id: int) -> int:
+    """Those from before that id; how many."""
+    return tx.run("DELETE FROM refusals WHERE id < :before_id", before_id=before_id)
 
 
 def page(tx: Transaction, *, before: int, from_id: int, limit: int) -> list[Row]:
