@@ -39,6 +39,15 @@ async def test_the_page_of_refused_events_shows_all_of_them_and_finds_one(tmp_pa
         assert "12345" not in browser.words
 
 
+async def test_who_looks_for_another_object_is_not_told_that_nothing_was_refused(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await refused(server, number="777")
+        browser = a_browser(server.app, server.parts)
+        await browser.get("/administration/events/refused?about=12345")
+        assert "No refused event fits" in browser.words
+        assert "Nothing was refused" not in browser.words
+
+
 async def test_a_goods_owners_user_sees_nothing_of_the_operators_keys(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         await refused(server, number="12345")
