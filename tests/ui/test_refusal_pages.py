@@ -1,5 +1,7 @@
 """Where a person finds an event that was refused: above the timeline of its object, and on a page of all of them."""
 
+import re
+
 from tests.support.browser_like import a_browser
 from tests.support.parts import a_server, an_event
 from tests.support.rows import FJORD, TEA
@@ -46,6 +48,26 @@ async def test_who_looks_for_another_object_is_not_told_that_nothing_was_refused
         await browser.get("/administration/events/refused?about=12345")
         assert "No refused event fits" in browser.words
         assert "Nothing was refused" not in browser.words
+
+
+async def test_one_key_that_is_refused_without_end_does_not_hide_what_others_were_refused(tmp_path, database):
+    """The page says the newest 50 of each key, so it leads on to those that do not fit on it."""
+    async with a_server(database, tmp_path) as server:
+        await refused(server, number="12345")
+        other = server.as_key(["publish"])
+        for _ in range(3):
+            await other.post("/api/v1/events", [an_event(type="no.such", number="777")] * 20)
+            await server.parts.refusals.end()
+        browser = a_browser(server.app, server.parts)
+        await browser.get("/administration/events/refused")
+        assert "12345" not in browser.words
+        [older] = re.findall(r'rel="next" href="([^"]+)"', browser.text)
+        await browser.get(older)
+        assert "12345" in browser.words
+        assert "777" not in browser.words
+        assert 'href="/administration/events/refused"' in browser.text, "back to the newest"
+        reply = await browser.get("/administration/events/refused?before=x")
+        assert reply.status == 422
 
 
 async def test_a_goods_owners_user_sees_nothing_of_the_operators_keys(tmp_path, database):

@@ -40,7 +40,7 @@ async def the_list(visit: Visit) -> Response:
 
     found = [] if problems else await visit.parts.database.read(read)
     about = filters["about"] if not problems else None
-    refused = await _refused(visit, about) if about is not None else []
+    refused = await _refused(visit, about, limit=A_PAGE) if about is not None else []
     more = found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None
     return visit.page(
         "events.html",
@@ -61,7 +61,20 @@ async def the_list(visit: Visit) -> Response:
 @routes.get(LIST + "/refused", need="read")
 async def refused_events(visit: Visit) -> Response:
     about = visit.query.text("about")
-    return visit.page("refusals.html", refused=await _refused(visit, about or None), about=about, most=A_PAGE)
+    problems = Problems()
+    before = None
+    with problems.gather():
+        before = id_in_query(visit.query.text("before") or None, "before")
+    found = [] if problems else await _refused(visit, about or None, before=before, limit=A_PAGE + 1)
+    return visit.page(
+        "refusals.html",
+        status=422 if problems else 200,
+        problems=problems,
+        refused=found[:A_PAGE],
+        about=about,
+        older=found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None,
+        first=bool(visit.query.text("before")),
+    )
 
 
 @routes.get(LIST + "/{id}", need="read")
@@ -84,10 +97,10 @@ async def one(visit: Visit) -> Response:
     )
 
 
-async def _refused(visit: Visit, about: str | None) -> list[dict[str, Any]]:
+async def _refused(visit: Visit, about: str | None, *, before: int | None = None, limit: int) -> list[dict[str, Any]]:
     now = visit.parts.clock.now()
     return await visit.parts.database.read(
-        lambda tx: refusals.page(tx, visit.actor, about=about, limit=A_PAGE, now=now)
+        lambda tx: refusals.page(tx, visit.actor, about=about, before=before, limit=limit, now=now)
     )
 
 
