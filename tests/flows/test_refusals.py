@@ -6,7 +6,7 @@ import pytest
 
 from dockbell.actions import refusals
 from dockbell.actions.retention import Retention, erase
-from dockbell.clock import DAY, SECOND
+from dockbell.clock import DAY, HOUR, SECOND
 from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import SYSTEM, Actor
 from dockbell.errors import InvalidInput, Problem, StorageFull, TooMuch, Unavailable
@@ -284,3 +284,24 @@ async def test_an_erasure_takes_them_along_since_their_words_may_quote_what_was_
     admin = Actor("user/1", "Admin", frozenset({"admin"}), None, "user")
     await erase(database, admin, ManualClock(NOW), goods_owner_id=owner, about=about)
     assert [row["object_number"] for row in rows_of(database, "SELECT object_number FROM refusals")] == left
+
+
+async def test_an_erasure_takes_along_what_is_not_written_yet_and_nothing_that_comes_after_it(tmp_path, database):
+    """The erasure may be another program's, so what it erased must not be written by the node a second later."""
+    async with a_server(database, tmp_path) as server:
+        clock = ManualClock(server.parts.clock.now())
+        kept = refusals.Refusals(database, server.parts.index, clock, server.parts.publisher.new_id)
+        kept.note(SYSTEM, InvalidInput([Problem("a", "type", "before")]), b"{}")
+        clock.advance(100_000)
+        admin = Actor("user/1", "Admin", frozenset({"admin"}), None, "user")
+        await erase(database, admin, clock, goods_owner_id=None, about="order/1")
+        clock.advance(100_000)
+        kept.note(SYSTEM, InvalidInput([Problem("a", "type", "after")]), b"{}")
+        await kept.end()
+        assert [each["detail"] for each in await listed(server)] == ["a: after [type]"]
+        clock.jump(HOUR)
+        await erase(database, admin, clock, goods_owner_id=None, about="order/1")
+        clock.jump(-HOUR)
+        kept.note(SYSTEM, InvalidInput([Problem("a", "type", "by a clock that was set back")]), b"{}")
+        await kept.end()
+        assert len(await listed(server)) == 1

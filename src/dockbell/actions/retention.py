@@ -209,7 +209,7 @@ def _begin(tx: Transaction, actor: Actor, goods_owner_id: int | None, about: str
     """Written down before anything goes, so that a crash on the way hides nothing."""
     if goods_owner_id is not None and people.goods_owner(tx, goods_owner_id) is None:
         raise no_such_goods_owner(goods_owner_id)
-    refusals.erase(tx, goods_owner_id)
+    refusals.erase(tx, goods_owner_id, now=now)
     _note(tx, actor, "erasure.began", goods_owner_id, about, now)
 
 

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from dockbell.clock import FURTHEST_AHEAD, Moment
+from dockbell.domain.ids import moment_of
+from dockbell.store import counters
 from dockbell.store.database import Row, Transaction
+
+ERASED_AT = "refusals erased at"
+"""The counter with the moment of the last erasure."""
 
 
 class RefusalRow(msgspec.Struct, frozen=True, gc=False):
@@ -28,7 +34,13 @@ class RefusalRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def insert(tx: Transaction, refusals: Sequence[RefusalRow], *, kept: int, oldest_id: int) -> None:
-    """Store them; of each key that is among them the newest `kept` stay, and nothing stays from before `oldest_id`."""
+    """Store them; of each key that is among them the newest `kept` stay, and nothing stays from before `oldest_id`.
+
+    What was noted just before an erasure, on whichever node, is not stored after it, whoever's it is. Longer before, nothing can
+    have been: then the erasure was by a clock that was set back.
+    """
+    erased_at = counters.pinned(tx, ERASED_AT).get(ERASED_AT, 0)
+    refusals = [each for each in refusals if not 0 <= erased_at - moment_of(each.id) < FURTHEST_AHEAD]
     tx.run(
         """
         INSERT INTO refusals (id, actor, actor_label, goods_owners, goods_owner_id, event_type, publisher_id, object_key,
@@ -70,8 +82,16 @@ def page(tx: Transaction, *, before: int, from_id: int, limit: int) -> list[Row]
     )
 
 
-def erase(tx: Transaction, goods_owner_id: int | None) -> None:
+def erase(tx: Transaction, goods_owner_id: int | None, *, now: Moment) -> None:
     """Those of a goods owner, and those that name none; None: all. Their words may quote what was sent."""
+    tx.run(
+        """
+        INSERT INTO counters (name, value) VALUES (:name, :now)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        """,
+        name=ERASED_AT,
+        now=now,
+    )
     tx.run(
         """
         DELETE FROM refusals
