@@ -77,10 +77,18 @@ def _as_told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 
 def in_lines(refused: DockbellError) -> str:
-    """All that is wrong with an event, a line each: for who reads it later and has not got the answer."""
+    """All that is wrong with an event, a line each: for who reads it later and has not got the answer.
+
+    A field may be any name that was sent, and makes no line of its own.
+    """
     problems = refused.problems if isinstance(refused, InvalidInput) else ()
     listed = [f"{problem.field or 'event'}: {problem.message} [{problem.code}]" for problem in problems]
-    return "\n".join(listed or [f"{refused.message} [{refused.code}]"])
+    return "\n".join(map(printable, listed or [f"{refused.message} [{refused.code}]"]))
+
+
+def printable(text: str) -> str:
+    """Without what no page shows as it is: controls, ends of lines, turns of the direction of writing, half characters."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 class Problems(list[Problem]):

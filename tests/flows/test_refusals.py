@@ -85,6 +85,17 @@ async def test_whatever_is_wrong_is_kept_as_the_publisher_was_told(tmp_path, dat
         assert code in (None, found["code"])
 
 
+async def test_what_was_sent_neither_makes_lines_of_its_own_nor_turns_the_words_around(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        odd = {"type": "a\u202eb", "goodsOwnerId": TEA, "data": {}, "number": "1\n2", "x\nAll is well.\u202e": 1}
+        reply = await server.admin.post("/api/v1/events", odd)
+        assert reply.status == 422
+        [found] = await listed(server)
+        assert (found["type"], found["number"]) == ("a\ufffdb", "1\ufffd2")
+        assert len(found["detail"].split("\n")) == len(reply.document["problems"])
+        assert all(line.isprintable() for line in found["detail"].split("\n"))
+
+
 async def test_a_key_that_may_not_publish_is_found_too(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         assert (await server.as_key(["read"]).post("/api/v1/events", an_event())).status == 403

@@ -21,7 +21,7 @@ from dockbell.domain.event_json import LARGEST_EVENT_BYTES, LARGEST_ID
 from dockbell.domain.event_type import LONGEST_KEY, LONGEST_NUMBER, EventType
 from dockbell.domain.ids import first_id_at, moment_of
 from dockbell.domain.permissions import Actor
-from dockbell.errors import DockbellError, StorageFull, Unavailable, in_lines
+from dockbell.errors import DockbellError, StorageFull, Unavailable, in_lines, printable
 from dockbell.store import refusals
 from dockbell.store.database import Database, Row, Transaction
 from dockbell.store.objects import Sought
@@ -114,7 +114,7 @@ class Refusals:
             object_number=_text(number, LONGEST_NUMBER),
             status=refused.status,
             code=refused.code,
-            detail=_storable(in_lines(refused))[:LONGEST_DETAIL],
+            detail=in_lines(refused)[:LONGEST_DETAIL],
         )
 
     def _type_meant(self, event_type: str | None) -> EventType | None:
@@ -190,9 +190,5 @@ def _name(value: object) -> str | None:
 
 
 def _text(value: object, longest: int) -> str | None:
-    return _storable(value)[:longest] if isinstance(value, str) else None
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL stores no NUL, and UTF-8 has no half surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+    """What was sent, as it may be stored and shown: neither store nor page takes every character that JSON can say."""
+    return printable(value[:longest]) if isinstance(value, str) else None
