@@ -18,9 +18,19 @@ async def test_who_looks_for_an_order_is_told_that_its_event_was_refused(tmp_pat
         await refused(server, number="12345")
         browser = a_browser(server.app, server.parts)
         await browser.get("/administration/events?about=12345")
-        assert "Refused: these were never accepted" in browser.words
+        assert "Refused: no webhook fired for these" in browser.words
         assert "Did you mean 'order.picked'?" in browser.words
         await browser.get("/administration/events?about=12346")
+        assert "no webhook fired for these" not in browser.words
+
+
+async def test_an_event_that_was_sent_again_and_accepted_is_not_said_to_be_never_accepted(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        await refused(server, number="12345")
+        await server.publish(number="12345")
+        browser = a_browser(server.app, server.parts)
+        await browser.get("/administration/events?about=12345")
+        assert "what was sent again and accepted stands below" in browser.words
         assert "never accepted" not in browser.words
 
 
