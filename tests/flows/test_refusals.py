@@ -176,6 +176,21 @@ async def test_who_is_refused_without_end_costs_no_more_than_twenty_rows(tmp_pat
         assert [each["more"] for each in found] == [980] + [0] * 19
 
 
+async def test_one_event_that_is_sent_again_and_again_does_not_push_out_what_else_was_refused(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        for number in ("12345", "12346"):
+            await server.admin.post("/api/v1/events", an_event(type="no.such", number=number))
+        for _ in range(4):
+            await server.admin.post("/api/v1/events", [an_event(type="no.such", number="stuck")] * 20)
+            await listed(server)
+        await server.admin.post("/api/v1/events", an_event(type="nor.such", number="stuck"))
+        found = await listed(server)
+        assert [(each["type"], each["number"]) for each in found] == [
+            ("nor.such", "stuck"), ("no.such", "stuck"), ("no.such", "12346"), ("no.such", "12345"),
+        ]  # fmt: skip
+        assert found[1]["id"] > found[2]["id"], "the newest of it is told"
+
+
 async def test_of_each_key_the_newest_fifty_are_kept_and_none_for_more_than_a_week(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         other = server.as_key(["publish"])
@@ -277,7 +292,7 @@ async def test_it_is_written_a_second_later_and_at_the_end(tmp_path, database):
         clock.advance(1_000)
         await task
         assert len(await listed(server)) == 1
-        kept.note(SYSTEM, refused, b"{}")
+        kept.note(SYSTEM, InvalidInput([Problem("a", "type", "wrong again")]), b"{}")
         await kept.end()
         assert len(await listed(server)) == 2
 

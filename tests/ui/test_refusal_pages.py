@@ -65,8 +65,9 @@ async def test_one_key_that_is_refused_without_end_does_not_hide_what_others_wer
     async with a_server(database, tmp_path) as server:
         await refused(server, number="12345")
         other = server.as_key(["publish"])
-        for _ in range(3):
-            await other.post("/api/v1/events", [an_event(type="no.such", number="777")] * 20)
+        for round_no in range(3):
+            many = [an_event(type="no.such", number=f"777-{round_no}-{each}") for each in range(20)]
+            await other.post("/api/v1/events", many)
             await server.parts.refusals.end()
         browser = a_browser(server.app, server.parts)
         await browser.get("/administration/events/refused")

@@ -36,6 +36,8 @@ class RefusalRow(msgspec.Struct, frozen=True, gc=False):
 def insert(tx: Transaction, refusals: Sequence[RefusalRow], *, kept: int, oldest_id: int) -> None:
     """Store them; of each key that is among them the newest `kept` stay, and nothing stays from before `oldest_id`.
 
+    Of one event that is refused for the same reasons again and again only the newest stays: it must not push out all others.
+
     What was noted just before an erasure, on whichever node, is not stored after it, whoever's it is. Longer before, nothing can
     have been: then the erasure was by a clock that was set back.
     """
@@ -56,6 +58,20 @@ def insert(tx: Transaction, refusals: Sequence[RefusalRow], *, kept: int, oldest
         rows=[msgspec.structs.astuple(each) for each in refusals],
     )
     for actor in sorted({each.actor for each in refusals}):
+        tx.run(
+            """
+            DELETE FROM refusals WHERE actor = :actor AND EXISTS (
+              SELECT 1 FROM refusals n
+               WHERE n.actor = :actor AND n.id > refusals.id AND n.code = refusals.code
+                 AND n.goods_owner_id IS NOT DISTINCT FROM refusals.goods_owner_id
+                 AND n.event_type IS NOT DISTINCT FROM refusals.event_type
+                 AND n.publisher_id IS NOT DISTINCT FROM refusals.publisher_id
+                 AND n.object_key IS NOT DISTINCT FROM refusals.object_key
+                 AND n.object_number IS NOT DISTINCT FROM refusals.object_number
+                 AND n.detail = refusals.detail)
+            """,
+            actor=actor,
+        )
         tx.run(
             """
             DELETE FROM refusals WHERE actor = :actor AND id <= (
