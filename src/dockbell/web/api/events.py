@@ -81,8 +81,8 @@ async def why(parts: Here, actor: Acting, event_id: IdInPath) -> Answer:
     summary="List refused events",
     description=(
         "Events that were published over HTTP and not accepted, with what was wrong: the newest 50 of each key, for a week. "
-        "An event that was refused for the same reasons again is told once, when it last was. Of what came within a second the first 20 are told; `more` says how many others there were. `key`, `number`, `type` and "
-        "`goodsOwnerId` are as the event had them. For keys that are limited: of keys for the same goods owners alone."
+        "An event that was refused for the same reasons again is told once, when it last was. Of what came within a second the "
+        "first 20 are told; `more` says how many others there were. `key`, `number`, `type` and `goodsOwnerId` are as the event had them. For keys that are limited: of keys for the same goods owners alone."
     ),
     responses=answers(200, "Refusals, the newest first.", 401, 403, 422),
 )
