@@ -43,7 +43,7 @@ mutants: venv-dev ## put small mistakes into the SQL one by one and see the cont
 defences: venv-dev ## the tests of every line of docs/explanation/defences.md, and the result of each line
 	@$(BIN)/python scripts/defences.py $(ARGS)
 
-faults: venv-dev ## the short set of faults under load, about a quarter of an hour, with an account of every event
+faults: venv-dev ## the short set of faults under load, some 20 minutes, with an account of every event
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 faults-full: venv-dev ## every fault at its full size, hours; writes docs/explanation/faults.md

@@ -2,7 +2,7 @@
 
     python -m tests.faults [--full] [--only T3,T7] [--seed N] [--minutes N] [--page FILE] [--list]
 
-The short set takes about a quarter of an hour; --full runs every scenario at its full size. Each result is kept as soon as there is one
+The short set takes some 20 minutes; --full runs every scenario at its full size. Each result is kept as soon as there is one
 (build/faults), and the page is made anew of all that are kept, so that one scenario can be run again alone. The exit code is 1
 if something did not hold, 2 if a run could not be made; what this machine cannot show is told as "not run". Seeds are printed:
 the same seed makes the same choices, if not the same moments.
