@@ -67,6 +67,17 @@ async def test_the_largest_body_is_taken_and_one_byte_more_is_not(tmp_path, data
             assert status == 202 or reply.code == "body_too_large"
 
 
+async def test_a_body_too_large_is_refused_in_the_same_words_however_it_is_cut(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        body = b"{" + b"x" * 400_000
+        cuts = [body, b""], [body[:300_000], body[300_000:]], [body[:100], body[100:200_000], body[200_000:]]
+        chunked = [("transfer-encoding", "chunked")]
+        replies = [await server.admin.post(EVENTS, pieces=pieces, headers=chunked) for pieces in cuts]
+        assert {reply.document["detail"] for reply in replies} == {
+            "The body is too large: at most 262,144 bytes are allowed."
+        }
+
+
 async def test_a_body_announced_as_too_large_is_refused_unread(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         headers = [("content-length", str(4 * 1024 * 1024 + 1))]

@@ -49,7 +49,7 @@ async def read_body(receive: Receive, announced: int | None, *, arrays: bool = F
     """The whole body; raises TooLarge or HungUp. With `arrays` one that begins with [ may be longer."""
     most = LARGEST_ARRAY_BYTES if arrays else LARGEST_BODY_BYTES
     if announced is not None and announced > most:
-        raise _too_large(announced, most)
+        raise _too_large(most)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise HungUp
@@ -76,12 +76,13 @@ async def read_body(receive: Receive, announced: int | None, *, arrays: bool = F
 def _judge(start: bytes, length: int, *, arrays: bool) -> None:
     most = LARGEST_ARRAY_BYTES if arrays and start.lstrip(_WHITE).startswith(b"[") else LARGEST_BODY_BYTES
     if length > most:
-        raise _too_large(length, most)
+        raise _too_large(most)
 
 
-def _too_large(length: int, most: int) -> TooLarge:
+def _too_large(most: int) -> TooLarge:
+    """Without the length: how much had come when it was refused is chance, and differs from one try to the next."""
     return TooLarge(
-        f"The body has {length:,} bytes or more; at most {most:,} are allowed.",
+        f"The body is too large: at most {most:,} bytes are allowed.",
         hint="Publish several events as arrays of up to 4 MiB; one event has at most 256 KiB.",
     )
 
