@@ -381,7 +381,7 @@ def test_another_program_that_comes_and_goes_leaves_the_log_to_those_who_serve(t
         come_and_go = (
             "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('PRAGMA user_version')); c.close()"
         )
-        subprocess.run([sys.executable, "-c", come_and_go, str(file)], check=True, timeout=PATIENCE_S)
+        subprocess.run([sys.executable, "-c", come_and_go, str(file)], check=True, timeout=5 * PATIENCE_S)
         assert (tmp_path / "data.sqlite-wal").stat().st_ino == log
         write(database, note(2))
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STARTS_WITHIN_S = 30.0
+STARTS_WITHIN_S = 60.0
 _never = threading.Event()
 
 

@@ -24,11 +24,10 @@ from dockbell.testing.client import Client
 from dockbell.testing.inspector import Inspector
 from dockbell.warehouse.demo_data import load_demo
 from dockbell.web.listen import a_server
-from tests.support.program import free_port, until
+from tests.support.program import PATIENCE_S, free_port, until
 
 TEA, FJORD = 114, 207
 PASSWORD = "a-long-enough-passphrase-49"
-START_S = 20.0
 T = TypeVar("T")
 
 
@@ -148,7 +147,7 @@ def a_site(folder: Path, *, people: Iterable[tuple[str, str, str, tuple[int, ...
     )
     thread.start()
     try:
-        assert ready.wait(START_S), "the site did not start"
+        assert ready.wait(PATIENCE_S), "the site did not start"
         if failed:
             raise failed[0]
         url, receiver = (f"http://127.0.0.1:{port}" for port in ports)
@@ -159,7 +158,7 @@ def a_site(folder: Path, *, people: Iterable[tuple[str, str, str, tuple[int, ...
             client.close()
     finally:
         end.set()
-        thread.join(START_S)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive(), "the site did not stop"
     if failed:
         raise failed[0]

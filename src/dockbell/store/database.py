@@ -51,7 +51,7 @@ class Transaction(Protocol):
         """How many rows were changed."""
 
     def wake(self, topic: str) -> None:
-        """After the commit, every listener of `topic` on every node is called."""
+        """After the commit, every listener of `topic` on every node is called: this node's before the write returns."""
 
 
 class Database(Protocol):

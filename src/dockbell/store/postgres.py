@@ -81,6 +81,7 @@ class PostgresTransaction:
         self._connection = connection
         self._goes_on = goes_on
         """Called before and after each statement: whoever waits long between two waits for no server."""
+        self.woken: set[str] = set()
 
     def all(self, sql: str, /, *, rows: Sequence[Sequence[Any]] | None = None, **params: Any) -> list[Row]:
         if rows is not None and not rows:
@@ -96,6 +97,7 @@ class PostgresTransaction:
         return self._execute(sql, rows, params).rowcount
 
     def wake(self, topic: str) -> None:
+        self.woken.add(topic)
         self._cursor().execute("SELECT pg_notify('dockbell', %s)", (topic,))
 
     @property
@@ -279,9 +281,11 @@ class PostgresDatabase:
             with self._watched(connection), connection.transaction():
                 if read_only:
                     connection.execute("SET TRANSACTION READ ONLY")
-                result = work(PostgresTransaction(connection, goes_on=lambda: self._note_wait(connection)))
+                tx = PostgresTransaction(connection, goes_on=lambda: self._note_wait(connection))
+                result = work(tx)
             connection.used_at = time.monotonic()
             spent = time.perf_counter() - began
+            self._wake(*tx.woken)  # what the server tells comes later: who revoked a key may try it at once
             if spent > SLOW_S and not read_only:
                 log.warning("store.slow", ms=round(spent * 1000), writes=1)
             return result
