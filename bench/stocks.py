@@ -20,10 +20,10 @@ from bench.generator import event_text
 from bench.receiver import secret_of
 from bench.systems import Shape
 from dockbell.actions.publish import judge
-from dockbell.app import Store
 from dockbell.clock import HOUR, MINUTE, Moment
 from dockbell.domain.ids import FIRST_MS
 from dockbell.domain.permissions import SYSTEM
+from dockbell.embed import Store
 from dockbell.settings import Settings, read_settings
 from dockbell.store import people
 from dockbell.store.database import Row, Transaction

@@ -110,8 +110,8 @@ def publish(
     database: Annotated[str | None, typer.Option(help="A SQLite file or a postgresql:// address.")] = None,
 ) -> None:
     """Publish one event straight into the database; a running node delivers it within a second."""
-    from dockbell.app import Store
     from dockbell.domain.permissions import SYSTEM
+    from dockbell.embed import Store
 
     log.set_up(level="error")
     event = _event_bytes(event_type, goods_owner, _text_of(data), event_id, attribute or [])

@@ -20,9 +20,10 @@ from rich.console import Console
 
 from dockbell.actions.access import create_key
 from dockbell.actions.passwords import hashed
-from dockbell.app import SWITCH_INTERVAL_S, App, Store
+from dockbell.app import SWITCH_INTERVAL_S, App
 from dockbell.clock import Moment
 from dockbell.domain.permissions import SYSTEM
+from dockbell.embed import Store
 from dockbell.settings import DiskSettings, EgressSettings, ServerSettings, Settings, WarehouseSettings
 from dockbell.store import users
 from dockbell.store.database import Transaction

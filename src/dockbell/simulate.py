@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dockbell.app import Store
+from dockbell.embed import Store
 from dockbell.errors import ConfigError
 from dockbell.settings import Settings
 from dockbell.warehouse.day import Day

@@ -1,6 +1,8 @@
 """What `Store.inside` promises about an application's own connection, and which connections it refuses."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from dockbell.app import Store
 from dockbell.clock import MINUTE
 from dockbell.domain.permissions import SYSTEM
+from dockbell.embed import Store
 from dockbell.errors import ConfigError, InvalidInput
 from dockbell.settings import Settings
 from dockbell.store import people
@@ -183,3 +185,11 @@ def test_a_webhook_made_since_is_matched(
     connection.commit()
     made = store.database.submit_read(lambda tx: tx.all("SELECT event_id FROM deliveries")).result()
     assert [row["event_id"] for row in made] == [event_id]
+
+
+def test_a_program_that_embeds_it_loads_neither_web_server_nor_worker_nor_sender():
+    program = "import sys, dockbell.embed; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "dockbell.embed" in loaded
+    node_only = ("dockbell.web", "dockbell.delivery", "dockbell.egress.sender", "fastapi", "uvicorn", "jinja2")
+    assert not [name for name in node_only if name in loaded]

@@ -16,9 +16,10 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from dockbell.actions.doctor import examine
-from dockbell.app import App, Store
+from dockbell.app import App
 from dockbell.clock import SystemClock
 from dockbell.domain.findings import Installation
+from dockbell.embed import Store
 from dockbell.errors import ConfigError, StorageFull, Unavailable
 from dockbell.settings import ServerSettings, Settings
 from dockbell.store import postgres

@@ -14,6 +14,7 @@ from dockbell.store import webhooks
 from dockbell.store.database import Database, Transaction, open_database
 from dockbell.store.postgres import PostgresDatabase
 from tests.support.rows import put_webhook, write
+from tests.support.wakes import await_listener, tell
 
 PATIENCE_S = 10.0
 
@@ -83,20 +84,6 @@ def hears(database: Database, topic: str, commit: Callable[[], object]) -> bool:
     return heard.wait(PATIENCE_S)
 
 
-def await_listener(database: Database) -> None:
-    """PostgreSQL's connects in a thread of its own, and then wakes everyone for what it did not hear."""
-    if not isinstance(database, PostgresDatabase):
-        return
-    began = threading.Event()
-    database.listen("anything", began.set)
-    with psycopg.connect(database._conninfo, autocommit=True) as another:
-        for _ in range(50):
-            another.execute("SELECT pg_notify('dockbell', 'anything')")
-            if began.wait(0.2):
-                return
-    pytest.fail("nobody was woken by fifty commits")
-
-
 def test_a_failing_transaction_wakes_nobody(database: Database):
     await_listener(database)
     heard: list[str] = []
@@ -131,8 +118,7 @@ def test_who_listens_before_postgresql_does_is_woken_for_what_it_did_not_hear(
     try:
         woken = threading.Event()
         database.listen("topic", woken.set)
-        with psycopg.connect(fresh_schema, autocommit=True) as another:
-            another.execute("SELECT pg_notify('dockbell', 'topic')")
+        tell(database, "topic")
         looked.set()
         assert woken.wait(PATIENCE_S)
     finally:

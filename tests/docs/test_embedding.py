@@ -19,14 +19,15 @@ from django.conf import settings as django_settings
 from django.db import connections, models
 from django.db import transaction as django_transaction
 
-from dockbell.app import Store
 from dockbell.domain.permissions import SYSTEM
+from dockbell.embed import Store
 from dockbell.settings import Settings
 from dockbell.store import backlog, people
 from dockbell.store.database import Database, Row
 from tests.support.examples import examples
 from tests.support.node import TEA, a_node, a_webhook
 from tests.support.outbox import a_drain, install_outbox, status
+from tests.support.wakes import await_listener, tell
 
 ORDER = 50163
 PATIENCE_S = 10.0
@@ -225,30 +226,18 @@ def test_a_rollback_keeps_neither(wms: Wms, begin: Begin):
 
 
 def test_the_commit_wakes_the_worker_and_a_rollback_does_not(wms: Wms, begin: Begin):
-    woken = threading.Semaphore(0)
-    wms.store.database.listen(backlog.TOPIC, woken.release)
-    assert listens(wms, woken)
+    database, woken, after = wms.store.database, [], threading.Event()
+    await_listener(database)
+    database.listen(backlog.TOPIC, lambda: woken.append("worker"))
+    database.listen("after", after.set)
     with pytest.raises(ChangedMind), begin() as pick:
         pick(ORDER)
         raise ChangedMind
     with begin() as pick:
         pick(ORDER)
-    assert woken.acquire(timeout=PATIENCE_S)
-    wms.store.database.listen("after", woken.release)
-    wms.store.database.submit_write(lambda tx: tx.wake("after")).result()
-    assert woken.acquire(timeout=PATIENCE_S)
-    assert not woken.acquire(blocking=False)
-
-
-def listens(wms: Wms, woken: threading.Semaphore) -> bool:
-    """Whether the line on which PostgreSQL tells of commits stands; it is opened a moment after the store."""
-    for _ in range(100):
-        wms.store.database.submit_write(lambda tx: tx.wake(backlog.TOPIC)).result()
-        if woken.acquire(timeout=0.1):
-            while woken.acquire(timeout=0.1):
-                pass
-            return True
-    return False
+    tell(database, "after")  # PostgreSQL tells in the order of the commits
+    assert after.wait(PATIENCE_S)
+    assert woken == ["worker"]
 
 
 def test_the_rights_on_the_page_are_enough(wms: Wms, fresh_schema: str, monkeypatch: pytest.MonkeyPatch):

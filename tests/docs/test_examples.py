@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from dockbell.app import Store
 from dockbell.clock import SECOND
 from dockbell.domain.credentials import new_signing_secret
 from dockbell.domain.request import signatures
 from dockbell.domain.webhook import SigningSecret
+from dockbell.embed import Store
 from dockbell.settings import Settings
 from dockbell.store import events, people
 from tests.support.examples import examples

@@ -15,8 +15,9 @@ from standardwebhooks import Webhook
 
 from dockbell.actions.commit import Commit
 from dockbell.actions.journal import Journal
-from dockbell.app import App, Store
+from dockbell.app import App
 from dockbell.egress.sender import Sender
+from dockbell.embed import Store
 from dockbell.errors import Unavailable
 from dockbell.process import files_to_open
 from dockbell.settings import ServerSettings, Settings

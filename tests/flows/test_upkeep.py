@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from dockbell.app import App, Store
+from dockbell.app import App
 from dockbell.clock import SystemClock
+from dockbell.embed import Store
 from dockbell.errors import Unavailable
 from dockbell.settings import DiskSettings, ServerSettings, Settings
 from dockbell.store.ballast import size_of

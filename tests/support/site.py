@@ -16,8 +16,9 @@ import uvicorn
 
 from dockbell.actions import sessions
 from dockbell.actions.access import create_key
-from dockbell.app import App, Store
+from dockbell.app import App
 from dockbell.domain.permissions import SYSTEM
+from dockbell.embed import Store
 from dockbell.settings import DiskSettings, EgressSettings, ServerSettings, Settings, WarehouseSettings, WorkerSettings
 from dockbell.store import users
 from dockbell.testing.client import Client
