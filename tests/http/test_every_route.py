@@ -266,7 +266,14 @@ async def test_unknown_paths_and_methods_answer_in_the_same_shape(tmp_path, data
             assert reply.headers["x-content-type-options"] == "nosniff"
             assert reply.headers["cache-control"] == "no-store"
             assert reply.headers["content-security-policy"].startswith("default-src 'none'")
-        assert (await server.admin.put("/api/v1/webhooks", {})).headers["allow"]
+        for target, allowed in (
+            ("/api/v1/webhooks", "GET, POST"),
+            ("/api/v1/webhooks/1", "DELETE, GET, PATCH"),
+            ("/api/v1/events", "GET, POST"),
+            ("/api/v1/eventTypes/a", "DELETE, GET, PUT"),
+        ):
+            reply = await server.admin.ask("BREW", target)
+            assert (reply.headers["allow"], reply.document["hint"]) == (allowed, f"Possible: {allowed}.")
 
 
 async def test_health_needs_no_key(tmp_path, database):

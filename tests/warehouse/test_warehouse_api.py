@@ -349,6 +349,9 @@ NOT_THERE = (
 async def test_what_is_not_there_is_refused_in_the_same_shape(call: Caller):
     for method, path, status in NOT_THERE:
         refused(await call(method, path), status)
+    answer = await call("DELETE", "/api/v1/orders")
+    assert answer.headers["allow"] == "GET, POST, PUT"
+    assert answer.body["hint"] == "Possible: GET, POST, PUT."
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from dockbell.web.api import publish as hot
 from dockbell.web.body import HungUp
 from dockbell.web.hosts import is_called_by_name
 from dockbell.web.inputs import each_once
+from dockbell.web.methods import methods_at
 from dockbell.web.openapi import document_for
 from dockbell.web.parts import Parts
 from dockbell.web.ui import administration as administration_pages
@@ -168,7 +169,10 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     shown = ascii(request.scope["path"][:200])[1:-1]
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        methods = methods_at(request.app.routes, request.scope)
+        if request.scope["path"] == hot.PATH:  # it is asked before there are routes
+            methods = sorted({*methods, "POST"})
+        allowed = ", ".join(methods)
         document = problem(405, "method", f"{request.method} is not possible on {shown}.", hint=f"Possible: {allowed}.")
         more = [(b"allow", allowed.encode("ascii"))]
     else:

@@ -21,6 +21,7 @@ from dockbell.warehouse.api.openapi import document_for
 from dockbell.warehouse.inputs.common import problems_from
 from dockbell.web.actor import need_no_other_site
 from dockbell.web.answers import SECURITY_HEADERS
+from dockbell.web.methods import methods_at
 
 log = structlog.get_logger()
 LARGEST_BODY_BYTES = 1_048_576
@@ -150,8 +151,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         case 413:
             refusal = TooLarge(f"The body is larger than {LARGEST_BODY_BYTES} bytes.")
         case 405:
-            refusal = DockbellError(f"{request.method} is not possible here.", code="method", hint="GET reads.")
+            allowed = ", ".join(methods_at(request.app.routes, request.scope))
+            refusal = DockbellError(
+                f"{request.method} is not possible here.", code="method", hint=f"Possible: {allowed}."
+            )
             refusal.status = 405
+            response = problem_response(refusal)
+            response.headers["Allow"] = allowed
+            return response
         case _:
             refusal = Malformed("The request cannot be read.", hint="Send a JSON object in UTF-8.")
     return problem_response(refusal)
