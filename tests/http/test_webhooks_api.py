@@ -147,6 +147,7 @@ async def test_rotation_keeps_the_old_secret_for_the_overlap(tmp_path, database)
         first = (await server.admin.post(target)).document
         assert first["signingSecret"] != made["signingSecret"]
         assert [entry["until"] is None for entry in first["signingSecrets"]] == [True, False]
+        assert (await server.admin.post(target, b"")).status == 200  # nothing, named application/json
         own = (await server.admin.post(target, {"overlapInHours": 0, "signingSecret": SIGNING})).document
         assert "signingSecret" not in own
         assert len(own["signingSecrets"]) == 1

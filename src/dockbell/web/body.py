@@ -104,7 +104,10 @@ async def document_of(scope: Scope, receive: Receive, *, may_be_empty: bool = Fa
         if not raw:
             return {}
     need_json(types, codings)
-    document = read_json(await read_body(receive, announced))
+    raw = await read_body(receive, announced)
+    if may_be_empty and not raw:  # many clients name a content type also where they send nothing
+        return {}
+    document = read_json(raw)
     if not isinstance(document, dict):
         raise InvalidInput([Problem("", "body_not_object", "The body must be a JSON object.")])
     return document
