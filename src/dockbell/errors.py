@@ -60,7 +60,7 @@ class InvalidInput(DockbellError):
 
     def __init__(self, problems: Sequence[Problem], *, message: str = "", code: str | None = None) -> None:
         self.problems = _as_told(problems)
-        first = f"{self.problems[0].field}: {self.problems[0].message}" if self.problems else ""
+        first = ": ".join(filter(None, (self.problems[0].field, self.problems[0].message))) if self.problems else ""
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(
             message or first + more,
