@@ -12,6 +12,7 @@ from tests.support.chromium import NoChromium, chromium
 from tests.support.site import Site, a_site
 
 DESKTOP = {"width": 1280, "height": 900}
+SMALL_DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 PATIENCE_MS = 10_000
 TELL_REPORTS = """

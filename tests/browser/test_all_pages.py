@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Error, Page
 
 from dockbell.web.ui.visit import Route
-from tests.browser.conftest import DESKTOP, PHONE, Visit, Watch
+from tests.browser.conftest import DESKTOP, PHONE, SMALL_DESKTOP, Visit, Watch
 from tests.support.page_addresses import address, all_routes, one_of_everything
 from tests.support.site import Site
 
@@ -122,3 +122,19 @@ def test_no_page_is_wider_than_a_phone(things: dict[str, Any], visit: Visit, loc
         if width > PHONE["width"]:
             too_wide.append(f"{place} is {width} px wide: {culprits}")
     assert not too_wide, "\n".join(too_wide)
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "sv-SE"])
+def test_nothing_is_cut_off_or_wrapped_on_a_small_desktop(things: dict[str, Any], visit: Visit, locale: str) -> None:
+    page = visit("administrator", viewport=SMALL_DESKTOP, locale=locale)
+    page.goto("/administration/webhooks")
+    # A name as long as the demo's, and the state that is the widest.
+    page.evaluate("() => document.querySelector('.me a').textContent = 'Anna, administrator'")
+    page.evaluate("() => document.querySelectorAll('td .badge').forEach((e) => e.textContent = 'no deliveries yet')")
+    hidden = page.evaluate("() => [...document.querySelectorAll('.scroll')].map((e) => e.scrollWidth - e.clientWidth)")
+    assert hidden == [0], "columns beyond the edge of the table"
+    tops = page.evaluate("() => new Set([...document.querySelectorAll('.top nav a')].map((e) => e.offsetTop)).size")
+    assert tops == 1, "the menu takes more than one line"
+    page.goto("/administration/deliveries")
+    for name in ("from", "to"):  # 12/28/2026, 09:05 AM and the calendar's button
+        assert page.evaluate(f"() => document.querySelector('[name={name}]').offsetWidth") >= 210
