@@ -322,6 +322,17 @@ async def test_the_preview_says_which_of_the_last_events_would_have_matched_and_
     assert "met Schenker" in text
 
 
+async def test_the_preview_judges_by_no_field_that_a_webhook_may_not_have(tmp_path, database):
+    """orderNumber for data.orderNumber met all attributes as they are, and read as if the event were wrong."""
+    async with a_server(database, tmp_path) as server:
+        await server.publish(type="order.picked", data=PICKED, attributes={"transporter": "DHL"})
+        browser = admin(server)
+        await browser.get("/account")
+        one = [("conditionField", "orderNumber"), ("conditionOperator", "contains"), ("conditionValue", "SO-")]
+        await browser.submit("/administration/webhooks/preview", [*typed(), *one])
+        assert "The filter is not complete yet." in browser.words
+
+
 async def test_the_preview_judges_no_event_whose_payload_was_erased(tmp_path, database):
     """Nothing is left that its filter could meet, so every condition on it would seem not to fit."""
     async with a_server(database, tmp_path) as server:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dockbell.actions import events
 from dockbell.actions.deliveries import NEWEST
-from dockbell.actions.webhook_input import MOST_CONDITIONS, FiltersInput
+from dockbell.actions.webhook_input import MOST_CONDITIONS, FiltersInput, names_a_field
 from dockbell.clock import Clock
 from dockbell.domain.filters import Facts
 from dockbell.domain.permissions import Actor
@@ -50,7 +50,7 @@ def last_events(
     owners = None if goods_owners is None else frozenset(goods_owners)
     if actor.goods_owners is not None:
         owners = actor.goods_owners if owners is None else owners & actor.goods_owners
-    if len(wanted.conditions) > MOST_CONDITIONS:
+    if len(wanted.conditions) > MOST_CONDITIONS or not all(names_a_field(each.field) for each in wanted.conditions):
         return None
     until = clock.monotonic() + LONGEST_S
     looked = []

@@ -268,10 +268,14 @@ def _problems_with_filters(given: Mapping[str, Any], event_type: EventType | Non
     return problems
 
 
+def names_a_field(name: str) -> bool:
+    return name.startswith(("data.", "attributes.")) and len(name) <= 200 and name.isprintable()
+
+
 def _problems_with_condition(condition: Mapping[str, Any], where: str, event_type: EventType | None) -> list[Problem]:
     problems = []
     name, operator, value = condition["field"], condition["operator"], condition.get("value")
-    if not name.startswith(("data.", "attributes.")) or len(name) > 200 or not name.isprintable():
+    if not names_a_field(name):
         text = (
             "A field is written data.<field of the payload> or attributes.<attribute>, such as data.orderStatus.number."
         )
