@@ -28,6 +28,7 @@ from dockbell.store.migrate import migrate
 from dockbell.store.outbox import open_outbox
 from dockbell.web.listen import taken_addresses
 from tests.support.asgi import Api
+from tests.support.postgres import url_of
 from tests.support.program import free_port
 from tests.support.rows import put_goods_owners, rows_of
 
@@ -289,6 +290,14 @@ def test_a_role_without_rights_is_told_what_to_grant(fresh_schema: str, sees_the
         opened.submit_write(as_another).result()
     opened.close()
     assert "OWNER TO" in refused.value.hint
+
+
+def test_a_schema_that_was_not_made_is_asked_for(postgres_url: str):
+    opened = open_database(url_of(postgres_url, "not_made"))
+    with pytest.raises(Unavailable, match="is not there") as refused:
+        opened.submit_write(lambda tx: tx.run("CREATE TABLE mine (n BIGINT)")).result()
+    opened.close()
+    assert "CREATE SCHEMA" in refused.value.hint
 
 
 def test_a_postgresql_without_room_for_every_letter_is_refused(postgres_url: str):

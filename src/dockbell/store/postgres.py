@@ -261,7 +261,12 @@ class PostgresDatabase:
                     f"The PostgreSQL database takes no writes: {str(error).strip()}.",
                     hint="default_transaction_read_only is on, or the server is a standby: `dockbell doctor` says more.",
                 ) from error
-            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
+            except psycopg.errors.InvalidSchemaName as error:
+                raise Unavailable(
+                    f"The schema of search_path is not there, or the PostgreSQL role may not see it: {str(error).strip()}.",
+                    hint="Make it: CREATE SCHEMA name AUTHORIZATION role. If it is there: ALTER SCHEMA name OWNER TO role.",
+                ) from error
+            except psycopg.errors.InsufficientPrivilege as error:
                 raise Unavailable(
                     f"The PostgreSQL role may not do its work: {str(error).strip()}.",
                     hint="Let it own the database (ALTER DATABASE name OWNER TO role), or GRANT it ALL on the schema and "
