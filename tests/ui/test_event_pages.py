@@ -78,6 +78,7 @@ async def test_a_goods_owners_user_finds_only_their_own_events(tmp_path, databas
         assert (await browser.get(f"{LIST}/{other}")).status == 404
         await browser.get(f"{LIST}?about=order+2")
         assert "No event fits" in browser.words
+        assert "ask whoever publishes for the answer they got" in browser.words
 
 
 async def test_the_list_goes_on_where_the_last_page_ended(tmp_path, database):

@@ -186,6 +186,15 @@ async def test_a_delivery_tells_its_attempts_and_is_resent_and_cancelled(tmp_pat
         assert {"delivery.cancelled", "delivery.resent"} <= told
 
 
+async def test_a_delivery_that_was_taken_says_what_to_look_for_at_the_receiver(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything")
+        one = await attempted(server, webhook["id"])
+        browser = a_browser(server.app, server.parts)
+        await browser.get(f"{LOG}/{one}")
+        assert f"should have the header webhook-id: {one}" in browser.words
+
+
 async def test_the_files_say_what_the_log_says(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         webhook = await server.make_webhook(eventType="test.anything")

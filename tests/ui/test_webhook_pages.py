@@ -269,8 +269,16 @@ async def test_an_export_holds_no_secret_and_can_be_imported_again(tmp_path, dat
         entry["headers"][0]["value"] = "Kettle-6"
         await browser.submit(f"{LIST}/import", {"document": json.dumps(document)})
         assert "1 webhooks were imported" in browser.words
+        assert "Their signing secrets are new" in browser.words
         copy = (await server.admin.get("/api/v1/webhooks")).document["items"][-1]
         assert copy["id"] != made["id"]
+        entry["signingSecret"] = SECRET  # one's own may be brought along
+        await browser.get(f"{LIST}/import")
+        await browser.submit(f"{LIST}/import", {"document": json.dumps(document)})
+        again = (await server.admin.get("/api/v1/webhooks")).document["items"][-1]
+        assert again["id"] != copy["id"]
+        fingerprints = [each["signingSecrets"][0]["fingerprint"] for each in (made, copy, again)]
+        assert fingerprints[0] == fingerprints[2] != fingerprints[1]
         assert not copy["enabled"]
         assert {**copy["filters"]} == made["filters"]
         assert copy["headers"][1] == made["headers"][1]
