@@ -234,6 +234,10 @@ def test_every_finding_of_the_doctor_is_translated(language):
     [
         ("it was disabled, since 2026-02-03T12:07:31Z", "den var avstängd, sedan 2026-02-03T12:07:31Z"),
         ("filter “transporter is one of DHL” met Bring", "filtret ”transportören är någon av DHL” mötte Bring"),
+        ("filter “status 450 reached” met status 320 to 400",
+         "filtret ”status 450 nådd” mötte status 320 till 400"),
+        ("filter “status 400 reached or status 200 to 300” met status unknown to 100",
+         "filtret ”status 400 nådd eller status 200 till 300” mötte status unknown till 100"),
         ("filter “data.a is {b}” met nothing: the event has no such value",
          "filtret ”data.a is {b}” mötte inget: händelsen har inget sådant värde"),
         ("Goods owner 7 has no article the event's data; make it first.",

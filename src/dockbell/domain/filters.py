@@ -196,11 +196,11 @@ class Filter:
             if met not in self.order_types:
                 return _objection(f"order type is one of {', '.join(self.order_types)}", [met])
         if self.statuses and not self._wants_status(facts):
-            wanted = " or ".join(change.in_words() for change in self.statuses)
+            wanted = _one_of(self.statuses)
             left, reached = (
                 "unknown" if status is None else status for status in (facts.status_from(), facts.status_to())
             )
-            return _objection(wanted, [f"{left} to {reached}"])
+            return _objection(wanted, [f"status {left} to {reached}"])
         if not self.with_purchase_order and facts.attributes.get("createdWithPurchaseOrder") is True:
             return (
                 "the line was created together with its purchase order, "
@@ -214,6 +214,17 @@ class Filter:
     def _wants_status(self, facts: Facts) -> bool:
         reached, left = facts.status_to(), facts.status_from()
         return any(change.to == reached and change.came_from in (None, left) for change in self.statuses)
+
+
+def _one_of(changes: Sequence[StatusChange]) -> str:
+    """Written out, so that other languages know each form by its words."""
+    first, *others = changes
+    if not others:
+        return first.in_words()
+    more = _one_of(others)
+    if first.came_from is None:
+        return f"status {first.to} reached or {more}"
+    return f"status {first.came_from} to {first.to} or {more}"
 
 
 def _objection(wanted: str, met: Iterable[Any]) -> str:
