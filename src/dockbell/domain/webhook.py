@@ -49,6 +49,8 @@ class Webhook:
     retry_policy: RetryPolicy
     timeout_s: float
     max_concurrency: int
+    keeps_order: bool
+    """Of what is about one object the next is sent only when the one before has ended."""
     url: TargetUrl | None
     """None when the stored URL is refused by today's rules; `url_problem` says why."""
     url_problem: str
@@ -99,6 +101,7 @@ def compile_webhook(
         retry_policy=retry_policy_from(settings["retryPolicy"]),
         timeout_s=settings["timeoutInSeconds"],
         max_concurrency=settings["maxConcurrency"],
+        keeps_order=settings.get("keepOrder", False),
         url=url,
         url_problem=url_problem,
         own_headers=lines,
