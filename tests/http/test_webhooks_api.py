@@ -14,7 +14,7 @@ from dockbell.testing.clock import ManualClock
 from dockbell.web.server import build_app
 from tests.support.bad_inputs import cases
 from tests.support.parts import Server, a_server, a_webhook
-from tests.support.rows import FJORD, TEA
+from tests.support.rows import FJORD, TEA, forget_setting
 
 WEBHOOKS = "/api/v1/webhooks"
 TOKEN, PASSWORD, HEADER = "tok-3n-Zebra/Quartz+91", "Pässwörd-Walnut?77", "hdr:Violet=Kettle&5"
@@ -385,3 +385,54 @@ async def test_tests_are_limited_to_ten_a_minute_for_each_who_sends_them(tmp_pat
         clock.advance(50 * SECOND)
         assert (await one.post(target, {})).status == 200
         assert (await one.post(target, {})).status == 429
+
+
+async def test_a_webhook_keeps_no_order_unless_it_is_said(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        plain = await server.make_webhook()
+        kept = await server.make_webhook(keepOrder=True)
+        assert (plain["keepOrder"], kept["keepOrder"]) == (False, True)
+        one = f"{WEBHOOKS}/{kept['id']}"
+        assert (await server.admin.patch(one, {"name": "Renamed"})).document["keepOrder"] is True
+        assert server.parts.index.state.webhooks[kept["id"]].keeps_order
+        assert (await server.admin.patch(one, {"keepOrder": False})).document["keepOrder"] is False
+        assert not server.parts.index.state.webhooks[kept["id"]].keeps_order
+        assert (await server.admin.get(one)).document["keepOrder"] is False
+
+
+@pytest.mark.parametrize("wrong", ["yes", "true", 1, 0, None, []])
+async def test_whether_the_order_is_kept_is_true_or_false_and_nothing_else(tmp_path, database, wrong):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook(keepOrder=True)
+        replies = [
+            await server.admin.post(WEBHOOKS, a_webhook(keepOrder=wrong)),
+            await server.admin.patch(f"{WEBHOOKS}/{made['id']}", {"keepOrder": wrong}),
+        ]
+        for reply in replies:
+            assert reply.status == 422
+            [problem] = reply.document["problems"]
+            said = (problem["field"], problem["code"], problem["message"])
+            assert said == ("keepOrder", "type", "This must be true or false.")
+        assert (await server.admin.get(f"{WEBHOOKS}/{made['id']}")).document["keepOrder"] is True
+
+
+async def test_a_webhook_saved_before_the_order_could_be_kept_says_that_it_keeps_none(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook()
+        one = f"{WEBHOOKS}/{made['id']}"
+        forget_setting(server.parts.database, made["id"], "keepOrder")
+        assert (await server.admin.get(one)).document["keepOrder"] is False
+        assert [each["keepOrder"] for each in (await server.admin.get(WEBHOOKS)).document["items"]] == [False]
+        for enabled in (False, True):
+            assert (await server.admin.patch(one, {"enabled": enabled})).document["keepOrder"] is False
+        forget_setting(server.parts.database, made["id"], "keepOrder")
+        assert (await server.admin.patch(one, {"enabled": False})).document["keepOrder"] is False
+        trail = await server.parts.database.read(lambda tx: tx.all("SELECT * FROM audit ORDER BY id"))
+        of_it = [row for row in trail if row["object"] == f"webhook/{made['id']}"]
+        # What it lacks is no change of anybody's: the trail names what was done.
+        assert [row["action"] for row in of_it] == [
+            "webhook.created", "webhook.disabled", "webhook.enabled", "webhook.disabled",
+        ]  # fmt: skip
+        for row in of_it[1:]:
+            before, after = json.loads(row["before"]), json.loads(row["after"])
+            assert {name for name in after if after[name] != before.get(name)} == {"version", "enabled", "changedAt"}

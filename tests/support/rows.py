@@ -1,5 +1,6 @@
 """Rows for tests of the store: a goods owner, a webhook, events and deliveries, with as little said as possible."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,24 @@ def save_webhook(tx: Transaction, webhook_id: int, **fields: Any) -> None:
 
 def put_webhook(database: Database, webhook_id: int, **fields: Any) -> None:
     write(database, lambda tx: save_webhook(tx, webhook_id, **fields))
+
+
+def forget_setting(database: Database, webhook_id: int, name: str) -> None:
+    """As if the webhook and its versions had been saved before there was this setting."""
+
+    def work(tx: Transaction) -> None:
+        for row in tx.all(
+            "SELECT v.version, v.settings FROM webhook_versions v WHERE v.webhook_id = :id", id=webhook_id
+        ):
+            settings = {key: value for key, value in json.loads(row["settings"]).items() if key != name}
+            values = {"id": webhook_id, "version": row["version"], "settings": json.dumps(settings)}
+            tx.run(
+                "UPDATE webhook_versions SET settings = :settings WHERE webhook_id = :id AND version = :version",
+                **values,
+            )
+            tx.run("UPDATE webhooks SET settings = :settings WHERE id = :id AND version = :version", **values)
+
+    write(database, work)
 
 
 def put_deliveries(database: Database, webhook_id: int, event_ids: Any, *, due_at: Moment = NOW) -> None:

@@ -111,7 +111,20 @@ class WebhookInput(_Input):
     retry_policy: RetryPolicyInput = RetryPolicyInput(name=ONE_DAY.name)  # type: ignore[arg-type]
     timeout_in_seconds: StrictInt | StrictFloat = Field(default=15, description="of a whole attempt")
     max_concurrency: StrictInt = Field(default=4, description="attempts that each node makes at the same time, at most")
+    keep_order: StrictBool = Field(
+        default=False, description="send the next event about an object only when the one before has ended"
+    )
     signing_secret: StrictStr | None = Field(default=None, description="whsec_...; left out, one is made")
+
+
+ADDED_LATER = {"keepOrder": False}
+"""What a setting is in webhooks that were saved before there was it."""
+
+
+def settings_from(stored: str) -> dict[str, Any]:
+    """A webhook's stored settings, whole: a setting that they lack is neither missing anywhere nor somebody's change."""
+    settings: dict[str, Any] = json.loads(stored)
+    return settings | {name: value for name, value in ADDED_LATER.items() if name not in settings}
 
 
 _MESSAGES = {

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from dockbell.actions import audit, statistics
 from dockbell.actions.statistics import Statistics
+from dockbell.actions.webhook_input import settings_from
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Moment, to_text
 from dockbell.domain.permissions import Actor
@@ -156,7 +157,7 @@ def _summary(row: Row, counts: Mapping[str, int], figures: Statistics, type_name
 
 
 def _version(row: Row, older: Row | None, noted: Mapping[str, Any] | None) -> dict[str, Any]:
-    now, before = json.loads(row["settings"]), {} if older is None else json.loads(older["settings"])
+    now, before = settings_from(row["settings"]), {} if older is None else settings_from(older["settings"])
     return {
         "version": row["version"],
         "since": to_text(row["since"]),

@@ -11,7 +11,7 @@ from dockbell.actions import audit, held_back
 from dockbell.actions.index import Index, State
 from dockbell.actions.webhook_access import managed, visible
 from dockbell.actions.webhook_credentials import is_moved, needs_credentials, uses, without_credentials, without_dropped
-from dockbell.actions.webhook_input import checked_settings
+from dockbell.actions.webhook_input import checked_settings, settings_from
 from dockbell.clock import HOUR, Moment, to_text
 from dockbell.domain.addresses import AddressPolicy
 from dockbell.domain.credentials import new_signing_secret
@@ -95,7 +95,7 @@ class Webhooks:
             )
         state = self._pinned_catalog(tx)
         stored = self._secrets_of(row)
-        before = json.loads(row["settings"])
+        before = settings_from(row["settings"])
         document = {**before, **patch}
         if isinstance(patch.get("filters"), Mapping):
             document["filters"] = {**before["filters"], **patch["filters"]}
@@ -129,7 +129,7 @@ class Webhooks:
     def delete(self, tx: Transaction, actor: Actor, webhook_id: int, *, now: Moment) -> int:
         """Delete the webhook and cancel what waits for it; how many deliveries that were."""
         row = managed(tx, actor, webhook_id, for_update=True)
-        settings = {**json.loads(row["settings"]), "enabled": False}
+        settings = {**settings_from(row["settings"]), "enabled": False}
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, {"signing": []},
             created_at=row["created_at"], disabled_reason="It was deleted.", now=now, deleted_at=now,
@@ -148,7 +148,7 @@ class Webhooks:
         if overlap_h is not None and not 0 <= overlap_h <= MOST_OVERLAP_H:
             text = f"The overlap must be from 0 to {MOST_OVERLAP_H} hours."
             problems.append(Problem("overlapInHours", "range", text))
-        settings = json.loads(row["settings"])
+        settings = settings_from(row["settings"])
         secrets = self._secrets_of(row)
         fresh = new_signing_secret(random.token_bytes(32)) if own is None else own
         with problems.gather():
@@ -203,7 +203,7 @@ class Webhooks:
         row = webhooks.find(tx, webhook_id, for_update=True)
         if row is None or not row["enabled"] or version not in {None, row["version"]}:
             return
-        settings = {**json.loads(row["settings"]), "enabled": False}
+        settings = {**settings_from(row["settings"]), "enabled": False}
         self._save(
             tx, actor, webhook_id, row["version"] + 1, settings, self._secrets_of(row),
             created_at=row["created_at"], disabled_reason=reason, now=now, noted="webhook.disabled", before=row,
@@ -230,7 +230,7 @@ class Webhooks:
 
     def view(self, row: Row) -> dict[str, Any]:
         """The webhook as it may be shown: secrets as a fingerprint, warnings in words."""
-        settings = json.loads(row["settings"])
+        settings = settings_from(row["settings"])
         secrets = self._secrets_of(row)
         authentication = dict(settings["authentication"])
         for name in ("password", "token"):
