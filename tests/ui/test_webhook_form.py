@@ -15,7 +15,7 @@ from dockbell.store.database import Transaction
 from dockbell.web.server import build_app
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import CATALOG, Server, a_server
-from tests.support.rows import FJORD, TEA
+from tests.support.rows import FJORD, TEA, forget_setting
 
 NEW = "/administration/webhooks/new"
 PICKED = next(dict(each.example) for each in CATALOG if each.key == "order.picked")
@@ -69,6 +69,11 @@ async def created(browser: Browser, **changes: object) -> None:
 def value_of(browser: Browser, name: str) -> list[str]:
     found = re.findall(rf'<input(?=[^>]*\bname="{name}")[^>]*\bvalue="([^"]*)"', browser.text)
     return [html.unescape(each) for each in found]
+
+
+def ticked(browser: Browser, name: str) -> bool:
+    [box] = re.findall(rf'<input type="checkbox" name="{name}"[^>]*>', browser.text)
+    return " checked" in box
 
 
 async def test_what_is_typed_becomes_the_webhook(tmp_path, database):
@@ -206,6 +211,38 @@ async def test_an_edit_keeps_secrets_that_were_left_empty_and_shows_none(tmp_pat
     assert after["authentication"] == before["authentication"]
     assert [h for h in after["headers"] if h["secret"]] == [h for h in before["headers"] if h["secret"]]
     assert len(after["headers"]) == 1
+
+
+async def test_the_order_is_kept_if_it_is_ticked_and_the_tick_stays_until_it_is_taken_away(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        browser = admin(server)
+        await browser.get(NEW + "?kind=regular&eventType=order.picked")
+        assert ticked(browser, "keepOrder") is False
+        wrong = await browser.submit(NEW, typed(keepOrder="yes", name=""))
+        assert wrong.status == 422
+        assert ticked(browser, "keepOrder") is True
+        await created(browser, keepOrder="yes")
+        assert (await server.admin.get("/api/v1/webhooks/1")).document["keepOrder"] is True
+        await browser.get(f"{NEW}?from=1")
+        assert ticked(browser, "keepOrder") is True
+        await browser.get("/administration/webhooks/1/edit")
+        assert ticked(browser, "keepOrder") is True
+        # As a form that was opened before there was the tick sends it.
+        [version] = value_of(browser, "version")
+        old = typed(version=version, password="", headerName=[], headerValue=[], headerKind=[], headerLines="")
+        await browser.submit("/administration/webhooks/1/edit", old)
+        assert (await server.admin.get("/api/v1/webhooks/1")).document["keepOrder"] is False
+        await browser.get("/administration/webhooks/1/edit")
+        assert ticked(browser, "keepOrder") is False
+
+
+async def test_a_webhook_saved_before_the_order_could_be_kept_opens_without_the_tick(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook()
+        forget_setting(server.parts.database, made["id"], "keepOrder")
+        browser = admin(server)
+        await browser.get(f"/administration/webhooks/{made['id']}/edit")
+        assert ticked(browser, "keepOrder") is False
 
 
 async def test_a_clone_needs_the_secret_of_a_header_again(tmp_path, database):

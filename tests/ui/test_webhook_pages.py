@@ -14,7 +14,7 @@ from dockbell.store import breakers, deliveries
 from dockbell.store.database import Transaction
 from tests.support.browser_like import Browser, a_browser
 from tests.support.parts import Server, a_server
-from tests.support.rows import FJORD, TEA, a_closing, a_failure
+from tests.support.rows import FJORD, TEA, a_closing, a_failure, forget_setting
 
 LIST = "/administration/webhooks"
 SECRET = "whsec_c2VhbGVkLXNpZ25pbmctc2VjcmV0LTMyLWJ5dGVzISE="
@@ -284,6 +284,20 @@ async def test_an_export_holds_no_secret_and_can_be_imported_again(tmp_path, dat
         assert copy["headers"][1] == made["headers"][1]
 
 
+async def test_an_export_says_whether_the_order_is_kept_and_a_file_that_does_not_keeps_none(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = [await server.make_webhook(keepOrder=kept) for kept in (True, False)]
+        forget_setting(server.parts.database, made[1]["id"], "keepOrder")
+        browser = admin(server)
+        document = await export_of(server, browser, *(("webhook", str(each["id"])) for each in made))
+        assert [entry["keepOrder"] for entry in document["webhooks"]] == [True, False]
+        del document["webhooks"][1]["keepOrder"]
+        await browser.get(f"{LIST}/import")
+        await browser.submit(f"{LIST}/import", {"document": json.dumps(document)})
+        imported = (await server.admin.get("/api/v1/webhooks")).document["items"][2:]
+        assert [each["keepOrder"] for each in imported] == [True, False]
+
+
 async def test_an_export_of_all_has_all_that_the_visitor_may_see(tmp_path, database, monkeypatch):
     monkeypatch.setattr(webhook_file, "A_PAGE", 2)
     async with a_server(database, tmp_path) as server:
@@ -384,6 +398,31 @@ async def test_the_page_says_settings_state_and_changes(tmp_path, database):
             assert told in browser.words, told
         assert "tok-3n-Zebra" not in browser.text
         assert "Its log has the reason" in browser.words
+
+
+async def test_the_page_says_whether_the_order_is_kept_and_who_changed_it(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook()
+        page = f"{LIST}/{made['id']}"
+        browser = admin(server)
+        await browser.get(page)
+        assert "Order of each object not kept" in browser.words
+        await server.admin.patch(f"/api/v1/webhooks/{made['id']}", {"keepOrder": True})
+        await browser.get(page)
+        assert "Order of each object kept" in browser.words
+        assert "keepOrder false → true" in browser.words
+
+
+async def test_that_a_setting_is_new_is_no_change_of_a_webhook(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        made = await server.make_webhook()
+        forget_setting(server.parts.database, made["id"], "keepOrder")
+        await server.admin.patch(f"/api/v1/webhooks/{made['id']}", {"name": "Renamed"})
+        browser = admin(server)
+        await browser.get(f"{LIST}/{made['id']}")
+        assert "Order of each object not kept" in browser.words
+        assert "1 settings changed" in browser.words
+        assert "keepOrder" not in browser.words
 
 
 async def test_it_is_disabled_and_enabled_and_the_page_says_who_did_it(tmp_path, database):

@@ -48,7 +48,7 @@ TEXTS = (
     "name", "eventType", "targetUrl", "email", "authentication", "username", "password", "token", "transporters",
     "orderTypes", "retryPolicy", "steps", "timeoutInSeconds", "maxConcurrency", "allOwners", "version",
 )  # fmt: skip
-TICKS = ("enabled", "fireWhenPurchaseOrderIsCreated")
+TICKS = ("enabled", "fireWhenPurchaseOrderIsCreated", "keepOrder")
 
 
 def typed_in(form: Fields) -> Typed:
@@ -110,6 +110,7 @@ def document_from(typed: Typed, kind: str, event_type: EventType | None) -> dict
         "retryPolicy": _retry_policy(typed),
         "timeoutInSeconds": _number(typed.text("timeoutInSeconds").strip() or "15"),
         "maxConcurrency": _number(typed.text("maxConcurrency").strip() or "4"),
+        "keepOrder": "keepOrder" in typed.ticks,
     }
     return document
 
@@ -140,6 +141,7 @@ def typed_from(webhook: Mapping[str, Any], event_type: EventType | None) -> Type
             for name, ticked in (
                 ("enabled", webhook["enabled"]),
                 ("fireWhenPurchaseOrderIsCreated", filters["fireWhenPurchaseOrderIsCreated"]),
+                ("keepOrder", webhook["keepOrder"]),
             )
             if ticked
         ),
