@@ -49,7 +49,7 @@ def fill(database: Database, attempts: int) -> None:
         for webhook in range(1, WEBHOOKS + 1):
             values = {
                 "id": webhook, "version": 1, "kind": "regular", "name": f"Webhook {webhook}", "event_type": _type(webhook - 1),
-                "enabled": 1, "disabled_reason": None, "settings": "{}", "secrets": "", "max_concurrency": 4,
+                "enabled": 1, "disabled_reason": None, "settings": "{}", "secrets": "", "max_concurrency": 4, "keeps_order": 0,
                 "created_at": NOW, "deleted_at": None,
             }  # fmt: skip
             webhooks.save(tx, values=values, goods_owners=(1,), actor="system", now=NOW)

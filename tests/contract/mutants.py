@@ -21,9 +21,21 @@ STORE = Path("src/dockbell/store")
 TOGETHER = 2
 LONGEST_S = 240
 
-NAMES = ("claims", "deliveries", "events", "log", "backlog", "webhooks", "nodes", "transactions", "wakes", "schema")
+NAMES = (
+    "claims",
+    "deliveries",
+    "events",
+    "log",
+    "backlog",
+    "webhooks",
+    "nodes",
+    "transactions",
+    "wakes",
+    "schema",
+    "turns",
+)
 ALL = [f"tests/contract/test_store_{name}.py" for name in NAMES]
-CLAIMS, DELIVERIES, EVENTS, LOG, BACKLOG, WEBHOOKS, NODES, TRANSACTIONS, WAKES, SCHEMA = ALL
+CLAIMS, DELIVERIES, EVENTS, LOG, BACKLOG, WEBHOOKS, NODES, TRANSACTIONS, WAKES, SCHEMA, TURNS = ALL
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,8 @@ MUTANTS = (
     Mutant("a claim counts only its own against the cap", "deliveries.py", 'int(webhook["max_concurrency"]) + ahead - int(busy["n"])', 'int(webhook["max_concurrency"]) + ahead', CLAIMS),
     Mutant("other webhooks' attempts count against the cap", "deliveries.py", "WHERE d.webhook_id = :webhook_id AND d.status = 'sending'\"", "WHERE :webhook_id > 0 AND d.status = 'sending'\"", CLAIMS),
     Mutant("a cap that was lowered gives a negative limit", "deliveries.py", "room=max(0, min(", "room=min(99, min(", CLAIMS),
-    Mutant("a claim takes what is not due", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status = 'pending' AND :now > 0\n           ORDER", CLAIMS),
-    Mutant("a claim takes what is being sent", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n           ORDER", "d.status <> 'delivered' AND d.due_at <= :now\n           ORDER", CLAIMS),
+    Mutant("a claim takes what is not due", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n                 {_IN", "d.status = 'pending' AND :now > 0\n                 {_IN", CLAIMS),
+    Mutant("a claim takes what is being sent", "deliveries.py", "d.status = 'pending' AND d.due_at <= :now\n                 {_IN", "d.status <> 'delivered' AND d.due_at <= :now\n                 {_IN", CLAIMS),
     Mutant("a claim takes any, not the oldest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.event_id LIMIT :room", CLAIMS),
     Mutant("a claim takes the newest", "deliveries.py", "ORDER BY d.due_at, d.event_id LIMIT :room", "ORDER BY d.due_at DESC, d.event_id DESC LIMIT :room", CLAIMS),
     Mutant("claimed deliveries come in any order", "deliveries.py", 'key=lambda row: (row["due_at"], row["event_id"])', 'key=lambda row: row["event_id"]', CLAIMS),
@@ -100,9 +112,17 @@ MUTANTS = (
     Mutant("a resend keeps the old failures", "delivery_log.py", "failures = 0, first_attempt_at = NULL", "first_attempt_at = NULL", LOG),
     Mutant("a cancel ends what was delivered", "delivery_log.py", "webhook_id = :webhook_id AND status IN ('pending', 'held')\n            \"\"\"", "webhook_id = :webhook_id AND status <> 'sending'\n            \"\"\"", LOG),
 
+    # The order of each object.
+    Mutant("a claim asks for no turn", "deliveries.py", "b.event_id < t.event_id\n", "b.event_id < 0 * t.event_id\n", TURNS),
+    Mutant("who leaves lets nobody come forward", "turns.py", '    _come_forward(tx, {(row["webhook_id"]', '    len({(row["webhook_id"]', TURNS),
+    Mutant("who has not ended leaves", "turns.py", "AND ({_ENDED} OR {_KEEPS_NONE})", "AND ({_ENDED} OR {_KEEPS_NONE} OR true)", TURNS),
+    Mutant("what is released does not wait for its turn", "backlog.py", "CASE WHEN due_at < :far THEN :due_at ELSE due_at END", ":due_at + 0 * :far", TURNS),
+    Mutant("nobody steps back", "turns.py", "    join(tx, keys)\n    _step_back(tx, keys)\n", "    join(tx, keys)\n", TURNS),
+    Mutant("those behind an object of another goods owner wait", "turns.py", "AND b.goods_owner_id = t.goods_owner_id\n                                                 AND b.object_key = t.object_key AND b.event_id < t.event_id\n                WHERE", "AND b.object_key = t.object_key AND b.event_id < t.event_id\n                WHERE", TURNS),
+
     # What waits follows its webhook.
     Mutant("holding stops what is being sent", "backlog.py", "_PENDING, _HELD = \"'pending'{}", "_PENDING, _HELD = \"'sending'{}", BACKLOG),
-    Mutant("releasing keeps the old due moment", "backlog.py", "status = 'pending', due_at = :due_at", "status = 'pending', due_at = due_at + 0 * :due_at", BACKLOG),
+    Mutant("releasing keeps the old due moment", "backlog.py", "THEN :due_at ELSE due_at END", "THEN due_at + 0 * :due_at ELSE due_at END", BACKLOG),
     Mutant("what is released overtakes what came since", "backlog.py", 'due_at = min(now, int(webhook["changed_at"]))', "due_at = now", BACKLOG),
     Mutant("the newest are released first", "backlog.py", "\"'held'{} ORDER BY d.event_id\"", "\"'held'{} ORDER BY d.event_id DESC\"", BACKLOG),
     Mutant("all of a backlog follows at once (PostgreSQL)", "backlog.py", "LIMIT :most /*pg", "LIMIT 10 * :most /*pg", BACKLOG),

@@ -72,6 +72,7 @@ def _change_at(tx: Transaction, since: int, settings: str) -> None:
         "disabled_reason",
         "secrets",
         "max_concurrency",
+        "keeps_order",
         "created_at",
         "deleted_at",
     )

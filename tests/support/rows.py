@@ -69,6 +69,7 @@ def save_webhook(tx: Transaction, webhook_id: int, **fields: Any) -> None:
         "settings": "{}",
         "secrets": "",
         "max_concurrency": 4,
+        "keeps_order": 0,
         "created_at": NOW,
         "deleted_at": None,
         **fields,

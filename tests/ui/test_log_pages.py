@@ -427,3 +427,15 @@ async def test_a_run_has_a_number_of_one_form_over_the_api_too(tmp_path, databas
 async def test_a_tab_that_came_along_with_a_copied_number_is_no_mistake(tmp_path, database):
     async with a_server(database, tmp_path) as server:
         assert (await a_browser(server.app, server.parts).get(f"{LOG}?about=SO-1%09")).status == 200
+
+
+async def test_a_delivery_that_waits_for_its_turn_says_for_which(tmp_path, database):
+    async with a_server(database, tmp_path) as server:
+        webhook = await server.make_webhook(eventType="test.anything", keepOrder=True)
+        first, second = [(await server.publish(key="order/7", data={"n": n}))["eventId"] for n in range(2)]
+        browser = a_browser(server.app, server.parts)
+        await browser.get(f"{LOG}/{second}-{webhook['id']}")
+        assert "It waits for its turn." in browser.words
+        assert f'href="{LOG}/{first}-{webhook["id"]}"' in browser.text
+        await browser.get(LOG)
+        assert browser.words.count("waits for its turn") == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 import structlog
 
+from dockbell.actions.index import State
 from dockbell.actions.publish import Accepted, repeated
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Moment, Reading
@@ -14,7 +15,7 @@ from dockbell.domain.event import Event, NewEvent
 from dockbell.domain.permissions import SYSTEM
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import Conflict, DockbellError, StorageFull, StoreRefused, Unavailable
-from dockbell.store import backlog, counters, deliveries, events
+from dockbell.store import backlog, counters, deliveries, events, turns
 from dockbell.store.database import Transaction
 from dockbell.store.deliveries import Closing, Lease
 from dockbell.store.events import EventRow
@@ -110,22 +111,31 @@ class Stale(Exception):
     """Webhooks were changed since the state that events of this commit were matched with."""
 
 
-def write(tx: Transaction, commit: Commit, *, webhooks: Webhooks, node: int, jumped: int) -> None:
+def write(tx: Transaction, commit: Commit, state: State, *, webhooks: Webhooks, node: int, at: Reading) -> None:
     """Store all of it. Raises Stale; may be called again after it failed."""
     commit.repeats.clear()
-    _follow_clock(commit, jumped)
+    _follow_clock(commit, at.jumped)
     pinned = counters.pinned(tx, *([counters.WEBHOOKS_CHANGED] if commit.requests else ()), COUNTED_TO)
     if commit.requests:
         if any(request.webhooks_no != pinned[counters.WEBHOOKS_CHANGED] for request in commit.requests):
             raise Stale
-        _write_events(tx, commit, node)
+        _write_events(tx, commit, state, node)
     if commit.closings:
         deliveries.close(tx, commit.closings, counted_to=pinned[COUNTED_TO])
+        ended = [closing.lease for closing in commit.closings if closing.next_status != "pending"]
+        keys = _in_order(((lease.event_id, lease.webhook_id) for lease in ended), state)
+        turns.leave(tx, keys, now=at.now)
         for closing in commit.closings:
             if closing.deactivate_webhook:
                 webhooks.deactivate(
                     tx, SYSTEM, closing.lease.webhook_id, GONE, now=closing.ended_at, version=closing.webhook_version
                 )
+
+
+def _in_order(keys: Iterable[tuple[int, int]], state: State) -> list[tuple[int, int]]:
+    """Those (event, webhook) whose webhook keeps the order of each object."""
+    known = state.webhooks
+    return [key for key in keys if (webhook := known.get(key[1])) is not None and webhook.keeps_order]
 
 
 def _follow_clock(commit: Commit, jumped: int) -> None:
@@ -153,7 +163,7 @@ def _moved(lease: Lease, by: int) -> Lease:
     )
 
 
-def _write_events(tx: Transaction, commit: Commit, node: int) -> None:
+def _write_events(tx: Transaction, commit: Commit, state: State, node: int) -> None:
     rows = [row for request in commit.requests for row in request.rows]
     waiting = [one for request in commit.requests for one in request.waiting]
     leases = [job.lease for request in commit.requests for job in request.jobs]
@@ -163,6 +173,7 @@ def _write_events(tx: Transaction, commit: Commit, node: int) -> None:
         leases = [lease for lease in leases if lease.event_id in stored]
     deliveries.insert(tx, waiting, leases=leases, node=node)
     if waiting:
+        turns.wait(tx, _in_order(((event_id, webhook_id) for event_id, webhook_id, _, _ in waiting), state))
         tx.wake(backlog.TOPIC)
     if len(stored) < len(rows):  # a repeat may be of an event of this very commit: its deliveries count
         sources = [new for request in commit.requests for new in request.events]

@@ -13,7 +13,8 @@ from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem, Problems
-from dockbell.store import delivery_log, events, webhooks
+from dockbell.store import delivery_log, events, turns, webhooks
+from dockbell.store.backlog import FAR
 from dockbell.store.database import Row, Transaction
 from dockbell.store.objects import Sought
 
@@ -175,6 +176,7 @@ def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
         )
     event = events.find(tx, row["event_id"])
     assert event is not None
+    first = turns.first_before(tx, row["event_id"], row["webhook_id"])
     return {
         **view(row),
         "webhookName": None if webhook is None else webhook["name"],
@@ -182,6 +184,7 @@ def get(tx: Transaction, actor: Actor, text_id: str) -> dict[str, Any]:
         "head": event["head"],
         "erasedAt": None if event["erased_at"] is None else to_text(event["erased_at"]),
         "attemptList": attempts,
+        "waitsFor": None if first is None else delivery_id(first, row["webhook_id"]),
         "heldBack": held_back.of_webhook(tx, row["webhook_id"]) if may_read and row["status"] == "pending" else None,
     }
 
@@ -274,7 +277,7 @@ def view(row: Row) -> dict[str, Any]:
         "attempts": row["attempts"],
         "lastCode": row["last_code"],
         "acceptedAt": to_text(row["accepted_at"]),
-        "nextAttemptAt": to_text(row["due_at"]) if row["status"] == "pending" else None,
+        "nextAttemptAt": to_text(row["due_at"]) if row["status"] == "pending" and row["due_at"] < FAR else None,
         "endedAt": None if row["ended_at"] is None else to_text(row["ended_at"]),
     }
 

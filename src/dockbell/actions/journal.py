@@ -34,7 +34,7 @@ from dockbell.actions.commit import (
 )
 from dockbell.actions.dispatcher import Dispatcher
 from dockbell.actions.index import Index
-from dockbell.actions.publish import Publisher, matching
+from dockbell.actions.publish import Publisher, matching, waits_its_turn
 from dockbell.actions.webhooks import Webhooks
 from dockbell.clock import Clock, Moment, Reading
 from dockbell.domain.event import Event, NewEvent
@@ -191,7 +191,7 @@ class Journal:
         test = row.test_of is not None
         event = Event(row.id, row.goods_owner_id, row.event_type, row.accepted_at, row.head, row.data, test)
         for webhook in wanted:
-            until = self._dispatcher.reserve(webhook, now=now, at_once=test)
+            until = None if waits_its_turn(webhook, row) else self._dispatcher.reserve(webhook, now=now, at_once=test)
             if until is None:
                 request.waiting.append((row.id, webhook.id, row.goods_owner_id, now))
             else:
@@ -247,7 +247,7 @@ class Journal:
         just_written = time.monotonic() - self._written_at < COMPANY_S
         if just_written and self._commit is None and self._queued + len(self._closings) < FEW:
             self._never_set.wait(COMPANY_S)
-        write(tx, self._taken(), webhooks=self._webhooks, node=self._node, jumped=self._clock.read().jumped)
+        write(tx, self._taken(), self._index.state, webhooks=self._webhooks, node=self._node, at=self._clock.read())
 
     def _taken(self) -> Commit:
         """What waits now: taken when the store begins, so that as much as possible shares the commit."""

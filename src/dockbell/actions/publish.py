@@ -24,7 +24,7 @@ from dockbell.domain.limits import parse_moment
 from dockbell.domain.permissions import Actor, no_such_goods_owner
 from dockbell.domain.webhook import Webhook
 from dockbell.errors import Conflict, InvalidInput, Problem
-from dockbell.store import backlog, deliveries, events
+from dockbell.store import backlog, deliveries, events, turns
 from dockbell.store.database import Transaction
 
 log = structlog.get_logger()
@@ -73,6 +73,7 @@ class Publisher:
             return repeated(tx, new)
         wanted = matching(new, state)
         deliveries.insert(tx, [(row.id, webhook.id, new.goods_owner_id, now) for webhook in wanted])
+        turns.join(tx, [(row.id, webhook.id) for webhook in wanted if webhook.keeps_order])
         if wanted:
             tx.wake(backlog.TOPIC)
         return Accepted(row.id, len(wanted))
@@ -181,6 +182,11 @@ def _wants(webhook: Webhook, facts: Facts) -> bool:
     except Exception:
         log.exception("filter.failed", webhook_id=webhook.id, hint="Save the webhook's filter again.")
         return False
+
+
+def waits_its_turn(webhook: Webhook, event: events.EventRow) -> bool:
+    """Whether the store has to say when the webhook may be sent the event: another about the same object may be before it."""
+    return webhook.keeps_order and event.object_key is not None and event.test_of is None
 
 
 def repeated(tx: Transaction, event: NewEvent) -> Accepted:

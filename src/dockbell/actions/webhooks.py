@@ -328,6 +328,7 @@ class Webhooks:
             "settings": json.dumps(settings, ensure_ascii=False),
             "secrets": self._vault.seal(json.dumps(secrets), place=f"webhooks/{webhook_id}/secrets"),
             "max_concurrency": settings["maxConcurrency"],
+            "keeps_order": int(settings.get("keepOrder", False)),
             "created_at": created_at,
             "deleted_at": deleted_at,
         }

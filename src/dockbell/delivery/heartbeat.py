@@ -14,7 +14,7 @@ from dockbell.actions.commit import Job
 from dockbell.clock import SECOND, Clock, Moment, Reading
 from dockbell.delivery.gates import Gates
 from dockbell.errors import Unavailable
-from dockbell.store import backlog, deliveries, people
+from dockbell.store import backlog, deliveries, people, turns
 from dockbell.store.database import Database, Transaction
 from dockbell.store.deliveries import Lease
 
@@ -23,6 +23,7 @@ LEASE_MARGIN = 10 * SECOND
 BEAT_S = 1.0
 ROUND_S = 5.0
 CATCH_UP_S = 1.0
+LOOKS_AT_TURNS = 10
 HANGS_S = 20.0
 """What a beat writes takes milliseconds, and seconds behind a long write."""
 Key = tuple[int, int, int]
@@ -65,6 +66,7 @@ class Heartbeat:
         runs no further than 0."""
         self._jumped = 0
         """By how much the clock had been set then."""
+        self._turns_after = turns.NOWHERE
 
     def holds(self, job: Job, at: Reading) -> bool:
         """Whether its lease still runs, as far as is known here: what does not, another node may have taken over."""
@@ -114,15 +116,26 @@ class Heartbeat:
             await statistics.roll_up(self._database, now=at.now)
             await bulk.take_up(self._database, self._clock)
             await self._catch_up()
+            await self._settle_turns()
 
     async def _catch_up(self) -> None:
-        """Let what was left behind by a change of its webhook follow it, a second at a time: leases are to be looked at again."""
+        """Let what was left behind by a change follow it, a second at a time: leases are to be looked at again."""
         until = self._clock.monotonic() + CATCH_UP_S
         for webhook in await self._database.read(backlog.left_behind):
             changed = backlog.AT_ONCE
             while changed == backlog.AT_ONCE and self._clock.monotonic() < until:
                 following = partial(backlog.follow, webhook_id=webhook, now=self._clock.now())
                 changed = await self._database.write(following)
+
+    async def _settle_turns(self) -> None:
+        """Go on through the turns, some of them in each round."""
+        for _ in range(LOOKS_AT_TURNS):
+            strays, last = await self._database.read(partial(turns.astray, after=self._turns_after))
+            if strays:
+                await self._database.write(partial(turns.settle, strays=strays, now=self._clock.now()))
+            self._turns_after = last or turns.NOWHERE
+            if last is None:
+                return
 
     def _look_at_leases(
         self, tx: Transaction, ours: dict[Key, Lease], *, known_until: Reading, is_round: bool

@@ -10,6 +10,10 @@ from dockbell.store.database import Row, Transaction
 
 TOPIC = "deliveries"
 AT_ONCE = 2_000
+NEVER: Moment = 2**62
+"""When what waits for its turn is due (`turns`)."""
+FAR: Moment = 2**61
+"""What is due later is due NEVER, also after the clock was set and everything was moved along."""
 
 # They are picked first, materialized: a subquery would be run again for each row, and pass its own LIMIT. What another transaction
 # has in hand is left for later: no change of a webhook waits for an attempt, and no attempt for that. Each status has a text of its
@@ -27,7 +31,9 @@ _NOT_SERVED = """
 """
 _PENDING, _HELD = "'pending'{} ORDER BY d.due_at, d.event_id", "'held'{} ORDER BY d.event_id"
 _HOLD = _PICK.format(_PENDING.format(""), "status = 'held'")
-_RELEASE = _PICK.format(_HELD.format(""), "status = 'pending', due_at = :due_at")
+_RELEASE = _PICK.format(
+    _HELD.format(""), "status = 'pending', due_at = CASE WHEN due_at < :far THEN :due_at ELSE due_at END"
+)
 _CANCEL = [_PICK.format(each.format(""), "status = 'cancelled', ended_at = :now") for each in (_PENDING, _HELD)]
 _CANCEL_NOT_SERVED = [
     _PICK.format(each.format(_NOT_SERVED), "status = 'cancelled', ended_at = :now, last_code = 'goods_owner_removed'")
@@ -54,7 +60,7 @@ def follow(tx: Transaction, webhook_id: int, *, now: Moment) -> int:
     tx.wake(TOPIC)
     # Due when it was enabled: what came since must not overtake what is released in a later round.
     due_at = min(now, int(webhook["changed_at"]))
-    return tx.run(_RELEASE, webhook_id=webhook_id, due_at=due_at, most=AT_ONCE)
+    return tx.run(_RELEASE, webhook_id=webhook_id, due_at=due_at, far=FAR, most=AT_ONCE)
 
 
 def left_behind(tx: Transaction) -> list[int]:

@@ -15,6 +15,13 @@ from dockbell.store import backlog, counters, webhook_hours
 from dockbell.store.database import Transaction
 from dockbell.store.webhook_hours import COUNTED_TO
 
+_IN_TURN = """
+           AND NOT EXISTS (
+               SELECT 1 FROM turns t JOIN turns b ON b.webhook_id = t.webhook_id AND b.goods_owner_id = t.goods_owner_id
+                                                 AND b.object_key = t.object_key AND b.event_id < t.event_id
+                WHERE t.event_id = d.event_id AND t.webhook_id = d.webhook_id)
+"""
+
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
     """The right to make one attempt until `until`."""
@@ -126,7 +133,7 @@ def claim_due(
     """Lease the deliveries of one webhook that are due, oldest first, never more than its cap and `ahead` of it together."""
     webhook = tx.one(
         """
-        SELECT w.enabled, w.max_concurrency FROM webhooks w
+        SELECT w.enabled, w.max_concurrency, w.keeps_order FROM webhooks w
          WHERE w.id = :webhook_id /*pg FOR UPDATE SKIP LOCKED */
         """,
         webhook_id=webhook_id,
@@ -142,10 +149,11 @@ def claim_due(
     )
     assert busy is not None
     rows = tx.all(
-        """
+        f"""
         WITH picked AS MATERIALIZED (  -- a subquery would be run again for each row, and pass its own LIMIT
           SELECT d.event_id, d.webhook_id FROM deliveries d
            WHERE d.webhook_id = :webhook_id AND d.status = 'pending' AND d.due_at <= :now
+                 {_IN_TURN if webhook["keeps_order"] else ""}
            ORDER BY d.due_at, d.event_id LIMIT :room
            /*pg FOR UPDATE SKIP LOCKED */)
         UPDATE deliveries
@@ -155,7 +163,7 @@ def claim_due(
          WHERE deliveries.event_id = picked.event_id AND deliveries.webhook_id = picked.webhook_id
         RETURNING deliveries.event_id, deliveries.due_at, deliveries.goods_owner_id, deliveries.attempts,
                   deliveries.lease_no, deliveries.first_attempt_at, deliveries.failures
-        """,
+        """,  # noqa: S608 - a constant of this file
         webhook_id=webhook_id,
         now=now,
         lease_until=lease_until,
@@ -179,9 +187,10 @@ def claim_due(
 
 
 def next_due_at(tx: Transaction) -> Moment | None:
-    """When the next waiting delivery is due."""
+    """When the next waiting delivery is due; None if all that wait, wait for their turn."""
     row = tx.one("SELECT min(due_at) AS due_at FROM deliveries WHERE status = 'pending'")
-    return None if row is None or row["due_at"] is None else int(row["due_at"])
+    due_at = None if row is None else row["due_at"]
+    return None if due_at is None or due_at >= backlog.FAR else int(due_at)
 
 
 def close(tx: Transaction, closings: Sequence[Closing], *, counted_to: Moment | None = None) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dockbell.clock import Moment
+from dockbell.store import turns
 from dockbell.store.backlog import TOPIC
 from dockbell.store.database import Row, Transaction
 from dockbell.store.objects import Sought
@@ -295,6 +296,7 @@ def resend_many(tx: Transaction, keys: Sequence[tuple[int, int]], *, now: Moment
         """,
         rows=[(event_id, webhook_id, now) for event_id, webhook_id in keys],
     )
+    turns.wait(tx, keys)
     tx.wake(TOPIC)
     return changed
 
@@ -333,6 +335,7 @@ def resend(tx: Transaction, event_id: int, webhook_id: int, *, status: str, now:
         status=status,
         now=now,
     )
+    turns.wait(tx, [(event_id, webhook_id)])
     tx.wake(TOPIC)
     return changed == 1
 

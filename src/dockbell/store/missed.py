@@ -6,6 +6,7 @@ The walk is in the order of the events, so that what was missed is sent in the o
 from collections.abc import Iterable, Sequence
 
 from dockbell.clock import Moment
+from dockbell.store import turns
 from dockbell.store.backlog import TOPIC
 from dockbell.store.database import Row, Transaction
 
@@ -76,5 +77,6 @@ def send(tx: Transaction, webhook_id: int, events: Sequence[tuple[int, int]], *,
         """,
         rows=[(event_id, webhook_id, owner, status, now) for event_id, owner in events],
     )
+    turns.wait(tx, [(event_id, webhook_id) for event_id, _ in events])
     tx.wake(TOPIC)
     return made

@@ -10,7 +10,7 @@ from dockbell.store.events import only
 
 COLUMNS = """
   w.id, w.version, w.changed_no, w.kind, w.name, w.event_type, w.all_goods_owners, w.enabled, w.disabled_reason,
-  w.settings, w.secrets, w.max_concurrency, w.created_at, w.changed_at, w.deleted_at
+  w.settings, w.secrets, w.max_concurrency, w.keeps_order, w.created_at, w.changed_at, w.deleted_at
 """
 TOPIC = "webhooks"
 
@@ -27,14 +27,15 @@ def save(
     tx.run(
         """
         INSERT INTO webhooks (id, version, changed_no, kind, name, event_type, all_goods_owners, enabled,
-                              disabled_reason, settings, secrets, max_concurrency, created_at, changed_at, deleted_at)
+                              disabled_reason, settings, secrets, max_concurrency, keeps_order, created_at, changed_at,
+                              deleted_at)
         VALUES (:id, :version, :changed_no, :kind, :name, :event_type, :all_goods_owners, :enabled,
-                :disabled_reason, :settings, :secrets, :max_concurrency, :created_at, :now, :deleted_at)
+                :disabled_reason, :settings, :secrets, :max_concurrency, :keeps_order, :created_at, :now, :deleted_at)
         ON CONFLICT (id) DO UPDATE SET
           version = excluded.version, changed_no = excluded.changed_no, kind = excluded.kind, name = excluded.name,
           event_type = excluded.event_type, all_goods_owners = excluded.all_goods_owners, enabled = excluded.enabled,
           disabled_reason = excluded.disabled_reason, settings = excluded.settings, secrets = excluded.secrets,
-          max_concurrency = excluded.max_concurrency, changed_at = excluded.changed_at,
+          max_concurrency = excluded.max_concurrency, keeps_order = excluded.keeps_order, changed_at = excluded.changed_at,
           deleted_at = excluded.deleted_at
         """,
         changed_no=changed_no,
