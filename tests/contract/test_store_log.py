@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from dockbell.actions.deliveries import sought
-from dockbell.store import deliveries, delivery_log, events, people
+from dockbell.store import deliveries, delivery_log, events, log_search, people
 from dockbell.store.database import Database, Transaction
 from dockbell.store.objects import Sought
 from tests.support.rows import (
@@ -23,6 +23,7 @@ from tests.support.rows import (
     claim,
     close,
     put_deliveries,
+    put_webhook,
     read,
     rows_of,
     states,
@@ -177,6 +178,103 @@ def test_events_of_a_rare_type_are_found_without_walking_over_all(
     walks = [step for step in steps if re.search("SCAN|SEARCH", step, re.IGNORECASE) and "COVERING" not in step]
     assert any(index in step or (store.dialect == "postgres" and "events_of" in step) for step in walks), steps
     assert not any(re.search("Seq Scan|SCAN e|_pkey", step) for step in walks), steps
+
+
+# Which walk a search takes.
+
+
+def arms_of(store: Database, **filters: Any) -> list[tuple[int | None, int | None, str | None]]:
+    """Webhook, goods owner, and whose events are walked, of each arm."""
+    found = read(store, lambda tx: log_search.arms(tx, log_search.Search(**filters)))
+    return [(arm.webhook_id, arm.goods_owner_id, arm.along) for arm in found]
+
+
+def put_two_webhooks(store: Database) -> None:
+    """Webhook 11 was for moves of Tea and is for counts of Fjord; webhook 12 is for everybody's moves."""
+    put_webhook(
+        store, 11, event_type="stock.moved", settings=f'{{"eventType": "stock.moved", "goodsOwnerIds": [{TEA}]}}'
+    )
+    put_webhook(
+        store, 11, event_type="stock.counted", settings=f'{{"eventType": "stock.counted", "goodsOwnerIds": [{FJORD}]}}'
+    )
+    put_webhook(store, 12, event_type="stock.moved", settings='{"eventType": "stock.moved", "goodsOwnerIds": null}')
+
+
+@pytest.mark.parametrize(
+    ("filters", "arms"),
+    [
+        ({"webhook_id": 11}, [(11, None, None)]),
+        ({"webhook_id": 11, "event_type": "stock.moved"}, [(11, None, None)]),
+        ({"webhook_id": 11, "event_type": "stock.closed"}, []),
+        ({"webhook_id": 11, "goods_owner_id": 33}, []),
+        ({"webhook_id": 11, "goods_owner_id": 33, "status": "failed"}, []),
+        ({"webhook_id": 11, "goods_owners": [33]}, []),
+        ({"webhook_id": 11, "goods_owners": [TEA, FJORD]}, [(11, None, None)]),
+        ({"webhook_id": 12, "goods_owners": [33]}, [(12, 33, "goods owner")]),
+        ({"webhook_id": 12, "goods_owner_id": 33}, [(12, 33, "goods owner")]),
+        ({"webhook_id": 12, "goods_owner_id": 33, "status": "failed"}, [(12, 33, None)]),
+        ({"event_type": "stock.moved"}, [(11, None, None), (12, None, None)]),
+        ({"event_type": "stock.moved", "goods_owners": [33]}, [(12, 33, "goods owner")]),
+        ({"event_type": "stock.moved", "status": "failed"}, [(None, None, None)]),
+        ({"event_type": "stock.closed"}, []),
+        ({"goods_owners": [TEA], "goods_owner_id": FJORD}, []),
+        ({"goods_owners": []}, []),
+        ({"goods_owners": [TEA, FJORD]}, [(None, TEA, "goods owner"), (None, FJORD, "goods owner")]),
+        ({"goods_owners": [TEA], "code": "2xx"}, [(None, TEA, "goods owner")]),
+        ({"status": "delivered", "code": "http_500"}, []),
+        ({"status": "failed", "code": "delivered"}, []),
+    ],
+    ids=str,
+)
+def test_a_search_walks_where_little_is_passed_by(store: Database, filters: dict[str, Any], arms: list[Any]):
+    """What a webhook was never for, and what the reader may not see, is not looked for among millions."""
+    put_two_webhooks(store)
+    assert sorted(arms_of(store, **filters), key=str) == sorted(arms, key=str)
+
+
+def test_a_type_with_many_webhooks_is_walked_by_its_events(store: Database, monkeypatch: pytest.MonkeyPatch):
+    """Few of a goods owner's events are passed by rather than many of the type, and the other way round."""
+    monkeypatch.setattr(log_search, "_MOST_ARMS", 1)
+    put_two_webhooks(store)
+    assert arms_of(store, event_type="stock.moved") == [(None, None, None)]
+    monkeypatch.setattr(events, "_FEW", 0)
+    assert arms_of(store, event_type="stock.moved", goods_owner_id=TEA) == [(None, TEA, "goods owner")]
+    monkeypatch.setattr(events, "_FEW", 9)
+    assert arms_of(store, event_type="stock.moved", goods_owner_id=TEA) == [(None, TEA, "type")]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_further_arms_look_for_nothing_older_than_the_page(store: Database, most: int):
+    """Of each of many goods owners a whole page would be read, to show one page of all of them."""
+    fill(store)
+    asked: list[dict[str, Any]] = []
+
+    class Noting(Explained):
+        def all(self, sql: str, /, **params: Any) -> Any:
+            asked.append(params)
+            return self._tx.all(sql, **params)
+
+    def look(tx: Transaction) -> list[int]:
+        rows = delivery_log.page(
+            cast(Transaction, Noting(tx)), goods_owners=[FJORD, TEA], before=(NEWEST, 0), limit=most
+        )
+        return [row["event_id"] for row in rows]
+
+    assert read(store, look) == [60, 60][:most]
+    walked = [params for params in asked if "before_event" in params]
+    assert [params.get("from_id") for params in walked] == [None, 60 - most]
+
+
+def test_what_readers_ask_is_planned_for_what_they_look_for(store: Database):
+    """PostgreSQL would change to one plan for all goods owners when a connection has run a statement some times."""
+    if store.dialect == "postgres":
+
+        def often(tx: Transaction) -> int:
+            for _ in range(20):
+                delivery_log.page(tx, goods_owners=[TEA], before=(NEWEST, 0), limit=2)
+            return int(tx.all("SELECT sum(generic_plans) AS n FROM pg_prepared_statements")[0]["n"])
+
+        assert read(store, often) == 0
 
 
 # Searching an object.

@@ -15,7 +15,7 @@ from dockbell.actions import webhook_list
 from dockbell.clock import HOUR
 from dockbell.domain.event_json import LARGEST_ID
 from dockbell.domain.permissions import SYSTEM
-from dockbell.store import deliveries, delivery_log
+from dockbell.store import deliveries, log_search
 from dockbell.store.database import Transaction, open_database
 from dockbell.store.migrate import migrate
 from dockbell.store.objects import Sought
@@ -368,10 +368,20 @@ async def test_a_webhook_that_changed_its_event_type_is_found_by_both(tmp_path, 
         ({"status": "held", "webhook_id": 1}, "deliveries_at_rest"),
         ({"status": "pending", "goods_owners": [TEA]}, "deliveries_at_rest"),
         ({"status": "sending"}, "deliveries_sending"),
+        ({"status": "failed", "code": "http_500"}, "deliveries_of_code"),
+        ({"status": "failed", "event_type": "order.picked", "webhook_ids": [1, 2]}, "deliveries_at_rest"),
         ({"code": "http_500"}, "deliveries_of_code"),
         ({"code": "http_500", "webhook_id": 1}, "deliveries_of_code"),
         ({"webhook_id": 1}, "deliveries_of_webhook"),
+        ({"webhook_id": 1, "event_type": "order.picked"}, "deliveries_of_webhook"),
+        ({"webhook_id": 1, "goods_owner_id": TEA, "along": "goods owner"}, "events_of_goods_owner"),
         ({"goods_owner_id": TEA}, "events_of_goods_owner"),
+        ({"goods_owner_id": TEA, "event_type": "order.picked"}, "events_of_goods_owner"),
+        ({"goods_owner_id": TEA, "event_type": "order.picked", "along": "type"}, "events_of_type"),
+        ({"event_type": "order.picked"}, "events_of_type"),
+        ({"event_type": "order.picked", "goods_owners": [TEA, FJORD]}, "events_of_type"),
+        ({"event_type": "order.picked", "status": "delivered"}, "events_of_type"),
+        ({"event_type": "order.picked", "status": "failed"}, "deliveries_at_rest"),
         ({"about": Sought("order/1", "order", "1")}, "events_of_object"),
     ],
     ids=str,
@@ -380,7 +390,7 @@ def test_the_log_walks_the_index_that_its_filters_lead_to(tmp_path, filters, ind
     """SQLite's plans are the same however much is stored, as it has no statistics; a sort would read all there is."""
     opened = open_database(f"sqlite:///{tmp_path / 'data.sqlite'}")
     migrate(opened, now=1)
-    where, order, params = delivery_log.conditions(delivery_log.Search(**filters), (1 << 62, 0))
+    where, order, params = log_search.conditions(log_search.Search(**filters), (1 << 62, 0))
     text = (
         "EXPLAIN QUERY PLAN SELECT d.due_at, e.head FROM deliveries d JOIN events e ON e.id = d.event_id "
         f"WHERE {where} ORDER BY {order} LIMIT 51"

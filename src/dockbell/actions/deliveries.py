@@ -13,7 +13,7 @@ from dockbell.domain.ids import first_id_at
 from dockbell.domain.permissions import Actor
 from dockbell.domain.request import delivery_id
 from dockbell.errors import Conflict, InvalidInput, NotAllowed, NotFound, Problem, Problems
-from dockbell.store import delivery_log, events, turns, webhooks
+from dockbell.store import delivery_log, events, log_search, turns, webhooks
 from dockbell.store.backlog import FAR
 from dockbell.store.database import Row, Transaction
 from dockbell.store.objects import Sought
@@ -140,9 +140,9 @@ def _searched_code(text: str) -> str:
     status = wanted.removeprefix("http_")
     if _STATUS.fullmatch(status):
         return "delivered" if status[0] == "2" else "http_redirect" if status[0] == "3" else f"http_{status}"
-    if wanted in delivery_log.CLASSES or wanted in advice.CODES:
+    if wanted in log_search.CLASSES or wanted in advice.CODES:
         return wanted
-    known = f"{', '.join(delivery_log.CLASSES)}, a status such as 500, or a code such as timeout"
+    known = f"{', '.join(log_search.CLASSES)}, a status such as 500, or a code such as timeout"
     raise InvalidInput([Problem("code", "outcome", f"{text[:40]!r} is no outcome of an attempt. Write {known}.")])
 
 

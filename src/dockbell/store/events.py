@@ -107,14 +107,15 @@ def page(
     owners = None if goods_owners is None else sorted(goods_owners)
     # With each goods owner by itself both databases walk its index; all of them at once would be a walk over everybody's.
     by_owner = owners is not None and len(owners) <= _MOST_ARMS
-    among_few = by_owner and event_type is not None and about is None and _are_few(tx, event_type)
+    among_few = by_owner and event_type is not None and about is None and are_few_of_type(tx, event_type)
     of_owners = _OF_OWNERS if not by_owner else _AMONG_FEW if among_few else _OF_OWNER
     found, names = ("", {}) if about is None else about.event_ids()
     arms: list[dict[str, Any]] = [{"owner": owner} for owner in owners or ()] if by_owner else [{"only": only(owners)}]
-    rows = [
-        row
-        for arm in arms
-        for row in tx.all(
+    rows: list[Row] = []
+    for arm in arms:
+        if rows and len(rows) == limit:  # what is older than all of these is not on the page
+            from_id = max(from_id, int(rows[-1]["id"]))
+        rows += tx.all(
             f"""
             SELECT e.id, e.goods_owner_id, e.event_type, e.publisher_id, e.occurred_at, e.accepted_at, e.object_key,
                    e.object_number, e.attributes, e.head, e.data, e.test_of, e.erased_at
@@ -131,18 +132,27 @@ def page(
             **names,
             **arm,
         )
-    ]
-    return sorted(rows, key=lambda row: -int(row["id"]))[:limit]
+        rows = sorted(rows, key=lambda row: -int(row["id"]))[:limit]
+    return rows
 
 
-def _are_few(tx: Transaction, event_type: str) -> bool:
+def are_few_of_type(tx: Transaction, event_type: str) -> bool:
     """Whether all of a type are surely soon walked; a goods owner's may be nearly all there are, and so may a type's.
 
     For SQLite: PostgreSQL has statistics, and would not count in the index alone.
     """
+    return _are_few(tx, "e.event_type = :of", event_type)
+
+
+def are_few_of_owner(tx: Transaction, goods_owner_id: int) -> bool:
+    """As `are_few_of_type`, of a goods owner."""
+    return _are_few(tx, "e.goods_owner_id = :of", goods_owner_id)
+
+
+def _are_few(tx: Transaction, condition: str, of: object) -> bool:
     row = tx.one(
-        "SELECT count(*) AS n FROM (SELECT 1 FROM events e WHERE e.event_type = :event_type /*pg AND FALSE */ LIMIT :few) met",
-        event_type=event_type,
+        f"SELECT count(*) AS n FROM (SELECT 1 FROM events e WHERE {condition} /*pg AND FALSE */ LIMIT :few) met",  # noqa: S608 - constants of this file
+        of=of,
         few=_FEW,
     )
     return row is not None and int(row["n"]) < _FEW
