@@ -375,6 +375,8 @@ def test_what_is_not_delivered_is_counted_by_webhook_and_status(store: Database)
     assert found[1] == {"pending": 3, "sending": 1, "failed": 1, "held": 1, "cancelled": 1}
     assert found[2] == {"pending": 1, "sending": 1, "failed": 1, "held": 1, "cancelled": 1}
     assert 99 not in found
+    waiting = read(store, lambda tx: delivery_log.counts(tx, [1], ("pending", "held")))
+    assert waiting == {1: {"pending": 3, "held": 1}}
 
 
 def test_attempts_are_listed_in_the_order_they_were_made(store: Database):

@@ -81,12 +81,13 @@ async def test_a_goods_owners_user_finds_only_their_own_events(tmp_path, databas
         assert "ask whoever publishes for the answer they got" in browser.words
 
 
-async def test_the_list_goes_on_where_the_last_page_ended(tmp_path, database):
+@pytest.mark.parametrize(("query", "numbers"), [("", range(1, 54)), ("?about=order+7", [7] * 23)])
+async def test_the_list_goes_on_where_the_last_page_ended(tmp_path, database, query, numbers):
     async with a_server(database, tmp_path) as server:
-        events = [await picked(server, str(number)) for number in range(1, 54)]
+        events = [await picked(server, str(number)) for number in numbers]
         browser = admin(server)
         seen: list[str] = []
-        await browser.get(LIST)
+        await browser.get(LIST + query)
         while True:
             seen += re.findall(rf'href="{LIST}/(\d+)"', browser.text)
             more = re.search(r'rel="next" href="([^"]+)"', browser.text)

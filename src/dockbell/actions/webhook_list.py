@@ -64,7 +64,7 @@ def page(
     )
     too_many, rows = len(rows) > MOST_WEBHOOKS, rows[:MOST_WEBHOOKS]
     ids = [row["id"] for row in rows]
-    counts = delivery_log.counts(tx, ids)
+    counts = delivery_log.counts(tx, ids, WAITING)
     figures = statistics.of_webhooks(tx, ids, now=now)
     found = [_summary(row, counts.get(row["id"], {}), figures[row["id"]], type_names) for row in rows]
     words = search.casefold().split()
@@ -82,7 +82,7 @@ def page(
 def one(tx: Transaction, actor: Actor, store: Webhooks, webhook_id: int, *, now: Moment) -> dict[str, Any]:
     """One webhook with how it does."""
     shown = store.get(tx, actor, webhook_id)
-    counts = delivery_log.counts(tx, [webhook_id]).get(webhook_id, {})
+    counts = delivery_log.counts(tx, [webhook_id], WAITING).get(webhook_id, {})
     figures = statistics.of_webhooks(tx, [webhook_id], now=now)[webhook_id]
     waiting = {status: counts.get(status, 0) for status in WAITING}
     return {

@@ -49,7 +49,7 @@ CLASSES: Mapping[str, Callable[[str], bool]] = {
 # Literals, not parameters, and the very words of the index: they let the planner use the partial indexes. PostgreSQL needs no more
 # than the status for that, and would take what is said twice for much rarer than it is.
 AT_REST = "d.status IN ('pending', 'failed', 'held', 'cancelled')"
-_STATUS = {
+STATUS = {
     **{
         status: f"d.status = '{status}' AND /*pg (TRUE OR */ {AT_REST} /*pg ) */"
         for status in ("pending", "failed", "held", "cancelled")
@@ -257,7 +257,7 @@ def conditions(search: Search, before: tuple[int, int]) -> tuple[str, str, dict[
     if search.status == "failed" and search.code is not None:  # those with that outcome are fewer
         add(_FAILED_BESIDE)
     elif search.status is not None:
-        add(_STATUS[search.status])
+        add(STATUS[search.status])
     if search.code == "delivered":
         add("d.last_code = 'delivered'")
     elif search.code is not None:

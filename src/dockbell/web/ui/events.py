@@ -19,6 +19,8 @@ from dockbell.web.ui.webhook_page import may_change
 routes = Routes()
 LIST = "/administration/events"
 A_PAGE = 50
+TOLD_AT_ONCE = 20
+"""Events of an object, each with what became of it at every webhook of its type."""
 FILTERS = ("about", "eventType", "goodsOwnerId", "from", "to")
 
 
@@ -26,6 +28,7 @@ FILTERS = ("about", "eventType", "goodsOwnerId", "from", "to")
 async def the_list(visit: Visit) -> Response:
     """Newest first; when one object is searched, each event with what became of it."""
     shown = {name: visit.query.text(name) for name in FILTERS}
+    size = TOLD_AT_ONCE if shown["about"] else A_PAGE
     problems = Problems()
     with problems.gather():
         filters = _filters(shown)
@@ -33,20 +36,20 @@ async def the_list(visit: Visit) -> Response:
         before = id_in_query(visit.query.text("before") or None, "before")
 
     def read(tx: Transaction) -> list[dict[str, Any]]:
-        some = events.page(tx, visit.actor, **filters, before=before, limit=A_PAGE + 1)
+        some = events.page(tx, visit.actor, **filters, before=before, limit=size + 1)
         if not shown["about"]:
             return some
-        return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some]
+        return [{**event, "webhooks": told_of(tx, visit, event["id"])} for event in some[:size]] + some[size:]
 
     found = [] if problems else await visit.parts.database.read(read)
     about = filters["about"] if not problems else None
     refused = await _refused(visit, about, limit=A_PAGE) if about is not None else []
-    more = found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None
+    more = found[size - 1]["id"] if len(found) > size else None
     return visit.page(
         "events.html",
         status=422 if problems else 200,
         problems=problems,
-        events=found[:A_PAGE],
+        events=found[:size],
         refused=refused,
         filters=shown,
         is_filtered=any(shown.values()),
