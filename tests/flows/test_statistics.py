@@ -57,7 +57,7 @@ def counted(database: Database, *, now: int = LATER) -> tuple[int, int]:
 
 
 def rolled_up(database: Database) -> int:
-    _, counts = read(database, lambda tx: webhook_hours.stored(tx, since=0))
+    _, counts = read(database, lambda tx: webhook_hours.stored(tx, [1], since=0))
     return sum(each.delivered + each.failed for each in counts)
 
 
@@ -69,6 +69,17 @@ def test_the_newest_attempts_are_counted_before_and_after_they_are_rolled_up(dat
         roll_up(database, until)
         assert counted(database) == (2, 1), until
     assert rolled_up(database) == 3
+
+
+def test_hours_of_other_webhooks_are_not_read(database: Database):
+    """The page of one webhook would read a day of all of them."""
+    prepare(database, 1)
+    close(database, closing(1, at=NOW))
+    roll_up(database, LATER)
+    for asked in ([2], []):
+        assert read(database, lambda tx: webhook_hours.stored(tx, asked, since=0)) == (LATER, [])  # noqa: B023
+        assert read(database, lambda tx: webhook_hours.health(tx, asked)) == (LATER, {})  # noqa: B023
+    assert len(read(database, lambda tx: webhook_hours.stored(tx, range(1, 3), since=0))[1]) == 1
 
 
 def test_an_outcome_that_reaches_the_disk_after_its_time_was_counted_counts_itself(database: Database):

@@ -1,7 +1,7 @@
 """How webhooks did: delivered and failed by the hour, how long attempts took, since when one only fails."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dockbell.clock import HOUR, MINUTE, SECOND, Moment
@@ -63,17 +63,29 @@ async def roll_up(database: Database, *, now: Moment, portions: int = MOST_PORTI
 def of_webhooks(tx: Transaction, webhook_ids: Iterable[int], *, now: Moment) -> dict[int, Statistics]:
     """Of those webhooks, up to this moment: what was rolled up, and the newest part counted live."""
     wanted = set(webhook_ids)
-    first_hour = now - now % HOUR - (HOURS - 1) * HOUR
-    # Health first: its watermark is the older one, and seeing an attempt twice changes no health.
-    mark, health = webhook_hours.health(tx)
-    for webhook_id, newer in webhook_hours.health_between(tx, max(mark, first_hour), now + MINUTE).items():
-        health[webhook_id] = webhook_hours.merged(health.get(webhook_id), newer)
-    mark, counts = webhook_hours.stored(tx, since=first_hour)
-    counts += webhook_hours.counts_between(tx, max(mark, first_hour), now + FAR_AHEAD)
-    found = _arranged(counts, first_hour)
+    health = health_of(tx, wanted, now=now)
+    found = _arranged(_counts_of(tx, wanted, now=now), _first_hour(now))
     return {
         webhook_id: _with_health(found.get(webhook_id) or Statistics(), health.get(webhook_id)) for webhook_id in wanted
     }
+
+
+def health_of(tx: Transaction, webhook_ids: Collection[int], *, now: Moment) -> dict[int, Health]:
+    """How those webhooks did until now; seeing an attempt twice, in what is stored and live, changes no health."""
+    mark, health = webhook_hours.health(tx, webhook_ids)
+    for webhook_id, newer in webhook_hours.health_between(tx, max(mark, _first_hour(now)), now + MINUTE).items():
+        health[webhook_id] = webhook_hours.merged(health.get(webhook_id), newer)
+    return health
+
+
+def _counts_of(tx: Transaction, webhook_ids: Collection[int], *, now: Moment) -> list[Count]:
+    first_hour = _first_hour(now)
+    mark, counts = webhook_hours.stored(tx, webhook_ids, since=first_hour)
+    return counts + webhook_hours.counts_between(tx, max(mark, first_hour), now + FAR_AHEAD)
+
+
+def _first_hour(now: Moment) -> Moment:
+    return now - now % HOUR - (HOURS - 1) * HOUR
 
 
 def _arranged(counts: Sequence[Count], first_hour: Moment) -> dict[int, Statistics]:

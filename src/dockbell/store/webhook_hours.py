@@ -10,7 +10,7 @@ Interrupted attempts, and those whose kept connection had ended, count as nothin
 Tests by hand are left out too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -161,29 +161,33 @@ def counts_between(tx: Transaction, since: Moment, until: Moment) -> list[Count]
     return [_count(row) for row in rows]
 
 
-def stored(tx: Transaction, *, since: Moment) -> tuple[Moment, list[Count]]:
+def stored(tx: Transaction, webhook_ids: Collection[int], *, since: Moment) -> tuple[Moment, list[Count]]:
     """The watermark and the hours from `since` on, read in one statement so that they belong together."""
-    rows = tx.all(
-        """
-        SELECT c.value AS mark, h.webhook_id, h.hour_at, h.bucket, h.delivered, h.failed
-          FROM counters c LEFT JOIN webhook_hours h ON h.hour_at >= :since WHERE c.name = :name
-        """,
-        since=since,
-        name=COUNTED_TO,
-    )
+    rows = _beside_mark(
+        tx, "webhook_hours h ON h.webhook_id = r.webhook_id AND h.hour_at >= r.since",
+        "h.webhook_id, h.hour_at, h.bucket, h.delivered, h.failed", webhook_ids, since,
+    )  # fmt: skip
     return int(rows[0]["mark"]), [_count(row) for row in rows if row["webhook_id"] is not None]
 
 
-def health(tx: Transaction) -> tuple[Moment, dict[int, Health]]:
+def health(tx: Transaction, webhook_ids: Collection[int]) -> tuple[Moment, dict[int, Health]]:
     """The watermark, and how each webhook did until then."""
-    rows = tx.all(
-        """
-        SELECT c.value AS mark, h.webhook_id, h.tried_at, h.delivered_at, h.failing_since
-          FROM counters c LEFT JOIN webhook_health h ON true WHERE c.name = :name
-        """,
-        name=COUNTED_TO,
-    )
+    rows = _beside_mark(
+        tx, "webhook_health h ON h.webhook_id = r.webhook_id",
+        "h.webhook_id, h.tried_at, h.delivered_at, h.failing_since", webhook_ids, 0,
+    )  # fmt: skip
     return int(rows[0]["mark"]), {int(r["webhook_id"]): _health(r) for r in rows if r["webhook_id"] is not None}
+
+
+def _beside_mark(tx: Transaction, joined: str, columns: str, webhook_ids: Collection[int], since: Moment) -> list[Row]:
+    """Of those webhooks alone, and at least one row: all webhooks' hours of a day may be a million."""
+    return tx.all(
+        f"""
+        SELECT c.value AS mark, {columns} FROM :rows(webhook_id BIGINT, since BIGINT, name TEXT) r
+          JOIN counters c ON c.name = r.name LEFT JOIN {joined}
+        """,  # noqa: S608 - constants of this file
+        rows=[(webhook_id, since, COUNTED_TO) for webhook_id in webhook_ids or (0,)],
+    )
 
 
 def health_between(tx: Transaction, since: Moment, until: Moment) -> dict[int, Health]:
