@@ -290,7 +290,8 @@ def test_what_is_missed_is_neither_erased_nor_deleted_while_it_is_sent(store, op
 
     def remove(tx):
         if how == "erase":
-            return erasing._erase_batch(tx, {"goods_owner_id": TEA, "about": None}, 0, NOW)
+            of_tea = retention.of_subject(tx, goods_owner_id=TEA, about=None, after=0, limit=10)
+            return erasing._erase_batch(tx, of_tea.ids, NOW)
         chosen = retention.ended(
             tx, after=0, before_id=first_id_at(NOW - DAY), ended_before=NOW - DAY, limit=10, whole=False
         )

@@ -4,8 +4,9 @@ Both work in batches, each a transaction of its own with a pause after it, so th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -185,11 +186,13 @@ async def erase(
     if about is not None and not about.strip():  # a script's empty variable must not mean all of the goods owner's
         text = "The key is empty. Write one such as order/50163; leave it out to mean all of the goods owner's."
         raise InvalidInput([Problem("key", "required", text)])
-    subject = {"goods_owner_id": goods_owner_id, "about": sought(about)}
+    subject: dict[str, Any] = {"goods_owner_id": goods_owner_id, "about": sought(about)}
     await database.write(lambda tx: _begin(tx, actor, goods_owner_id, about, clock.now()))
     erased, after, began = Erased(), 0, clock.monotonic()
     while True:
-        chosen, done = await database.write(lambda tx, after=after: _erase_batch(tx, subject, after, clock.now()))  # type: ignore[misc]
+        # Looked for among the readers: millions that were erased before may lie between, and publishers wait for the writer.
+        chosen = await database.read(partial(retention.of_subject, **subject, after=after, limit=A_BATCH))
+        done = await database.write(partial(_erase_batch, chosen=chosen.ids, now=clock.now()))
         erased.events += done.events
         erased.cancelled += done.cancelled
         erased.under_way += done.under_way
@@ -213,15 +216,14 @@ def _begin(tx: Transaction, actor: Actor, goods_owner_id: int | None, about: str
     _note(tx, actor, "erasure.began", goods_owner_id, about, now)
 
 
-def _erase_batch(tx: Transaction, subject: dict[str, Any], after: int, now: Moment) -> tuple[retention.Chosen, Erased]:
-    chosen = retention.of_subject(tx, **subject, after=after, limit=A_BATCH)
-    busy = retention.under_way(tx, chosen.ids)
-    retention.hold_events(tx, chosen.ids)
-    busy |= retention.under_way(tx, chosen.ids)  # what a webhook missed may have been sent to it until then
-    ids = [event_id for event_id in chosen.ids if event_id not in busy]
+def _erase_batch(tx: Transaction, chosen: Sequence[int], now: Moment) -> Erased:
+    busy = retention.under_way(tx, chosen)
+    retention.hold_events(tx, chosen)
+    busy |= retention.under_way(tx, chosen)  # what a webhook missed may have been sent to it until then
+    ids = [event_id for event_id in retention.still_whole(tx, chosen) if event_id not in busy]
     cancelled = retention.end_waiting(tx, ids, now=now)
     retention.erase(tx, ids, now=now)
-    return chosen, Erased(len(ids), cancelled, len(busy))
+    return Erased(len(ids), cancelled, len(busy))
 
 
 def _note(

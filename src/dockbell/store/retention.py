@@ -150,6 +150,18 @@ def of_subject(
     return Chosen([int(row["id"]) for row in rows], int(rows[-1]["id"]) if len(rows) == limit else None)
 
 
+def still_whole(tx: Transaction, ids: Sequence[int]) -> list[int]:
+    """Those of the events whose payload is still there."""
+    rows = tx.all(
+        """
+        SELECT e.id FROM :rows(event_id BIGINT) r JOIN events e ON e.id = r.event_id
+         WHERE e.erased_at IS NULL ORDER BY e.id
+        """,
+        rows=[(event_id,) for event_id in ids],
+    )
+    return [int(row["id"]) for row in rows]
+
+
 def end_waiting(tx: Transaction, ids: Sequence[int], *, now: Moment) -> int:
     """Cancel what waits of these events, since there will be nothing to send; how many deliveries."""
     return tx.run(
