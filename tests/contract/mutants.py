@@ -148,8 +148,8 @@ MUTANTS = (
     Mutant("empty rows count (SQLite)", "sqlite.py", " WHERE column1 IS NOT NULL)", ")", TRANSACTIONS),
     Mutant("rows beyond the first statement are lost (SQLite)", "sqlite.py", "range(0, len(rows), STATEMENT_ROWS[-1])", "range(0, min(1, len(rows)), STATEMENT_ROWS[-1])", TRANSACTIONS),
     Mutant("a read may write (PostgreSQL)", "postgres.py", "connection.execute(_AS_READER)", "pass", TRANSACTIONS),
-    Mutant("a per cent sign is a parameter (PostgreSQL)", "postgres.py", '.replace("%", "%%")', "", LOG),
-    Mutant("PostgreSQL's clauses stay comments (PostgreSQL)", "postgres.py", 'ONLY_POSTGRES.sub(r"\\1", sql)', "sql", TRANSACTIONS),
+    Mutant("a per cent sign is a parameter (PostgreSQL)", "postgres_text.py", '.replace("%", "%%")', "", LOG),
+    Mutant("PostgreSQL's clauses stay comments (PostgreSQL)", "postgres_text.py", 'ONLY_POSTGRES.sub(r"\\1", sql)', "sql", TRANSACTIONS),
     Mutant("nobody listens (PostgreSQL)", "postgres.py", "self._wake(notice.payload)", "pass", WAKES),
     # Migrations.
     Mutant("a newer schema is taken", "migrate.py", "if applied > known:", "if applied > known + 10_000:", SCHEMA),

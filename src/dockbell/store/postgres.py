@@ -26,9 +26,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from dockbell.clock import SystemClock
 from dockbell.errors import ConfigError, StorageFull, Unavailable
 from dockbell.store.database import (
-    ONLY_POSTGRES,
-    PARAMETER,
-    ROWS,
     SLOW_S,
     ConstraintFailed,
     Row,
@@ -37,7 +34,8 @@ from dockbell.store.database import (
     need_keys,
 )
 from dockbell.store.futures import awaited
-from dockbell.store.postgres_arrays import COLUMNS, Column, register
+from dockbell.store.postgres_arrays import register
+from dockbell.store.postgres_text import for_postgres, kinds
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -54,33 +52,11 @@ NOTICES: dict[str, Any] = {
 """A server that vanished, or was parted from us without a word, is noticed within half a minute: whoever listens asks nothing."""
 
 
-@functools.lru_cache(maxsize=1024)
-def for_postgres(sql: str) -> str:
-    """The shared text as psycopg wants it: `%(name)s`, the PostgreSQL-only clauses opened, rows as unnest."""
-    text = ONLY_POSTGRES.sub(r"\1", sql).replace("%", "%%")
-    text = ROWS.sub(_unnested, text)
-    return PARAMETER.sub(r"%(\1)s", text)
-
-
 # Planned for what is looked for: one plan for all would walk the events of a goods owner who has ten like those of one who has
 # nearly all, and PostgreSQL changes to such a plan when a connection has run a statement a few times.
 _AS_READER = """
   SELECT set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """
-
-
-def _unnested(found: Any) -> str:
-    columns = [column.split() for column in found[1].split(",")]
-    arrays = ", ".join(f"%(column_{place})b::{kind.lower()}[]" for place, (_, kind) in enumerate(columns))
-    return f"(SELECT * FROM unnest({arrays}) AS rows({', '.join(name for name, _ in columns)}))"  # noqa: S608 - names of our own text
-
-
-@functools.lru_cache(maxsize=1024)
-def _kinds(sql: str) -> list[type[Column]]:
-    found = ROWS.search(sql)
-    if found is None:
-        raise ValueError(f"No :rows(...) in {sql!r}")
-    return [COLUMNS[column.split()[1]] for column in found[1].split(",")]
 
 
 class PostgresTransaction:
@@ -121,7 +97,7 @@ class PostgresTransaction:
             if params:
                 raise ValueError("A statement over rows takes its constants as columns of the rows")
             need_keys(rows)
-            columns = zip(_kinds(sql), zip(*rows, strict=True), strict=True)
+            columns = zip(kinds(sql), zip(*rows, strict=True), strict=True)
             params = {f"column_{place}": kind(column) for place, (kind, column) in enumerate(columns)}
         self._goes_on()
         try:
