@@ -14,9 +14,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dockbell.store import checkpoints, counters, webhooks
+from dockbell.errors import Unavailable
+from dockbell.store import checkpoints, counters, postgres, webhooks
 from dockbell.store.database import ConstraintFailed, Database, Transaction, open_database
 from dockbell.store.migrate import migrate
+from dockbell.store.postgres import PostgresDatabase
 from dockbell.store.sqlite import SqliteDatabase
 from tests.support.rows import put_goods_owners, put_webhook, read, rows_of, save_webhook, write
 
@@ -391,3 +393,29 @@ def test_another_program_that_comes_and_goes_leaves_the_log_to_those_who_serve(t
         assert noted(again) == [1, 2]
     finally:
         again.close()
+
+
+def test_a_node_that_is_stopped_amid_a_transaction_keeps_no_other_waiting(
+    fresh_schema: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A process that got SIGSTOP, or a virtual machine that was paused, neither commits nor hangs up."""
+    monkeypatch.setattr(postgres, "ASLEEP_AFTER_MS", 300)
+    grow = "UPDATE counters SET value = value + 1 WHERE name = 'webhook'"
+    begun, go_on = threading.Event(), threading.Event()
+
+    def sleep(tx: Transaction) -> None:
+        tx.run(grow)
+        begun.set()
+        go_on.wait(2 * PATIENCE_S)
+        tx.run(grow)
+
+    with closing(PostgresDatabase(fresh_schema)) as asleep, closing(PostgresDatabase(fresh_schema)) as awake:
+        migrate(asleep, now=1)
+        sleeping = asleep.submit_write(sleep)
+        assert begun.wait(PATIENCE_S)
+        assert awake.submit_write(lambda tx: tx.run(grow)).result(PATIENCE_S) == 1
+        go_on.set()
+        with pytest.raises(Unavailable):
+            sleeping.result(PATIENCE_S)
+        assert write(asleep, lambda tx: tx.run(grow)) == 1
+        assert rows_of(awake, "SELECT value FROM counters WHERE name = 'webhook'") == [{"value": 2}]

@@ -37,6 +37,7 @@ from dockbell.store.futures import awaited
 from dockbell.store.postgres_arrays import register
 from dockbell.store.postgres_text import for_postgres, kinds
 
+_Asleep = psycopg.errors.IdleInTransactionSessionTimeout
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -46,6 +47,8 @@ POOL_TIMEOUT_S = 4.0
 CUT_AFTER_S = 4.0
 WHY_IT_WAITS = "Is a table locked (pg_stat_activity and pg_locks tell by whom), or the server away?"
 CHECKED_AFTER_S = 1.0
+ASLEEP_AFTER_MS = 10_000
+"""A node that is stopped amid a transaction, or whose machine is, would keep its locks and with them all other nodes waiting."""
 NOTICES: dict[str, Any] = {
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
 }  # fmt: skip
@@ -147,7 +150,7 @@ class PostgresDatabase:
             timeout=POOL_TIMEOUT_S,
             kwargs={"autocommit": True, "connect_timeout": 5, "client_encoding": "utf8"},
             check=self._check,
-            configure=register,
+            configure=_configure,
             open=True,
         )
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="postgres")
@@ -259,7 +262,7 @@ class PostgresDatabase:
                 raise StorageFull("The disk of the PostgreSQL server is full; nothing was stored.") from error
             except psycopg.errors.ProgramLimitExceeded:
                 raise  # to psycopg that is an OperationalError, but what was to be written is at fault
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except (psycopg.OperationalError, psycopg.InterfaceError, _Asleep, PoolTimeout) as error:
                 raise Unavailable(f"The PostgreSQL database does not answer: {str(error).strip()}") from error
         raise AssertionError("unreachable")
 
@@ -335,6 +338,11 @@ class PostgresDatabase:
         for topic in topics:
             for callback in self._listeners.get(topic, ()):
                 callback()
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    register(connection)
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (str(ASLEEP_AFTER_MS),))
 
 
 def _hang_up(connection: psycopg.Connection[Any]) -> None:

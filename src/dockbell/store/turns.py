@@ -1,10 +1,10 @@
 """Turns: what a webhook that keeps the order of each object sends one after the other.
 
 A row for each of its deliveries that is about an object and has not ended. The first of an object is due as any delivery is; those
-behind it are due NEVER, and come forward when it ends. Only that is what keeps them from being looked at: whoever claims asks
-for the turn as well (`deliveries.claim_due`). So a row that is due too early sends nothing out of turn, and one that is due too late,
-because its transaction and that of the one before did not see each other or a person cancelled that, waits for the next round
-of the heartbeat, which sets both right (`astray`, `settle`).
+behind it are due NEVER, so that nobody looks at them in vain, and come forward when it ends. The order itself hangs on whoever
+claims, who asks for the turn as well (`deliveries.claim_due`): what is due too early is not sent out of turn. What is due too late,
+because its transaction and that of the one before did not see each other, or because a person cancelled that one, waits for the
+next round of the heartbeat, which sets both right (`astray`, `settle`).
 """
 
 from collections.abc import Sequence
