@@ -24,7 +24,7 @@ def a_webhook(**filters: Any) -> dict[str, Any]:
     return {
         "name": "ERP", "eventType": "order.picked", "goodsOwnerIds": [114], "targetUrl": "https://erp.example.com/",
         "email": None, "enabled": True, "authentication": {"type": "none"}, "headers": [],
-        "retryPolicy": {"name": "one-day"}, "timeoutInSeconds": 12.3456789, "maxConcurrency": 4,
+        "retryPolicy": {"name": "one-day"}, "timeoutInSeconds": 12.3456789, "maxConcurrency": 4, "keepOrder": False,
         "filters": {
             "transporters": [], "orderTypes": [], "statuses": [], "fireWhenPurchaseOrderIsCreated": False,
             "conditions": [], **filters,
